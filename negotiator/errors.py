@@ -1,0 +1,160 @@
+"""Everything that can go wrong, by whose fault it is and what to do next.
+
+    NegotiatorError
+    |- UsageError              the caller of this library: correct the call
+    |  |- MissingExtra           an optional package is not installed: install it
+    |  `- NotPossible            no tier can serve this task here: the message says what would make it possible
+    |- BadInput                a value does not fit its schema: correct the value
+    |- DeadlinePassed          the time given has run out
+    |- PeerError               the other side
+    |  |- PeerUnreachable        nothing was sent: safe to try again
+    |  |- PeerHungUp             something was sent and no reply came
+    |  |- PeerMisspoke           the reply is not what its dialect or schema allows
+    |  |- PeerFailed             the peer answered that it failed
+    |  `- PeerRejected           the peer does not use this document
+    |- OutcomeUnknown          a transactional request was sent and no reply came: ask the peer, do not repeat
+    |- EffectsAlreadyMade      a fallback would have repeated an effect: ended instead
+    |- BudgetSpent             a cap on rounds, tokens, money or time was reached
+    |- Overloaded              too much work is under way: try again later
+    `- ModelError              the language model
+       |- ModelUnavailable       it did not answer (address, key, rate, time)
+       `- ModelMisspoke          it answered, twice, something that is not what was asked
+
+Errors of documents and of the sandbox have trees of their own (`protocol_docs.errors`, `sandbox.errors`).
+`code` is the word that dialects translate for a peer; a peer never sees the message itself unless
+`for_peer` is set.
+"""
+
+from typing import ClassVar
+
+
+class NegotiatorError(Exception):
+    """The root of this package's errors."""
+
+    code: ClassVar[str] = "internal_error"
+    """A stable machine-readable word; the dialects' error tables are keyed by it."""
+    message: ClassVar[str] = "something failed"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+
+
+class UsageError(NegotiatorError):
+    """The library was called in a way it does not offer."""
+
+    code = "usage_error"
+
+
+class MissingExtra(UsageError):
+    """An optional package is needed and not installed; the message holds the words that install it."""
+
+    code = "missing_extra"
+
+
+class NotPossible(UsageError):
+    """No tier can serve this task with what is at hand."""
+
+    code = "not_possible"
+
+
+class BadInput(NegotiatorError):
+    """A value does not fit its schema. `violations` lists (JSON Pointer, what is wrong)."""
+
+    code = "bad_input"
+    message = "the value does not fit its schema"
+
+    def __init__(self, message: str | None = None, violations: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.violations = violations
+
+
+class DeadlinePassed(NegotiatorError):
+    """The time given for this request has run out."""
+
+    code = "deadline_passed"
+    message = "the deadline of this request has passed"
+
+
+class PeerError(NegotiatorError):
+    """The other side is at fault."""
+
+    code = "peer_error"
+
+
+class PeerUnreachable(PeerError):
+    """No byte reached the peer; trying again repeats nothing."""
+
+    code = "peer_unreachable"
+
+
+class PeerHungUp(PeerError):
+    """Bytes left and no whole reply came."""
+
+    code = "peer_hung_up"
+
+
+class PeerMisspoke(PeerError):
+    """The peer's bytes are not what its dialect, document or schema allows."""
+
+    code = "peer_misspoke"
+
+
+class PeerFailed(PeerError):
+    """The peer says that it failed; the message is its own text, cut to 300 characters."""
+
+    code = "peer_failed"
+
+
+class PeerRejected(PeerError):
+    """The peer does not use the protocol document that was named."""
+
+    code = "peer_rejected"
+
+
+class OutcomeUnknown(NegotiatorError):
+    """A transactional request left and no reply came: whether it took effect is not known."""
+
+    code = "outcome_unknown"
+    message = "the request was sent and no reply came; whether it took effect is not known"
+
+
+class EffectsAlreadyMade(NegotiatorError):
+    """Going on would repeat an effect that this request has already made."""
+
+    code = "effects_already_made"
+    message = "an effect was made and what follows it failed; it was not repeated"
+
+
+class BudgetSpent(NegotiatorError):
+    """A cap on rounds, tokens, money or time was reached."""
+
+    code = "budget_spent"
+
+
+class Overloaded(NegotiatorError):
+    """Too much work is under way. `retry_after` is in seconds."""
+
+    code = "overloaded"
+    message = "too much work is under way"
+
+    def __init__(self, message: str | None = None, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ModelError(NegotiatorError):
+    """The language model."""
+
+    code = "model_error"
+
+
+class ModelUnavailable(ModelError):
+    """The model gave no answer: wrong address or key, rate limit, or time."""
+
+    code = "model_unavailable"
+
+
+class ModelMisspoke(ModelError):
+    """The model answered and, repaired once, its answer still is not what was asked."""
+
+    code = "model_misspoke"

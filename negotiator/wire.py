@@ -1,0 +1,55 @@
+"""Bytes between agents: what a dialect makes and a transport carries.
+
+A dialect says how bytes mean, a transport how they travel. Both meet in `WireRequest` and `WireReply`,
+which have the shape of HTTP because every dialect so far has it; other transports carry the same fields.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from negotiator.clock import Deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireRequest:
+    """One request as bytes."""
+
+    method: str = "POST"
+    path: str = "/"
+    """Relative to the peer's base address; starts with a slash; may hold a query."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case names."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireReply:
+    """One reply as bytes."""
+
+    status: int = 200
+    """An HTTP status code."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case names."""
+    body: bytes = b""
+
+
+WireHandler: TypeAlias = Callable[[WireRequest], Awaitable[WireReply]]
+"""An agent, seen from the wire. It answers errors as bytes and raises only on cancellation."""
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Carries bytes to a peer."""
+
+    async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        """Carry one request and return the reply, of any status.
+
+        Raises `PeerUnreachable` where nothing was sent, `PeerHungUp` where something was and no whole reply
+        came (a passed deadline included), `PeerMisspoke` where the reply is over the size limit.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections."""
+        ...
