@@ -1,0 +1,389 @@
+"""One face for every way of saying what a value looks like.
+
+pydantic models, dataclasses, TypedDicts, ordinary annotations and plain JSON Schemas all become a `Schema`:
+a self-contained JSON Schema (2020-12) with one compiled check, and the way from JSON to Python and back.
+"""
+
+import contextlib
+import hashlib
+import inspect
+import json
+import math
+import re
+import sys
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
+
+import jsonschema_rs
+import pydantic_core
+from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import TypedDict, is_typeddict
+
+from negotiator.errors import BadInput, UsageError
+from negotiator.jsonvalue import JsonObject, JsonValue
+
+MAX_SCHEMA_BYTES = 262_144
+"""A larger schema is refused."""
+MAX_DEPTH = 100
+"""Values and schemas nested deeper are refused."""
+MAX_VIOLATIONS = 20
+MAX_MESSAGE_CHARS = 200
+
+# Words that never change which values fit or what they mean: class names and remarks of tools.
+_IGNORED_IN_DIGEST = frozenset({"title", "$comment", "$schema"})
+_HOLD_A_SCHEMA = frozenset(
+    {
+        "additionalProperties",
+        "contains",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+_HOLD_A_LIST = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_HOLD_NAMED_SCHEMAS = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
+
+_SchemaMode = Literal["validation", "serialization"]
+
+
+class _Generator(GenerateJsonSchema):
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001
+        # What is dumped always holds the fields with defaults; only a TypedDict's key may be missing.
+        if self.mode == "serialization" and field["type"] != "typed-dict-field":
+            return not field.get("serialization_exclude")
+        return super().field_is_required(field, total)
+
+
+class Schema:
+    """What values of one kind look like: a JSON Schema, compiled, with its Python type where it has one.
+
+    Immutable; equal where `digest` is equal. Make one with `Schema.of`.
+    """
+
+    __slots__ = ("_adapter", "_digest", "_json_schema", "_validator")
+
+    _adapter: TypeAdapter[Any] | None
+    _digest: str
+    _json_schema: JsonObject
+    _validator: jsonschema_rs.Validator
+
+    def __init__(self, json_schema: JsonObject, adapter: TypeAdapter[Any] | None = None) -> None:
+        """Compile `json_schema`; `adapter` converts between JSON and the Python type.
+
+        Raises:
+            UsageError: it is no JSON Schema, not self-contained, too large or too deep.
+        """
+        text = _schema_text(json_schema)
+        own = json.loads(text)
+        try:
+            validator = jsonschema_rs.validator_for(
+                own, validate_formats=True, retriever=_no_retrieval, mask="the value"
+            )
+        except ValueError as error:
+            raise UsageError(f"not a usable JSON Schema: {_cut(str(error))}") from error
+        canonical = json.dumps(_for_digest(own), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fill = object.__setattr__
+        fill(self, "_json_schema", own)
+        fill(self, "_adapter", adapter)
+        fill(self, "_validator", validator)
+        fill(self, "_digest", hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
+
+    @classmethod
+    def of(cls, source: Any, *, mode: _SchemaMode = "validation") -> "Schema":
+        """The schema of `source`.
+
+        Args:
+            source: a pydantic model, dataclass, TypedDict or other annotation (`str`, `list[int]`, `date`), a plain
+                JSON Schema, a `Schema` (returned as it is), or None, which accepts any object.
+            mode: for types only: what may come in (`validation`), or what `dump` writes (`serialization`, where
+                fields with defaults are always present).
+
+        Raises:
+            UsageError: no JSON Schema can be made of it.
+        """
+        if isinstance(source, Schema):
+            return source
+        if source is None:
+            return cls({"type": "object"})
+        if isinstance(source, dict):
+            return cls(source)
+        if inspect.isroutine(source):
+            raise UsageError("a function is no schema; `of_function` reads its schemas")
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(_with_pydantic_typeddicts(source))
+            json_schema = adapter.json_schema(mode=mode, schema_generator=_Generator)
+        except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, TypeError) as error:
+            raise UsageError(f"no JSON Schema can be made of {source!r:.100}: {_cut(str(error))}") from error
+        return cls(json_schema, adapter)
+
+    @property
+    def json_schema(self) -> JsonObject:
+        """Self-contained JSON Schema 2020-12. Shared: not to be changed."""
+        return self._json_schema
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, of the canonical JSON of the schema; the same in every process.
+
+        Canonical: keys sorted, no spaces, `required` sorted, and without `title`, `$comment` and `$schema`.
+        Descriptions count, because they carry units and meaning.
+        """
+        return self._digest
+
+    def check(self, value: JsonValue) -> None:
+        """Check plain JSON against the schema, formats included.
+
+        Raises:
+            BadInput: with up to `MAX_VIOLATIONS` pairs (JSON Pointer, what is wrong), none of which quotes the value.
+        """
+        if not self.is_valid(value):
+            raise BadInput(violations=self._violations(value))
+
+    def is_valid(self, value: JsonValue) -> bool:
+        """Whether plain JSON fits the schema, formats included."""
+        try:
+            return self._validator.is_valid(value)
+        except ValueError:
+            return False
+
+    def load(self, value: JsonValue) -> Any:
+        """Plain JSON to the Python type; of a plain JSON Schema, the value itself.
+
+        Raises:
+            BadInput: the value does not fit the schema, or the type's own validators refuse it.
+        """
+        self.check(value)
+        if self._adapter is None:
+            return value
+        return self._validated(value)
+
+    def dump(self, value: Any) -> JsonValue:
+        """A Python value (or plain JSON for one) to plain JSON: finite numbers, text keys.
+
+        Raises:
+            BadInput: the value is not of the type, or cannot be said in JSON.
+        """
+        try:
+            if self._adapter is None:
+                plain = pydantic_core.to_jsonable_python(value)
+            else:
+                plain = self._adapter.dump_python(self._validated(value), mode="json", warnings="error")
+        except (pydantic_core.PydanticSerializationError, ValueError) as error:
+            raise BadInput(f"not plain JSON: {_cut(str(error))}") from error
+        _require_plain(plain, 0)
+        return plain
+
+    def _validated(self, value: Any) -> Any:
+        if self._adapter is None:
+            return value
+        try:
+            return self._adapter.validate_python(value)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+            violations = [(_pointer(item["loc"]), _cut(item["msg"])) for item in details[:MAX_VIOLATIONS]]
+            raise BadInput(violations=tuple(violations)) from error
+
+    def _violations(self, value: JsonValue) -> tuple[tuple[str, str], ...]:
+        try:
+            found = list(islice(self._validator.iter_errors(value), MAX_VIOLATIONS))
+        except ValueError as error:
+            return (("", _cut(str(error))),)
+        return tuple((_pointer(item.instance_path), _cut(item.message)) for item in found)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schema) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def __repr__(self) -> str:
+        return f"Schema({self._digest[:12]})"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSchemas:
+    """What a function takes and gives, read from its signature and docstring."""
+
+    name: str
+    description: str
+    """The docstring's first paragraph, in one line; empty where there is none."""
+    input: Schema
+    """An object, one property per parameter; nothing else is accepted."""
+    output: Schema
+    """Of the return annotation; accepts anything where there is none."""
+
+    def bind(self, arguments: JsonObject) -> dict[str, Any]:
+        """Keyword arguments for the function, in its own types. Raises `BadInput`.
+
+        What is absent stays absent, so that the function's own defaults hold.
+        """
+        loaded: dict[str, Any] = self.input.load(arguments)
+        return loaded
+
+
+def of_function(function: Callable[..., Any]) -> FunctionSchemas:
+    """Read the schemas of a sync or async function.
+
+    Parameter descriptions come from a Google-style `Args:` section or `:param name:` lines.
+
+    Raises:
+        UsageError: it takes positional-only or variadic parameters, or a type that JSON cannot say.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise UsageError(f"the annotations of {name} cannot be read: {error}") from error
+    text = inspect.getdoc(function) or ""
+    described = _parameter_descriptions(text)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise UsageError(f"{name}: parameter {parameter.name} cannot be given by name")
+        fields[parameter.name] = _parameter_field(parameter, hints, described.get(parameter.name))
+    typed = _typeddict(f"{name}_arguments", fields)
+    typed.__pydantic_config__ = ConfigDict(extra="forbid")
+    return FunctionSchemas(
+        name=name,
+        description=" ".join(text.split("\n\n", 1)[0].split()),
+        input=Schema.of(typed),
+        output=Schema.of(hints["return"], mode="serialization") if hints.get("return") is not None else Schema({}),
+    )
+
+
+def _parameter_field(parameter: inspect.Parameter, hints: dict[str, Any], description: str | None) -> Any:
+    annotation = _with_pydantic_typeddicts(hints.get(parameter.name, Any))
+    extra: JsonObject = {} if description is None else {"description": description}
+    if parameter.default is parameter.empty:
+        return Required[Annotated[annotation, Field(json_schema_extra=extra)]]
+    # A default that JSON cannot say is the function's own affair.
+    with contextlib.suppress(BadInput):
+        extra["default"] = Schema({}).dump(parameter.default)
+    return NotRequired[Annotated[annotation, Field(json_schema_extra=extra)]]
+
+
+_GOOGLE_ARGS = re.compile(r"^(?:Args|Arguments|Parameters):[ \t]*\n((?:[ \t]+.*\n?|\n)+)", re.MULTILINE)
+_GOOGLE_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
+_SPHINX_PARAM = re.compile(r"^:param(?:\s+[^:]+?)?\s+(\w+):\s*(.+(?:\n[ \t]+.+)*)", re.MULTILINE)
+
+
+def _parameter_descriptions(docstring: str) -> dict[str, str]:
+    found = {match[1]: " ".join(match[2].split()) for match in _SPHINX_PARAM.finditer(docstring)}
+    section = _GOOGLE_ARGS.search(docstring)
+    if section is None:
+        return found
+    lines = inspect.cleandoc("\n" + section[1]).splitlines()
+    name = None
+    for line in lines:
+        entry = _GOOGLE_ENTRY.match(line)
+        if entry is not None:
+            name = entry[1]
+            found[name] = entry[2].strip()
+        elif name is not None and line.startswith((" ", "\t")):
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return found
+
+
+def _with_pydantic_typeddicts(annotation: Any) -> Any:
+    """The annotation, with `typing.TypedDict`s made readable for pydantic, which before 3.12 refuses them."""
+    if sys.version_info >= (3, 12):
+        return annotation
+    if is_typeddict(annotation):
+        if annotation.__module__ == "typing_extensions" or type(annotation).__module__ == "typing_extensions":
+            return annotation
+        hints = typing.get_type_hints(annotation, include_extras=True)
+        fields = {
+            name: (Required if name in annotation.__required_keys__ else NotRequired)[_with_pydantic_typeddicts(hint)]
+            for name, hint in ((name, _bare(hint)) for name, hint in hints.items())
+        }
+        return _typeddict(annotation.__name__, fields)
+    arguments = get_args(annotation)
+    if not arguments or get_origin(annotation) is Literal:
+        return annotation
+    replaced = tuple(_with_pydantic_typeddicts(item) for item in arguments)
+    if all(new is old for new, old in zip(replaced, arguments, strict=True)):
+        return annotation
+    if hasattr(annotation, "copy_with"):
+        return annotation.copy_with(replaced)
+    origin: Any = get_origin(annotation)
+    return typing.Union[replaced] if origin is type(int | str) else origin[replaced]  # noqa: UP007
+
+
+def _typeddict(name: str, fields: dict[str, Any]) -> Any:
+    make: Any = TypedDict  # a checker wants the name and the fields written out
+    return make(name, fields)
+
+
+def _bare(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
+
+
+def _schema_text(json_schema: JsonObject) -> str:
+    _require_plain(json_schema, 0, UsageError)
+    text = json.dumps(json_schema)
+    if len(text) > MAX_SCHEMA_BYTES:
+        raise UsageError(f"the schema is over {MAX_SCHEMA_BYTES} bytes")
+    return text
+
+
+def _no_retrieval(uri: str) -> JsonObject:
+    raise ValueError(f"the schema refers to {uri}; it must hold all it needs")
+
+
+def _for_digest(schema: JsonValue) -> JsonValue:
+    if not isinstance(schema, dict):
+        return schema
+    kept: JsonObject = {}
+    for word, value in schema.items():
+        if word in _IGNORED_IN_DIGEST:
+            continue
+        if word in _HOLD_A_SCHEMA:
+            kept[word] = _for_digest(value)
+        elif word in _HOLD_A_LIST and isinstance(value, list):
+            kept[word] = [_for_digest(item) for item in value]
+        elif word in _HOLD_NAMED_SCHEMAS and isinstance(value, dict):
+            kept[word] = {name: _for_digest(item) for name, item in value.items()}
+        elif word == "required" and isinstance(value, list):
+            kept[word] = sorted(value)
+        else:
+            kept[word] = value
+    return kept
+
+
+def _require_plain(value: JsonValue, depth: int, error: type[BadInput] | type[UsageError] = BadInput) -> None:
+    if depth > MAX_DEPTH:
+        raise error(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise error("keys of JSON objects are text")
+            _require_plain(item, depth + 1, error)
+    elif isinstance(value, list):
+        for item in value:
+            _require_plain(item, depth + 1, error)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise error("numbers in JSON are finite")
+    elif not isinstance(value, str | int | bool | None):
+        raise error(f"{type(value).__name__} is not plain JSON")
+
+
+def _pointer(path: typing.Iterable[str | int]) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)[:MAX_MESSAGE_CHARS]
+
+
+def _cut(text: str) -> str:
+    return text.split("\n", 1)[0][:MAX_MESSAGE_CHARS]
