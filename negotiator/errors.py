@@ -12,6 +12,7 @@
     |  |- PeerMisspoke           the reply is not what its dialect or schema allows
     |  |- PeerFailed             the peer answered that it failed
     |  `- PeerRejected           the peer does not use this document
+    |- ToolFailed              a person's own tool raised: see `__cause__`
     |- OutcomeUnknown          a transactional request was sent and no reply came: ask the peer, do not repeat
     |- EffectsAlreadyMade      a fallback would have repeated an effect: ended instead
     |- BudgetSpent             a cap on rounds, tokens, money or time was reached
@@ -21,8 +22,8 @@
        `- ModelMisspoke          it answered, twice, something that is not what was asked
 
 Errors of documents and of the sandbox have trees of their own (`protocol_docs.errors`, `sandbox.errors`).
-`code` is the word that dialects translate for a peer; a peer never sees the message itself unless
-`for_peer` is set.
+`code` is the word that dialects translate for a peer; a peer never sees the message itself, but for
+`ToolFailed.for_peer`.
 """
 
 from typing import ClassVar
@@ -109,6 +110,17 @@ class PeerRejected(PeerError):
     """The peer does not use the protocol document that was named."""
 
     code = "peer_rejected"
+
+
+class ToolFailed(NegotiatorError):
+    """A tool raised. Raise it from a tool oneself to have `for_peer` shown to the caller."""
+
+    code = "tool_failed"
+    message = "a tool failed"
+
+    def __init__(self, message: str | None = None, for_peer: str | None = None) -> None:
+        super().__init__(message or for_peer)
+        self.for_peer = for_peer
 
 
 class OutcomeUnknown(NegotiatorError):
