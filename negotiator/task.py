@@ -1,0 +1,146 @@
+"""What an agent wants done, and what it can do: tasks and tools."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from negotiator.errors import BadInput, NegotiatorError, ToolFailed
+from negotiator.journal import digest_of
+from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.messages import Effect
+from negotiator.schemas import FunctionSchemas, Schema, of_function
+
+
+class Task:
+    """Something to be asked of peers: a description, the shape of what goes in and of what is to come out.
+
+    Two tasks are the same task where description, schemas and effect are equal.
+
+    Args:
+        description: One or two sentences; read by models and by people.
+        input: A pydantic model, dataclass, TypedDict or JSON Schema of an object.
+        output: The same, for the answer.
+        effect: `transactional` (the default) is never sent twice; `safe` may be retried.
+        name: A short name; made of the description where not given.
+        natural_language: Whether the task may be asked in natural language.
+    """
+
+    __slots__ = ("description", "digest", "effect", "input", "name", "natural_language", "output")
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        input: Any = None,  # noqa: A002 -- the word people expect
+        output: Any = None,
+        effect: Effect = "transactional",
+        name: str | None = None,
+        natural_language: bool = True,
+    ) -> None:
+        self.description = description
+        self.input = Schema.of(input)
+        self.output = Schema.of(output)
+        self.effect = effect
+        self.name = name or description[:80]
+        self.natural_language = natural_language
+        self.digest = digest_of([description, self.input.digest, self.output.digest, effect])
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A person's own function, offered to peers."""
+
+    name: str
+    description: str
+    input: Schema
+    output: Schema
+    effect: Effect
+    function: Callable[..., Any]
+    inline: bool = False
+    """Run a sync function in the event loop instead of a thread: for functions of microseconds."""
+    bind: Callable[[JsonObject], dict[str, Any]] | None = field(default=None, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Identifies the tool's interface, not its code."""
+        return digest_of([self.name, self.description, self.input.digest, self.output.digest, self.effect])
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., Any],
+        *,
+        effect: Effect,
+        inline: bool = False,
+        name: str | None = None,
+        description: str | None = None,
+        input: Any = None,  # noqa: A002
+        output: Any = None,
+    ) -> "Tool":
+        """Make a tool of a sync or async function.
+
+        With `input` (a JSON Schema or type of an object) the function is called with its properties as keyword
+        arguments; without, the schemas are read from the signature. Raises `UsageError`.
+        """
+        if input is not None:
+            input_schema = Schema.of(input)
+            doc = inspect.getdoc(function) or ""
+            return cls(
+                name=name or getattr(function, "__name__", "tool"),
+                description=description or " ".join(doc.split("\n\n", 1)[0].split()),
+                input=input_schema,
+                output=Schema({}) if output is None else Schema.of(output, mode="serialization"),
+                effect=effect,
+                function=function,
+                inline=inline,
+            )
+        read: FunctionSchemas = of_function(function)
+        return cls(
+            name=name or read.name,
+            description=description or read.description,
+            input=read.input,
+            output=read.output if output is None else Schema.of(output, mode="serialization"),
+            effect=effect,
+            function=function,
+            inline=inline,
+            bind=read.bind,
+        )
+
+    async def call(self, arguments: JsonObject) -> JsonValue:
+        """Check the arguments, run the function, check and return its result as plain JSON.
+
+        Raises:
+            BadInput: the arguments do not fit.
+            ToolFailed: the function raised, or its result does not fit its own schema.
+        """
+        if self.bind is not None:
+            keywords = self.bind(arguments)
+        else:
+            loaded = self.input.load(arguments)
+            keywords = loaded if isinstance(loaded, dict) else dict(loaded)
+        try:
+            if inspect.iscoroutinefunction(self.function):
+                value = await cast("Awaitable[Any]", self.function(**keywords))
+            elif self.inline:
+                value = self.function(**keywords)
+            else:
+                value = await asyncio.to_thread(self.function, **keywords)
+            result = self.output.dump(value)
+            self.output.check(result)
+        except NegotiatorError as error:
+            if isinstance(error, BadInput):
+                raise ToolFailed(f"the tool {self.name} returned what its own schema refuses") from error
+            raise
+        except Exception as error:
+            raise ToolFailed(f"the tool {self.name} raised {type(error).__name__}") from error
+        return result
+
+
+def toolset_digest(tools: dict[str, Tool]) -> str:
+    """Identifies what an agent can do: part of a receiver routine's key."""
+    return digest_of(sorted(tool.digest for tool in tools.values()))
