@@ -1,0 +1,42 @@
+#!/bin/sh
+# Makes .venv with all that the project itself needs. Run it through `make setup`, which knows when there is nothing to do.
+#
+# Needs a Python of at least 3.11 with its venv and pip; PYTHON=... names one, otherwise the first that will do is taken.
+set -eu
+cd "$(dirname "$0")/.."
+
+venv=.venv
+uv_range='uv>=0.11,<0.14'
+suits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2])'
+
+if ! "$venv/bin/python" -c "$suits" 2>/dev/null; then
+    for python in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 python}; do
+        if "$python" -c "$suits" 2>/dev/null; then
+            found=$python
+            break
+        fi
+    done
+    if [ -z "${found:-}" ]; then
+        echo "setup: no Python of at least 3.11 with venv and ensurepip was found; name one with PYTHON=..." >&2
+        echo "setup: (on Debian, the package python3-venv brings ensurepip)" >&2
+        exit 1
+    fi
+    echo "setup: making $venv with $("$found" --version)"
+    "$found" -m venv "$venv"
+fi
+
+if ! "$venv/bin/uv" --version >/dev/null 2>&1; then
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$uv_range" ||
+        echo "setup: uv is not to be had here; pip takes its place, without the locked versions" >&2
+fi
+
+if "$venv/bin/uv" --version >/dev/null 2>&1; then
+    UV_PROJECT_ENVIRONMENT=$venv UV_PYTHON_DOWNLOADS=never "$venv/bin/uv" sync --frozen --all-extras --quiet
+else
+    # Dependency groups came to pip with 25.1.
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --editable '.[disk,litellm,local,serve]' --group dev
+fi
+echo "setup: $venv is ready"

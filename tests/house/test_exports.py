@@ -1,0 +1,35 @@
+"""What is public is listed, in order, and is there."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+PACKAGES = ["negotiator", "protocol_docs", "sandbox"]
+
+
+def _public_packages() -> list[str]:
+    inner = [
+        module.name
+        for name in PACKAGES
+        for module in pkgutil.iter_modules(importlib.import_module(name).__path__, f"{name}.")
+        if module.ispkg and hasattr(importlib.import_module(module.name), "__all__")
+    ]
+    return PACKAGES + inner
+
+
+@pytest.mark.parametrize("name", _public_packages())
+def test_the_public_names_are_sorted_and_there(name: str) -> None:
+    package = importlib.import_module(name)
+    public = list(package.__all__)
+    assert public == sorted(public)
+    assert len(public) == len(set(public))
+    assert [export for export in public if not hasattr(package, export)] == []
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    package = importlib.import_module(name)
+    described = (getattr(package, export) for export in package.__all__)
+    silent = [item.__name__ for item in described if callable(item) and hasattr(item, "__name__") and not item.__doc__]
+    assert silent == []
