@@ -165,12 +165,14 @@ _RESPONSE: TypeAdapter[Response] = TypeAdapter(Annotated[Response, Field(discrim
 
 def parse_call(value: JsonValue) -> Call:
     """Read an opener's message. Raises `PeerMisspoke`."""
-    return _parse(_CALL, value)
+    call: Call = _parse(_CALL, value)
+    return call
 
 
 def parse_response(value: JsonValue) -> Response:
     """Read a responder's message. Raises `PeerMisspoke`."""
-    return _parse(_RESPONSE, value)
+    response: Response = _parse(_RESPONSE, value)
+    return response
 
 
 def to_json(message: Call | Response) -> JsonObject:

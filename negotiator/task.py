@@ -91,7 +91,7 @@ class Tool:
             input_schema = Schema.of(input)
             doc = inspect.getdoc(function) or ""
             return cls(
-                name=name or getattr(function, "__name__", "tool"),
+                name=name or str(getattr(function, "__name__", "tool")),
                 description=description or " ".join(doc.split("\n\n", 1)[0].split()),
                 input=input_schema,
                 output=Schema({}) if output is None else Schema.of(output, mode="serialization"),
