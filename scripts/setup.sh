@@ -27,7 +27,7 @@ fi
 
 if ! "$venv/bin/uv" --version >/dev/null 2>&1; then
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$uv_range" ||
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$uv_range" ||
         echo "setup: uv is not to be had here; pip takes its place, without the locked versions" >&2
 fi
 
@@ -35,8 +35,8 @@ if "$venv/bin/uv" --version >/dev/null 2>&1; then
     UV_PROJECT_ENVIRONMENT=$venv UV_PYTHON_DOWNLOADS=never "$venv/bin/uv" sync --frozen --all-extras --quiet
 else
     # Dependency groups came to pip with 25.1.
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
         --editable '.[disk,litellm,local,serve]' --group dev
 fi
 echo "setup: $venv is ready"
