@@ -54,6 +54,8 @@ class Completion:
     usage: Usage = field(default_factory=Usage)
     truncated: bool = False
     """Whether it stopped at `max_tokens`."""
+    refusal: str | None = None
+    """What the provider says where it declined to answer; `text` is empty then."""
 
 
 @runtime_checkable
