@@ -5,6 +5,7 @@ store and a third party writes one class. Values are text and nothing else: what
 object cannot be made to run one.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
@@ -36,3 +37,12 @@ class TextStore(Protocol):
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the keys that start with `prefix`, in ascending order, as they were at the call."""
         ...
+
+
+_KEY = re.compile(r"[ -~]{1,512}")
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError for what is no key: for implementations to call first."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"a key is 1 to 512 printable ASCII characters, not {key[:80]!r}")

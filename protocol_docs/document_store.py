@@ -1,0 +1,209 @@
+"""Documents by hash: a dict in front, a text store behind, and no text that its hash does not fit.
+
+What stands in the text store:
+
+    document/sha256:<hex>   the text
+    alias/sha1:<hex>        the canonical hashes that share this alias, a line each: one, or the alias is refused
+    sources/sha256:<hex>    the addresses that the text can be had from, a JSON list
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+from protocol_docs import strict_json
+from protocol_docs.document import MAX_DOCUMENT_BYTES, ProtocolDocument
+from protocol_docs.errors import AmbiguousAlias, DocumentError, MalformedDocument
+from protocol_docs.hashes import parse_hash
+from protocol_docs.sources import Url, read_source
+from protocol_docs.text_store import TextStore
+
+MAX_SOURCES = 16
+"""Sources kept of one document."""
+MAX_SOURCE_LENGTH = 2048
+"""Characters of a source that is kept."""
+DEFAULT_WARM_BYTES = 32 * 1024 * 1024
+"""Bytes of documents held in memory in front of the text store."""
+
+_DOCUMENT, _ALIAS, _SOURCES = "document/", "alias/", "sources/"
+_CANONICAL = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class DocumentStore:
+    """Protocol documents under their hashes and aliases.
+
+    One per process is enough; several processes may share the text store behind it. What another process adds is
+    found; what another process removes may be served from this one's memory, which is harmless: a hash has one text.
+    """
+
+    def __init__(
+        self,
+        text_store: TextStore,
+        *,
+        max_document_bytes: int = MAX_DOCUMENT_BYTES,
+        warm_bytes: int = DEFAULT_WARM_BYTES,
+    ) -> None:
+        self._texts = text_store
+        self._max_document_bytes = max_document_bytes
+        self._warm_limit = warm_bytes
+        self._warm_bytes = 0
+        # By hash, and by those aliases that were looked up and found to be of one text.
+        self._warm: dict[str, ProtocolDocument] = {}
+        self._stored: set[str] = set()
+        self._lock = Lock()
+
+    def get(self, hash_or_alias: str) -> ProtocolDocument | None:
+        """The document of this hash, in any spelling that `parse_hash` knows; None where it is not here.
+
+        A text read from the store is checked against the hash; one that does not fit reads as absent. A canonical
+        SHA-256 whose document is in memory costs one dict look-up.
+
+        Raises:
+            MalformedHash: where this is no hash.
+            AmbiguousAlias: where two documents here have this SHA-1.
+            StoreUnusable: where the text store cannot be read.
+        """
+        warm = self._warm.get(hash_or_alias)
+        if warm is not None:
+            return warm
+        name = parse_hash(hash_or_alias)
+        canonical = self._resolve(name)
+        if canonical is None:
+            return None
+        document = self._warm.get(canonical) or self._read(canonical)
+        if document is None or name not in document.aliases:
+            return None
+        self._keep_warm(document)
+        if canonical in self._warm:
+            self._warm[name] = document
+        return document
+
+    def put(self, document: ProtocolDocument, sources: Sequence[str] = ()) -> None:
+        """Keep a document, and add `sources` to those known of it.
+
+        Of the sources only addresses are kept: an inline text or a data URI is the document once more. The newest
+        16 stay. The document is served from memory even where the store behind refuses it.
+
+        Raises:
+            MalformedDocument: where it is over this store's limit for one document.
+            StoreFull: where the text store has no room.
+            StoreUnusable: where it cannot be written.
+        """
+        if len(document.data) > self._max_document_bytes:
+            raise MalformedDocument(f"{document.hash} is over this store's {self._max_document_bytes} bytes")
+        self._keep_warm(document)
+        if document.hash not in self._stored:
+            # A tampered row is in the way of `add`; the text that fits takes its place.
+            key = _DOCUMENT + document.hash
+            if not self._texts.add(key, document.text) and self._texts.get(key) != document.text:
+                self._texts.put(key, document.text)
+            for alias in document.aliases[1:]:
+                self._put_alias(alias, document.hash)
+            self._stored.add(document.hash)
+        self._put_sources(document.hash, sources)
+
+    def documents(self) -> Iterator[ProtocolDocument]:
+        """All documents, by ascending hash."""
+        for key in self._texts.keys(_DOCUMENT):
+            document = self.get(key.removeprefix(_DOCUMENT))
+            if document is not None:
+                yield document
+
+    def sources(self, hash_or_alias: str) -> tuple[str, ...]:
+        """The addresses known of a document, the newest last. Raises as `get` does."""
+        canonical = self._resolve(parse_hash(hash_or_alias))
+        return tuple(self._read_sources(canonical)) if canonical else ()
+
+    def remove(self, hash_or_alias: str) -> bool:
+        """Forget a document and its sources; True if it was there. Raises as `get` does."""
+        document = self.get(hash_or_alias)
+        if document is None:
+            return False
+        self._drop_warm(document)
+        for alias in document.aliases[1:]:
+            others = [name for name in self._names(alias) if name != document.hash]
+            if others:
+                self._texts.put(_ALIAS + alias, "\n".join(others))
+            else:
+                self._texts.delete(_ALIAS + alias)
+        self._texts.delete(_SOURCES + document.hash)
+        self._texts.delete(_DOCUMENT + document.hash)
+        return True
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._texts.keys(_DOCUMENT))
+
+    def __contains__(self, hash_or_alias: str) -> bool:
+        return self.get(hash_or_alias) is not None
+
+    def _resolve(self, name: str) -> str | None:
+        """The canonical hash that a canonical name stands for."""
+        if name.startswith("sha256:"):
+            return name
+        names = self._names(name)
+        if len(names) > 1:
+            found = (self._read(canonical) for canonical in names)
+            names = [document.hash for document in found if document and name in document.aliases]
+        if len(names) > 1:
+            raise AmbiguousAlias(f"{len(names)} documents have the alias {name}")
+        return names[0] if names else None
+
+    def _names(self, alias: str) -> list[str]:
+        lines = (self._texts.get(_ALIAS + alias) or "").split("\n")
+        return [line for line in lines if _CANONICAL.fullmatch(line)]
+
+    def _put_alias(self, alias: str, canonical: str) -> None:
+        if self._texts.add(_ALIAS + alias, canonical):
+            return
+        names = self._names(alias)
+        if canonical not in names:
+            self._texts.put(_ALIAS + alias, "\n".join([*names, canonical]))
+            self._warm.pop(alias, None)
+
+    def _read(self, canonical: str) -> ProtocolDocument | None:
+        text = self._texts.get(_DOCUMENT + canonical)
+        if text is None:
+            return None
+        try:
+            document = ProtocolDocument.from_text(text, max_bytes=self._max_document_bytes)
+        except MalformedDocument:
+            return None
+        return document if document.hash == canonical else None
+
+    def _read_sources(self, canonical: str) -> list[str]:
+        try:
+            listed = strict_json.loads(self._texts.get(_SOURCES + canonical) or "[]")
+        except ValueError:
+            return []
+        return [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
+
+    def _put_sources(self, canonical: str, sources: Sequence[str]) -> None:
+        new = [source for source in sources if _is_address(source)]
+        if new:
+            known = self._read_sources(canonical)
+            kept = [*(source for source in known if source not in new), *dict.fromkeys(new)][-MAX_SOURCES:]
+            if kept != known:
+                self._texts.put(_SOURCES + canonical, strict_json.canonical(kept))
+
+    def _keep_warm(self, document: ProtocolDocument) -> None:
+        with self._lock:
+            if document.hash not in self._warm and len(document.data) <= self._warm_limit:
+                self._warm[document.hash] = document
+                self._warm_bytes += len(document.data)
+                while self._warm_bytes > self._warm_limit:
+                    self._drop_warm(next(iter(self._warm.values())))
+
+    def _drop_warm(self, document: ProtocolDocument) -> None:
+        if self._warm.get(document.hash) is not None:
+            self._warm_bytes -= len(document.data)
+        for name in document.aliases:
+            if self._warm.get(name) == document:
+                del self._warm[name]
+        self._stored.discard(document.hash)
+
+
+def _is_address(source: str) -> bool:
+    try:
+        return len(source) <= MAX_SOURCE_LENGTH and isinstance(read_source(source), Url)
+    except DocumentError:
+        return False
