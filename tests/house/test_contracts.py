@@ -29,7 +29,8 @@ def _contract(name: str) -> dict[str, list[str]]:
 
 
 def _exists(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    found = importlib.util.find_spec(module)
+    return found is not None and found.origin is not None
 
 
 @pytest.mark.parametrize(
