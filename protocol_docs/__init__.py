@@ -4,6 +4,7 @@ from protocol_docs.annex import Annex, AnnexProblem, ErrorMeaning, Example
 from protocol_docs.disk_store import DiskTextStore
 from protocol_docs.document import MAX_DOCUMENT_BYTES, ProtocolDocument, render_document
 from protocol_docs.document_store import DocumentStore
+from protocol_docs.draft import draft_document
 from protocol_docs.errors import (
     AmbiguousAlias,
     DiskExtraMissing,
@@ -50,6 +51,7 @@ __all__ = [
     "TextStore",
     "Url",
     "as_data_uri",
+    "draft_document",
     "parse_hash",
     "read_source",
     "render_document",
