@@ -43,6 +43,7 @@ check: setup ## lint, format, types, import contracts, pinned supply
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@[ ! -x $(BIN)/uv ] || $(BIN)/uv lock --check --offline
 	$(BIN)/python scripts/sync_readme.py --check
 	$(BIN)/python scripts/check_supply_chain.py
 
@@ -61,6 +62,13 @@ test-interop: setup ## tests with peers nobody here wrote, each in an environmen
 .PHONY: wheel-check
 wheel-check: setup ## build the wheel and use it in empty environments, one for each Python
 	$(BIN)/python scripts/check_wheel.py $(ARGS)
+
+.PHONY: test-floors
+test-floors: setup ## the tests with the oldest releases of our direct dependencies that pyproject.toml allows
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-floors
+	$(BIN)/uv pip install --quiet --python .venv-floors --resolution lowest-direct \
+		--editable '.[disk,litellm,local,serve]' --group dev
+	.venv-floors/bin/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 .PHONY: bench
 bench: setup ## the benchmark on recorded calls; BENCH="..." chooses another
