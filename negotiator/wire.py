@@ -21,6 +21,8 @@ class WireRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Lower-case names."""
     body: bytes = b""
+    peer: str | None = None
+    """Where a received request came from, as its transport saw it (an address); never taken from the bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

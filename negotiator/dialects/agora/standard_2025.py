@@ -1,0 +1,58 @@
+"""The Working Standard of January 2025, which is also what agents of this package speak to each other.
+
+Between ourselves some fields are added, which the standard (6.1) has others ignore: `protocolDigest`, the SHA-256
+beside the SHA-1; `idempotencyKey`; and in replies `tier` and `code`.
+"""
+
+from typing import ClassVar
+
+from negotiator.dialects.agora import fields
+from negotiator.dialects.agora.envelope import AgoraDialect, string_or_object
+from negotiator.dialects.agora.spellings import spelling_of
+from negotiator.dialects.json_body import as_text
+from negotiator.errors import NotPossible
+from negotiator.jsonvalue import JsonObject
+from negotiator.messages import Reply, Request
+
+
+class Standard2025(AgoraDialect):
+    """40 hex digits; HTTP statuses; `failure` with `error`; conversations by address."""
+
+    name: ClassVar[str] = "agora-2025"
+    base64: ClassVar[bool] = False
+    converses: ClassVar[bool] = True
+
+    def _request_envelope(self, request: Request) -> JsonObject:
+        if request.kind == "negotiation":
+            raise NotPossible(f"{self.name} has no negotiation in natural language; use a document for it")
+        envelope: JsonObject = {}
+        # 7.2: follow-ups must not repeat the hash.
+        if request.conversation is None:
+            envelope["protocolHash"] = fields.sha1_in(request, base64=self.base64)
+            if digest := fields.sha256_in(request):
+                envelope["protocolDigest"] = digest
+            if request.sources:
+                envelope["protocolSources"] = list(request.sources)
+            if request.multiround:
+                envelope["multiround"] = True
+        envelope["body"] = request.body if string_or_object(request.body) else as_text(request.body)
+        if request.idempotency_key is not None:
+            envelope["idempotencyKey"] = request.idempotency_key
+        return envelope
+
+    def _reply_fields(self, reply: Reply, request: Request | None) -> JsonObject:  # noqa: ARG002 - the port's
+        told: JsonObject = {}
+        if reply.status == "success":
+            # 6.2: a string or an object, present if and only if it succeeded.
+            told["body"] = reply.body if string_or_object(reply.body) else as_text(reply.body)
+        else:
+            spelling = spelling_of(reply)
+            told["error"] = spelling.text if spelling.rejected else fields.clip(reply.error) or spelling.text
+            told["code"] = spelling.word
+        if reply.conversation is not None:
+            told["conversationId"] = reply.conversation
+            if reply.conversation_expires is not None:
+                told["conversationExpires"] = int(reply.conversation_expires)
+        if reply.tier != "unknown":
+            told["tier"] = reply.tier
+        return told

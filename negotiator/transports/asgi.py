@@ -1,0 +1,174 @@
+"""An agent as an ASGI 3 application, for any ASGI server, alone or mounted under a prefix of a larger one.
+
+It needs no lifespan events and answers them where they come. A body over the limit is refused before it is read
+where its length is announced, else as soon as it passes the limit; never is more than the limit held.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+from negotiator.wire import WireHandler, WireReply, WireRequest
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Event: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Event]]
+Send: TypeAlias = Callable[[Event], Awaitable[None]]
+
+_STATUSES: Final = {"slow_request": 408, "too_large": 413}
+
+
+class _Refused(Exception):
+    """The request is not taken; `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class _Gone(Exception):
+    """The client left before its request was whole."""
+
+
+def _plain(code: str) -> WireReply:
+    return WireReply(status=_STATUSES[code])
+
+
+async def _nothing() -> None:
+    pass
+
+
+class AsgiApp:
+    """`handler` behind ASGI."""
+
+    def __init__(
+        self,
+        handler: WireHandler,
+        *,
+        body_bytes: int = 1_048_576,
+        body_seconds: float = 20.0,
+        refuse: Callable[[str], WireReply] = _plain,
+        on_startup: Callable[[], Awaitable[None]] = _nothing,
+        on_shutdown: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
+        """Hand whole requests to `handler`.
+
+        Args:
+            handler: Answers. It is left to finish where the client leaves meanwhile: an effect that was begun
+                is not cut in two.
+            body_bytes: Bytes that a body may have.
+            body_seconds: Seconds from the first look at a body to its end.
+            refuse: Makes the reply for `too_large` and `slow_request`; empty bodies where not given.
+            on_startup: Awaited at the server's lifespan start, where the server has one.
+            on_shutdown: Awaited at its end.
+        """
+        self._handler = handler
+        self._body_bytes = body_bytes
+        self._body_seconds = body_seconds
+        self._refuse = refuse
+        self._on_startup = on_startup
+        self._on_shutdown = on_shutdown
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            # Closed before it is accepted, which servers turn into a 403.
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            raise RuntimeError(f"an ASGI scope of type {scope['type']!r} is not served here")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _headers(scope["headers"])
+        close = False
+        try:
+            body = await self._body(headers, receive)
+        except _Gone:
+            return
+        except _Refused as refused:
+            reply = self._refuse(refused.code)
+            # What is left of the body must not be read as the next request. HTTP/2 resets the stream instead.
+            close = scope.get("http_version", "1.1").startswith("1")
+        else:
+            client = scope.get("client")
+            reply = await self._handler(
+                WireRequest(
+                    method=scope["method"].upper(),
+                    path=_path(scope),
+                    headers=headers,
+                    body=body,
+                    peer=client[0] if client else None,
+                )
+            )
+        await _respond(send, reply, head=scope["method"].upper() == "HEAD", close=close)
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        announced = headers.get("content-length", "0")
+        if not announced.isdecimal() or int(announced[:20]) > self._body_bytes:
+            raise _Refused("too_large")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                more = True
+                while more:
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
+                        raise _Gone
+                    part = event.get("body", b"")
+                    size += len(part)
+                    if size > self._body_bytes:
+                        raise _Refused("too_large")
+                    parts.append(part)
+                    more = event.get("more_body", False)
+        except TimeoutError:
+            raise _Refused("slow_request") from None
+        return b"".join(parts)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        for phase, hook in (("startup", self._on_startup), ("shutdown", self._on_shutdown)):
+            while (await receive())["type"] != f"lifespan.{phase}":
+                pass
+            try:
+                await hook()
+            except Exception as error:
+                await send({"type": f"lifespan.{phase}.failed", "message": type(error).__name__})
+                raise
+            await send({"type": f"lifespan.{phase}.complete"})
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Lower-case names; repeated ones joined, as RFC 9110 5.3 has it, which spoils those that may not repeat."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def _path(scope: Scope) -> str:
+    """The path below where the application is mounted, with the query."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    # Some servers give the whole path under a mount, some only the rest of it.
+    if root and (path == root or path.startswith(root + "/")):
+        path = path[len(root) :]
+    query = scope.get("query_string", b"").decode("latin-1")
+    return (path or "/") + (f"?{query}" if query else "")
+
+
+async def _respond(send: Send, reply: WireReply, *, head: bool, close: bool) -> None:
+    headers = {**reply.headers, "content-length": str(len(reply.body))}
+    if close:
+        headers["connection"] = "close"
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+        await send({"type": "http.response.body", "body": b"" if head else reply.body})
+    except OSError:
+        # ASGI's word for a client that left; there is nobody to tell.
+        return

@@ -1,0 +1,77 @@
+"""Agents in one process, without a network: addresses are names, and every way to fail can be had on demand."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from negotiator.clock import Deadline
+from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.wire import WireHandler, WireReply, WireRequest
+
+Fault: TypeAlias = Literal["unreachable", "hang_up_before", "hang_up_after", "silence"]
+"""What becomes of a request: nothing is sent; it is sent and lost; it is handled and the reply is lost; it is sent
+and nothing comes until the deadline."""
+
+
+class MemoryTransport:
+    """A `Transport` over a dict of base addresses. One may be shared by every agent of a test."""
+
+    def __init__(self, agents: Mapping[str, WireHandler] | None = None, *, reply_bytes: int = 1_048_576) -> None:
+        """Reach `agents` by base address; refuse replies over `reply_bytes`."""
+        self._agents: dict[str, WireHandler] = {}
+        self._faults: dict[str, deque[Fault | None]] = {}
+        self._reply_bytes = reply_bytes
+        for base_url, handler in (agents or {}).items():
+            self.serve(base_url, handler)
+
+    def serve(self, base_url: str, handler: WireHandler) -> None:
+        """Have `handler` answer at `base_url` from now on."""
+        self._agents[_bare(base_url)] = handler
+
+    def withdraw(self, base_url: str) -> None:
+        """Have nobody answer at `base_url` any more."""
+        self._agents.pop(_bare(base_url), None)
+
+    def fail(self, base_url: str, *faults: Fault | None) -> None:
+        """Let the next requests to `base_url` go these ways, one each, in order; None is no fault."""
+        self._faults.setdefault(_bare(base_url), deque()).extend(faults)
+
+    async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        """See `Transport.send`."""
+        left = deadline.remaining()
+        handler = self._agents.get(_bare(base_url))
+        faults = self._faults.get(_bare(base_url))
+        fault = faults.popleft() if faults else None
+        if handler is None or fault == "unreachable" or left <= 0:
+            raise PeerUnreachable(f"nobody answers at {base_url}" if left > 0 else "no time was left to send")
+        try:
+            async with asyncio.timeout(left) as timer:
+                if fault == "hang_up_before":
+                    raise PeerHungUp("the peer hung up before it handled the request")
+                if fault == "silence":
+                    await asyncio.Event().wait()
+                received = WireRequest(
+                    method=request.method,
+                    path=request.path,
+                    headers={name.lower(): value for name, value in request.headers.items()},
+                    body=request.body,
+                    peer="memory",
+                )
+                reply = await handler(received)
+        except TimeoutError:
+            if timer.expired():
+                raise PeerHungUp("no reply by the deadline") from None
+            raise
+        if fault == "hang_up_after":
+            raise PeerHungUp("the peer hung up after it handled the request")
+        if len(reply.body) > self._reply_bytes:
+            raise PeerMisspoke(f"a reply of more than {self._reply_bytes} bytes")
+        return reply
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+
+
+def _bare(base_url: str) -> str:
+    return base_url.rstrip("/")
