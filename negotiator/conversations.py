@@ -8,7 +8,7 @@ rounds at once lose nothing. Time and ids are handed in.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, Literal, TypeAlias, TypedDict
+from typing import Final, Literal, TypeAlias
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +31,8 @@ _SWEEP_EVERY: Final = 64
 """Openings between two looks at every row, which is what a sweep costs."""
 
 
-class _Row(TypedDict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
     kind: Literal["exchange", "negotiation"]
     hashes: tuple[str, ...]
     expires: float
@@ -115,15 +116,15 @@ class Conversations:
         Raises `UnknownConversation` (also to another principal than its own) and `ConversationExpired`.
         """
         row = self._row(conversation)
-        if row is None or row["principal"] != principal:
+        if row is None or row.principal != principal:
             raise UnknownConversation
-        if row["expires"] <= self._clock.time():
+        if row.expires <= self._clock.time():
             raise ConversationExpired
         return Conversation(
             id=conversation,
-            kind=row["kind"],
-            hashes=row["hashes"],
-            expires=row["expires"],
+            kind=row.kind,
+            hashes=row.hashes,
+            expires=row.expires,
             history=self._history(conversation),
         )
 
@@ -168,13 +169,13 @@ class Conversations:
             expires=self._clock.time() + self._limits.seconds,
             history=(*conversation.history, *turn),
         )
-        self._write(grown, row["principal"])
+        self._write(grown, row.principal)
         return grown
 
     def close(self, conversation: str, *, principal: str) -> bool:
         """Forget a conversation; True if it was there. One that is gone already is no error."""
         row = self._row(conversation)
-        if row is None or row["principal"] != principal:
+        if row is None or row.principal != principal:
             return False
         self._store.delete(_PREFIX + conversation)
         for number in range(2 * self._limits.turns):
@@ -192,10 +193,10 @@ class Conversations:
         named = groupby(self._store.keys(_PREFIX), key=lambda key: key.removeprefix(_PREFIX).partition("/")[0])
         for name, keys in named:
             row = self._row(name)
-            if row is None or row["expires"] + self._limits.seconds <= self._clock.time():
+            if row is None or row.expires + self._limits.seconds <= self._clock.time():
                 for key in keys:
                     self._store.delete(key)
-            elif row["expires"] > self._clock.time():
+            elif row.expires > self._clock.time():
                 left += 1
         return left
 
@@ -216,13 +217,13 @@ class Conversations:
         return row
 
     def _write(self, conversation: Conversation, principal: str) -> None:
-        row: _Row = {
-            "kind": conversation.kind,
-            "hashes": conversation.hashes,
-            "expires": conversation.expires,
-            "principal": principal,
-        }
-        self._store.put(_PREFIX + conversation.id, write(row).decode())
+        row = _Row(
+            kind=conversation.kind,
+            hashes=conversation.hashes,
+            expires=conversation.expires,
+            principal=principal,
+        )
+        self._store.put(_PREFIX + conversation.id, _ROW.dump_json(row).decode())
 
     def _history(self, conversation: str) -> tuple[Turn, ...]:
         history: list[Turn] = []
