@@ -60,3 +60,8 @@ def test_the_command_is_an_entry_point() -> None:
 @pytest.mark.parametrize("package", ["negotiator", "protocol_docs", "sandbox"])
 def test_each_package_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
+
+
+def test_the_citation_names_the_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {PROJECT['version']}" in citation
