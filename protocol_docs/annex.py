@@ -85,6 +85,12 @@ class Annex:
     """The canonical hash of the document that this one replaces."""
     examples: tuple[Example, ...] = ()
 
+    def error_in(self, reply: Any) -> ErrorMeaning | None:
+        """The error of this document that a reply body reports as `{"error": {"code": ..., ...}}`; None for any other."""
+        error = reply.get("error") if isinstance(reply, dict) and len(reply) == 1 else None
+        code = error.get("code") if isinstance(error, dict) else None
+        return next((known for known in self.errors if known.code == code), None)
+
     def to_json(self) -> dict[str, Any]:
         """The JSON object that stands in a document; members that say nothing are left out."""
         members: dict[str, Any] = {
@@ -127,7 +133,7 @@ def write_annex(annex: Annex) -> str:
     """The section as text, in the one form it has. Raises `AnnexProblem` for an annex that could not be read back."""
     members = annex.to_json()
     annex_from_json(members)
-    return f"## Annex\n\n```json\n{strict_json.pretty(members)}\n```\n"
+    return f"## Annex\n\n```json\n{strict_json.spread(members)}\n```\n"
 
 
 def annex_from_json(value: Any) -> Annex:
@@ -247,16 +253,10 @@ def _check_examples(annex: Annex) -> None:
         check = validator(schema)
         for index, example in enumerate(annex.examples):
             body = getattr(example, half)
-            if half == "reply" and _is_error(body, annex):
+            if half == "reply" and annex.error_in(body):
                 continue
             if not check.is_valid(body):
                 raise AnnexProblem(f"the {half} of example {index} does not fit the {half} schema")
-
-
-def _is_error(body: Any, annex: Annex) -> bool:
-    if not isinstance(body, dict) or body.keys() != {"error"} or not isinstance(body["error"], dict):
-        return False
-    return body["error"].get("code") in {error.code for error in annex.errors}
 
 
 def _first_line(error: ValueError) -> str:

@@ -24,6 +24,7 @@ _DEPTH = 10
 _MAX_ITEMS = 32
 _MAX_TEXT = 2000
 _SPREAD = 1000
+_AT_LEAST = 3
 _FIRST_DAY = date(2025, 1, 15)
 # Texts tried against a pattern, one of which fits most patterns that people write.
 _PROBES = """
@@ -42,6 +43,8 @@ class _Unmakeable(Exception):
 def examples_of(schema: dict[str, Any], most: int = MAX_EXAMPLES) -> list[Any]:
     """Values that `schema` accepts, the fullest first, then those that add most; empty where the rules make none.
 
+    Three at least, where there are three, since one value alone cannot tell a rule from a chance.
+
     Raises:
         AnnexProblem: where `schema` is no self-contained JSON Schema.
     """
@@ -59,7 +62,7 @@ def examples_of(schema: dict[str, Any], most: int = MAX_EXAMPLES) -> list[Any]:
     covered: set[str] = set()
     while candidates and len(chosen) < most:
         best = max(candidates, key=lambda pair: len(pair[1] - covered)) if chosen else candidates[0]
-        if chosen and best[1] <= covered:
+        if len(chosen) >= _AT_LEAST and best[1] <= covered:
             break
         candidates.remove(best)
         chosen.append(best[0])
@@ -252,7 +255,7 @@ def _number(schema: dict[str, Any], wanted: int, *, whole: bool) -> int | float:
     lows = list(_bounds(schema, "minimum", "exclusiveMinimum"))
     highs = list(_bounds(schema, "maximum", "exclusiveMaximum"))
     last = min((ceil(edge / step) - 1 if strict else floor(edge / step) for edge, strict in highs), default=None)
-    start = 0 if last is None else min(0, last - _SPREAD)
+    start = 0 if last is None else min(0, last - _SPREAD // 20)
     first = max((floor(edge / step) + 1 if strict else ceil(edge / step) for edge, strict in lows), default=start)
     count = (_SPREAD if last is None else last - first) + 1
     if count > 0:
