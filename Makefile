@@ -21,7 +21,7 @@ BENCH ?= run sgdx --split dev --pairs 12 --model local --out out/sgdx
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9.%-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(READY) ## make .venv with all that the project itself needs
@@ -62,6 +62,12 @@ test-interop: setup ## tests with peers nobody here wrote, each in an environmen
 .PHONY: wheel-check
 wheel-check: setup ## build the wheel and use it in empty environments, one for each Python
 	$(BIN)/python scripts/check_wheel.py $(ARGS)
+
+# Not .PHONY: make looks for no rule by pattern for those.
+unit-3.%: setup ## the tests on another Python: make unit-3.13
+	UV_PROJECT_ENVIRONMENT=.venv-3.$* $(BIN)/uv sync --frozen --all-extras --quiet \
+		--python "$$($(BIN)/python scripts/pythons.py 3.$*)"
+	.venv-3.$*/bin/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 .PHONY: test-floors
 test-floors: setup ## the tests with the oldest releases of our direct dependencies that pyproject.toml allows

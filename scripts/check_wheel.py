@@ -11,7 +11,6 @@ Exits with 1 at the first thing that is not as it should be, and says which.
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from pythons import find_pythons
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -59,26 +60,6 @@ def find_uv() -> Path:
     if found is None:
         raise CheckFailed("uv is not to be had: run `make setup`")
     return Path(found)
-
-
-def find_pythons(versions: Sequence[str]) -> dict[str, Path]:
-    """The interpreters that start, by version: on the path, or kept by pyenv."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = {}
-    for version in versions:
-        named = shutil.which(f"python{version}")
-        candidates = [*sorted(pyenv.glob(f"{version}.*/bin/python")), *([Path(named)] if named else [])]
-        for candidate in candidates:
-            says = subprocess.run(
-                [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if says.stdout.strip() == version:
-                found[version] = candidate
-                break
-    return found
 
 
 def build(uv: Path, folder: Path) -> tuple[Path, Path]:
