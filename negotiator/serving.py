@@ -99,13 +99,17 @@ class AgoraDoor:
         self._listing = listing
         self._conversations = conversations
         self._clock = clock
-        self.limits = limits or DoorLimits()
-        """What was handed in; the transport in front should hold to `body_bytes` before it reads."""
+        self._limits = limits or DoorLimits()
         self._under_way = 0
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request, with an error in the peer's dialect where need be; raises only on cancellation."""
         return _marked(await self._route(wire))
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of a request's body; a transport in front of this should hold to it before it reads."""
+        return self._limits.body_bytes
 
     def refuse(self, code: str) -> WireReply:
         """The reply to a request that its transport did not take, such as `too_large`, unread."""
@@ -122,7 +126,7 @@ class AgoraDoor:
             return _refuse("not_found")
         if wire.method not in allowed.split(", "):
             return _refuse("method_not_allowed", allow=allowed)
-        if len(wire.body) > self.limits.body_bytes:
+        if len(wire.body) > self._limits.body_bytes:
             return _refuse("too_large")
         return await self._exchange(wire)
 
@@ -162,7 +166,7 @@ class AgoraDoor:
         request: Request | None = None
         opened: Conversation | None = None
         principal = "anonymous"
-        if self._under_way >= self.limits.under_way:
+        if self._under_way >= self._limits.under_way:
             return dialect.encode_reply(_rendered(Overloaded()), None)
         self._under_way += 1
         try:
@@ -205,7 +209,7 @@ class AgoraDoor:
 
     def _seconds(self, wire: WireRequest) -> float:
         asked = _WAIT.search(wire.headers.get("prefer", ""))
-        return min(self.limits.seconds, float(asked[1])) if asked else self.limits.seconds
+        return min(self._limits.seconds, float(asked[1])) if asked else self._limits.seconds
 
 
 def _marked(wire: WireReply) -> WireReply:

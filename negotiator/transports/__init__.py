@@ -3,7 +3,7 @@
 `http_client` is not imported here, since it loads httpx.
 """
 
-from negotiator.transports.asgi import AsgiApp
+from negotiator.transports.asgi import AsgiApp, Door, asgi_app
 from negotiator.transports.memory import Fault, MemoryTransport
 
-__all__ = ["AsgiApp", "Fault", "MemoryTransport"]
+__all__ = ["AsgiApp", "Door", "Fault", "MemoryTransport", "asgi_app"]

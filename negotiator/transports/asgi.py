@@ -6,7 +6,7 @@ where its length is announced, else as soon as it passes the limit; never is mor
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from negotiator.wire import WireHandler, WireReply, WireRequest
 
@@ -16,6 +16,24 @@ Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 _STATUSES: Final = {"slow_request": 408, "too_large": 413}
+
+
+@runtime_checkable
+class Door(Protocol):
+    """A handler with limits and words of its own for what is refused before it is read."""
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes that a body may have."""
+        ...
+
+    def refuse(self, code: str) -> WireReply:
+        """The reply for `too_large` and `slow_request`."""
+        ...
+
+    async def __call__(self, wire: WireRequest) -> WireReply:
+        """See `WireHandler`."""
+        ...
 
 
 class _Refused(Exception):
@@ -139,6 +157,24 @@ class AsgiApp:
                 await send({"type": f"lifespan.{phase}.failed", "message": type(error).__name__})
                 raise
             await send({"type": f"lifespan.{phase}.complete"})
+
+
+def asgi_app(
+    handler: WireHandler,
+    *,
+    on_startup: Callable[[], Awaitable[None]] = _nothing,
+    on_shutdown: Callable[[], Awaitable[None]] = _nothing,
+) -> AsgiApp:
+    """`handler` as an ASGI application; a `Door`, such as an `AgoraDoor`, with its own limit and words."""
+    if isinstance(handler, Door):
+        return AsgiApp(
+            handler,
+            body_bytes=handler.body_bytes,
+            refuse=handler.refuse,
+            on_startup=on_startup,
+            on_shutdown=on_shutdown,
+        )
+    return AsgiApp(handler, on_startup=on_startup, on_shutdown=on_shutdown)
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -135,6 +135,14 @@ class AgoraDialect(ABC):
             return self._read_success(envelope, request)
         return self._failure(envelope, code=None)
 
+    @final
+    def says(self, wire: WireReply) -> bool:
+        """Whether a reply's status word is one of this dialect's."""
+        try:
+            return read_object(wire.body).get("status") in STATUS_WORDS[self.name].values()
+        except ValueError:
+            return False
+
     def _read_success(self, envelope: JsonObject, request: Request) -> Reply:  # noqa: ARG002 - the demo needs it
         conversation, expires = fields.read_conversation(envelope)
         return Reply(

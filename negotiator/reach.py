@@ -1,0 +1,268 @@
+"""The sender's edge: which dialect a peer speaks, and one request to it and back.
+
+A peer is asked once what it lists, which tells most of what it speaks; what it answers tells the rest. A request
+is sent a second time in one case only: the peer's own words prove that it refused the first as something it could
+not read, and so did nothing.
+"""
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from negotiator.clock import Clock, Deadline
+from negotiator.dialects.agora import (
+    DIALECTS,
+    PACKAGE_020,
+    STANDARD_2024,
+    STANDARD_2025,
+    AgoraDialect,
+    sniff_reply,
+)
+from negotiator.dialects.agora.listing import read_listing
+from negotiator.errors import (
+    EffectsAlreadyMade,
+    NegotiatorError,
+    NotPossible,
+    OutcomeUnknown,
+    Overloaded,
+    PeerError,
+    PeerFailed,
+    PeerHungUp,
+    PeerMisspoke,
+    PeerRejected,
+    PeerUnreachable,
+    UsageError,
+)
+from negotiator.messages import Reply, Request
+from negotiator.serving import ENGINE, ENGINE_HEADER
+from negotiator.wire import Transport, WireReply, WireRequest
+from protocol_docs.errors import StoreUnusable
+from protocol_docs.text_store import TextStore
+
+_PREFIX: Final = "peer/"
+_IN_MEMORY: Final = 1024
+_SEEN_SECONDS: Final = 60.0
+"""How stale `PeerRecord.seen` may get; it is not worth a write an exchange."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRecord:
+    """What is known of a peer."""
+
+    dialect: str
+    """The name of the dialect it is spoken to in."""
+    listing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The documents it lists, canonical hash to sources: `sha256:` where the text was among the sources, else the
+    `sha1:` it was listed under."""
+    ours: bool = False
+    """Whether its engine is this one; it then understands our additional fields. Its own word, and no proof."""
+    seen: float
+    """When it last answered, Unix seconds."""
+    expires: float
+    """When it is asked anew, Unix seconds."""
+
+
+_RECORD: Final = TypeAdapter(PeerRecord)
+
+
+class Reach:
+    """Peers, as one agent reaches them. Safe to call from several tasks at once."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        text_store: TextStore,
+        clock: Clock,
+        *,
+        remember_seconds: float = 3600.0,
+    ) -> None:
+        """Send through `transport`, remember peers in `text_store` for `remember_seconds`."""
+        self._transport = transport
+        self._store = text_store
+        self._clock = clock
+        self._remember_seconds = remember_seconds
+        self._records: dict[str, PeerRecord] = {}
+
+    def known(self, base_url: str) -> PeerRecord | None:
+        """What is remembered of a peer and has not expired; nothing is sent."""
+        key = _key(base_url)
+        record = self._records.get(key)
+        if record is None and (text := self._store.get(key)) is not None:
+            try:
+                record = _RECORD.validate_json(text)
+            except ValidationError:
+                record = None
+        if record is None or record.expires <= self._clock.time() or record.dialect not in DIALECTS:
+            return None
+        self._keep(key, record)
+        return record
+
+    def forget(self, base_url: str) -> None:
+        """Ask the peer anew next time."""
+        self._records.pop(_key(base_url), None)
+        self._store.delete(_key(base_url))
+
+    async def discover(self, base_url: str, deadline: Deadline) -> PeerRecord:
+        """What a peer speaks and lists: remembered, or asked for.
+
+        A peer without a listing is taken for the published package, which has none.
+
+        Raises `PeerUnreachable`, `PeerHungUp`.
+        """
+        if (record := self.known(base_url)) is not None:
+            return record
+        dialect: AgoraDialect = PACKAGE_020
+        listing: Mapping[str, tuple[str, ...]] = {}
+        ours = False
+        for path, fallback in (("/wellknown", None), ("/.wellknown", STANDARD_2024)):
+            request = WireRequest(method="GET", path=path, headers={"accept": "application/json"})
+            try:
+                wire = await self._transport.send(base_url, request, deadline=deadline)
+                ours = _is_ours(wire)
+                if wire.status != 200:  # noqa: PLR2004 - HTTP
+                    continue
+                written, listing = read_listing(wire.body)
+            except PeerMisspoke:
+                continue
+            dialect = written if fallback is None else fallback
+            break
+        now = self._clock.time()
+        record = PeerRecord(
+            dialect=(STANDARD_2025 if ours else dialect).name,
+            listing=listing,
+            ours=ours,
+            seen=now,
+            expires=now + self._remember_seconds,
+        )
+        self._remember(base_url, record)
+        return record
+
+    async def exchange(self, base_url: str, request: Request, deadline: Deadline) -> Reply:
+        """Carry one request, or one round of a conversation, in the peer's dialect.
+
+        Returns the peer's reply whatever its status; `error_of` makes an error of one that is no success.
+
+        Raises:
+            PeerUnreachable: nothing was sent.
+            PeerHungUp: it was sent and no whole reply came.
+            PeerMisspoke: a reply came that no dialect explains.
+            NotPossible: the peer's dialect has no such thing, such as conversations.
+            UsageError: the request cannot be spelt in it.
+        """
+        try:
+            record = await self.discover(base_url, deadline)
+        except PeerHungUp as error:
+            # It hung up on a question about itself: nothing of the request was sent.
+            raise PeerUnreachable(str(error)) from error
+        dialect = DIALECTS[record.dialect]
+        wire = await self._send(base_url, dialect.encode_request(request), deadline)
+        reply, spoken = _read(wire, dialect, request)
+        if (other := _other(dialect, spoken, reply, request)) is not None and not _is_ours(wire):
+            # What the other dialect cannot say stays refused.
+            with suppress(NotPossible, UsageError):
+                wire = await self._send(base_url, other.encode_request(request), deadline)
+                reply, spoken = _read(wire, other, request)
+        self._note(base_url, record, spoken, ours=_is_ours(wire))
+        return reply
+
+    async def close(self, base_url: str, conversation: str, deadline: Deadline) -> None:
+        """End a conversation, where the peer can be reached and its dialect has a word for it.
+
+        Raises nothing for the peer's part: conversations end by themselves.
+        """
+        record = self.known(base_url)
+        dialect = DIALECTS[record.dialect] if record else PACKAGE_020
+        with suppress(NotPossible, PeerError):
+            wire = dialect.encode_request(Request(kind="close", conversation=conversation))
+            await self._transport.send(base_url, wire, deadline=deadline)
+
+    async def _send(self, base_url: str, wire: WireRequest, deadline: Deadline) -> WireReply:
+        # Whole seconds are all that RFC 7240 has; a peer that does not know it ignores it.
+        wait = f"wait={max(1, math.ceil(deadline.remaining()))}"
+        wire = replace(wire, headers={**wire.headers, "prefer": wait})
+        return await self._transport.send(base_url, wire, deadline=deadline)
+
+    def _note(self, base_url: str, record: PeerRecord, spoken: AgoraDialect, *, ours: bool) -> None:
+        """Remember that a peer answered, and what its answer told of it."""
+        dialect = STANDARD_2025.name if ours else spoken.name
+        now = self._clock.time()
+        if (dialect, ours) != (record.dialect, record.ours):
+            self._remember(base_url, replace(record, dialect=dialect, ours=ours, seen=now))
+        elif now - record.seen > _SEEN_SECONDS:
+            self._remember(base_url, replace(record, seen=now))
+
+    def _remember(self, base_url: str, record: PeerRecord) -> None:
+        key = _key(base_url)
+        self._keep(key, record)
+        # To remember is a convenience; a full disk must not fail an exchange.
+        with suppress(StoreUnusable):
+            self._store.put(key, _RECORD.dump_json(record).decode())
+
+    def _keep(self, key: str, record: PeerRecord) -> None:
+        self._records.pop(key, None)
+        self._records[key] = record
+        if len(self._records) > _IN_MEMORY:
+            self._records.pop(next(iter(self._records)))
+
+
+def error_of(reply: Reply) -> NegotiatorError | None:
+    """The error that a reply amounts to; None for a success."""
+    if reply.status == "success":
+        return None
+    message = reply.error or reply.code or "the peer gave no reason"
+    if reply.status == "rejected":
+        return PeerRejected(message)
+    match reply.code:
+        case "overloaded":
+            return Overloaded(message, retry_after=reply.retry_after or 1.0)
+        case "outcome_unknown":
+            return OutcomeUnknown(message)
+        case "effects_already_made":
+            return EffectsAlreadyMade(message)
+        case _:
+            return PeerFailed(message)
+
+
+def _read(wire: WireReply, dialect: AgoraDialect, request: Request) -> tuple[Reply, AgoraDialect]:
+    """A reply, and the dialect that it is in: the one asked in, where it may be; else the one it looks like."""
+    spoken = sniff_reply(wire)
+    try:
+        reply = dialect.decode_reply(wire, request)
+    except PeerMisspoke:
+        if spoken is None or spoken is dialect:
+            raise
+        return spoken.decode_reply(wire, request), spoken
+    # An HTTP error is read without regard to its words, which may still be another dialect's.
+    if spoken is None or wire.status < 400 or dialect.says(wire):  # noqa: PLR2004 - HTTP
+        return reply, dialect
+    return spoken.decode_reply(wire, request), spoken
+
+
+def _other(dialect: AgoraDialect, spoken: AgoraDialect, reply: Reply, request: Request) -> AgoraDialect | None:
+    """The dialect to repeat a request in, where the reply proves that nothing was done with it.
+
+    A round of a conversation is not repeated: its opening was understood as it was. Nor is a request whose
+    document was rejected under the same spelling of its hash: that is the peer's word about the document.
+    """
+    if request.conversation is not None:
+        return None
+    if reply.status == "rejected":
+        return spoken if spoken.base64 != dialect.base64 else None
+    if reply.code != "malformed":
+        return None
+    if spoken is not dialect:
+        return spoken
+    return PACKAGE_020 if dialect is STANDARD_2025 else STANDARD_2025
+
+
+def _is_ours(wire: WireReply) -> bool:
+    return wire.headers.get(ENGINE_HEADER) == ENGINE
+
+
+def _key(base_url: str) -> str:
+    return _PREFIX + sha256(base_url.rstrip("/").encode()).hexdigest()
