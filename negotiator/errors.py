@@ -13,6 +13,7 @@
     |  |- PeerFailed             the peer answered that it failed
     |  `- PeerRejected           the peer does not use this document
     |- ToolFailed              a person's own tool raised: see `__cause__`
+    |- RoutineFailed           a routine failed and no lower tier may take over
     |- OutcomeUnknown          a transactional request was sent and no reply came: ask the peer, do not repeat
     |- EffectsAlreadyMade      a fallback would have repeated an effect: ended instead
     |- BudgetSpent             a cap on rounds, tokens, money or time was reached
@@ -121,6 +122,13 @@ class ToolFailed(NegotiatorError):
     def __init__(self, message: str | None = None, for_peer: str | None = None) -> None:
         super().__init__(message or for_peer)
         self.for_peer = for_peer
+
+
+class RoutineFailed(NegotiatorError):
+    """A routine failed, was taken out of service, and no lower tier could take over."""
+
+    code = "routine_failed"
+    message = "a routine failed and no lower tier could take over"
 
 
 class OutcomeUnknown(NegotiatorError):

@@ -1,0 +1,329 @@
+"""The face: an agent that offers tools to peers and asks peers for tasks."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from negotiator.agreements import Agreements
+from negotiator.answer import answer
+from negotiator.ask import ask
+from negotiator.clock import Clock, Deadline, SystemClock
+from negotiator.conversations import Conversations
+from negotiator.engine import Engine, Publish
+from negotiator.errors import UsageError
+from negotiator.jsonvalue import JsonValue
+from negotiator.ledger import Ledger
+from negotiator.messages import Effect
+from negotiator.models import open_model
+from negotiator.models.base import Model
+from negotiator.outcome import Outcome
+from negotiator.plan import CostPolicy
+from negotiator.reach import Reach
+from negotiator.replies import Replies
+from negotiator.respond import document_of
+from negotiator.routines import Routine, RoutineShelf
+from negotiator.serving import AgoraDoor, DoorLimits, Listed
+from negotiator.state import open_state
+from negotiator.synthesis import exact_receiver
+from negotiator.task import Task, Tool
+from negotiator.wire import Transport, WireHandler
+from protocol_docs import DocumentStore, ProtocolDocument, catalog, find_document
+from sandbox import Executor, default_executor
+from sandbox.cache import RoutineCache
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Agent:
+    """One agent: sender and receiver at once.
+
+    Example:
+        ```python
+        weather_agent = Agent(model="local", publish="agreed")
+
+
+        @weather_agent.tool(effect="safe")
+        def forecast(city: str, day: date) -> Forecast: ...
+        ```
+
+    Args:
+        model: `none`, `local`, `openai/<model>`, `litellm/<model>`, `recorded/<file>`, or a `Model`.
+        name: For people and for logs.
+        publish: What is listed to peers: `all` tools with schemas as documents drafted by rule, only documents
+            that were `agreed`, or `none`.
+        state: A folder, or `memory`; see `negotiator.state`.
+        cost_policy: The numbers by which tiers are chosen.
+        request_seconds: The deadline of a request that names none, seconds.
+        allow_sources: Networks that documents may be fetched from beside public addresses: `loopback`, `private`.
+        transport: How bytes travel; HTTP by default.
+        executor: What runs model-written code; the strongest this machine has by default.
+        clock: Where time comes from.
+        new_id: Where unguessable identifiers come from.
+    """
+
+    def __init__(
+        self,
+        model: str | Model | None = None,
+        *,
+        name: str = "agent",
+        publish: Publish = "agreed",
+        state: str | Path | None = None,
+        cost_policy: CostPolicy | None = None,
+        request_seconds: float = 60.0,
+        allow_sources: Sequence[str] = (),
+        transport: Transport | None = None,
+        executor: Executor | None = None,
+        clock: Clock | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        policy = cost_policy or CostPolicy()
+        opened = open_state(state)
+        self.state_directory = opened.directory
+        """Where what was learned is kept; None in memory."""
+        self._allow_sources = tuple(allow_sources)
+        self._executor = executor
+        self._transport = transport if transport is not None else _http()
+        cache = RoutineCache(opened.text, opened.secrets, now=clock.time)
+        self.engine = Engine(
+            name=name,
+            model=open_model(model),
+            clock=clock,
+            new_id=new_id or partial(secrets.token_urlsafe, 18),
+            text=opened.text,
+            documents=DocumentStore(opened.text),
+            routines=RoutineShelf(cache, self._run_source),
+            reach=Reach(self._transport, opened.text, clock),
+            find_document=self._find_document,
+            executor=self._get_executor,
+            ledger=Ledger(opened.text, policy),
+            agreements=Agreements(opened.text, clock),
+            replies=Replies(opened.text, clock, abandoned_after=2 * request_seconds),
+            cost_policy=policy,
+            publish=publish,
+            request_seconds=request_seconds,
+        )
+        for document in catalog.all_documents():
+            self.engine.documents.put(document)
+        self._sync: _LoopThread | None = None
+
+    @overload
+    def tool(self, function: F, /) -> F: ...
+    @overload
+    def tool(
+        self,
+        *,
+        effect: Effect = ...,
+        inline: bool = ...,
+        name: str | None = ...,
+        description: str | None = ...,
+        input: Any = ...,  # noqa: A002
+        output: Any = ...,
+    ) -> Callable[[F], F]: ...
+    def tool(
+        self,
+        function: F | None = None,
+        /,
+        *,
+        effect: Effect = "transactional",
+        inline: bool = False,
+        name: str | None = None,
+        description: str | None = None,
+        input: Any = None,
+        output: Any = None,
+    ) -> F | Callable[[F], F]:
+        """Offer a function to peers; a decorator, with or without arguments.
+
+        Sync functions run in a thread, unless `inline`; async ones in the loop. Schemas are read from the
+        signature, or given as `input` and `output`. Raises `UsageError`.
+        """
+
+        def add(given: F) -> F:
+            made = Tool.of(
+                given, effect=effect, inline=inline, name=name, description=description, input=input, output=output
+            )
+            if made.name in self.engine.tools:
+                raise UsageError(f"there is a tool named {made.name} already")
+            self.engine.tools[made.name] = made
+            return given
+
+        return add if function is None else add(function)
+
+    def register(self, document: str | bytes | ProtocolDocument, routine: Callable[[JsonValue], Any]) -> str:
+        """Put a person's own function under the hash of any text: an RFC, an API description.
+
+        The function is given the request body (text or JSON) and returns the reply body; it is sync (run in a
+        thread) or async. Returns the document's hash. Raises `protocol_docs.MalformedDocument`.
+        """
+        if isinstance(document, str):
+            document = ProtocolDocument.from_text(document)
+        elif isinstance(document, bytes):
+            document = ProtocolDocument.from_bytes(document)
+        self.engine.documents.put(document)
+        self.engine.natives[document.hash] = routine
+        return document.hash
+
+    async def ask(
+        self,
+        peer: str,
+        task: Task,
+        value: Any,
+        *,
+        seconds: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Outcome:
+        """Ask the peer at the URL `peer` to do `task` with `value`. See `negotiator.ask.ask` for what it raises."""
+        deadline = Deadline.after(seconds or self.engine.request_seconds, self.engine.clock)
+        return await ask(self.engine, peer.rstrip("/"), task, value, deadline=deadline, idempotency_key=idempotency_key)
+
+    def ask_sync(
+        self,
+        peer: str,
+        task: Task,
+        value: Any,
+        *,
+        seconds: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Outcome:
+        """`ask` for programs without an event loop; learning goes on in one background thread.
+
+        Raises `UsageError` from inside a running event loop.
+        """
+        return self._in_thread(self.ask(peer, task, value, seconds=seconds, idempotency_key=idempotency_key))
+
+    async def settle(self) -> None:
+        """Return when what is being learned off the requests' path has ended."""
+        await self.engine.learner.settle()
+
+    def settle_sync(self) -> None:
+        """`settle` for programs without an event loop."""
+        self._in_thread(self.settle())
+
+    def handler(self) -> WireHandler:
+        """The agent as seen from the wire, for transports other than HTTP and for tests."""
+        engine = self.engine
+        return AgoraDoor(
+            answer=partial(answer, engine),
+            listing=self._listing,
+            conversations=Conversations(engine.text, engine.clock, engine.new_id),
+            clock=engine.clock,
+            limits=DoorLimits(seconds=engine.request_seconds),
+        )
+
+    def asgi(self) -> Callable[..., Coroutine[Any, Any, None]]:
+        """The agent as an ASGI application, to be served or mounted anywhere."""
+        from negotiator.transports.asgi import asgi_app  # noqa: PLC0415 - imported on use
+
+        return asgi_app(self.handler())
+
+    def documents(self) -> list[ProtocolDocument]:
+        """All documents at hand."""
+        return list(self.engine.documents.documents())
+
+    def routines(self) -> list[Routine]:
+        """All routines, with their verdicts."""
+        return self.engine.routines.routines()
+
+    async def aclose(self) -> None:
+        """Stop learning, let go of connections and workers."""
+        await self.engine.learner.aclose()
+        await self._transport.aclose()
+        await self.engine.model.aclose()
+
+    def close(self) -> None:
+        """`aclose` for programs without an event loop."""
+        self._in_thread(self.aclose())
+        if self._sync is not None:
+            self._sync.stop()
+            self._sync = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _listing(self) -> dict[str, Listed]:
+        engine = self.engine
+        if engine.publish == "none":
+            return {}
+        listed = list(catalog.all_documents())
+        if engine.publish == "all":
+            for tool in engine.tools.values():
+                document = document_of(tool)
+                if engine.documents.get(document.hash) is None:
+                    engine.documents.put(document)
+                exact_receiver(engine, document)
+                listed.append(document)
+        hashes = [*engine.agreements.served(engine.toolset), *engine.natives]
+        found = (engine.documents.get(name) for name in hashes)
+        listed.extend(document for document in found if document is not None)
+        return {document.hash: Listed(document) for document in listed}
+
+    async def _find_document(
+        self,
+        hashes: Sequence[str],
+        sources: Sequence[str],
+        *,
+        timeout: float,  # noqa: ASYNC109 - protocol_docs' own word
+    ) -> ProtocolDocument:
+        from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
+
+        fetcher = GuardedFetcher(allow=self._allow_sources)
+        return await find_document(hashes, sources, fetcher=fetcher, timeout=timeout)
+
+    def _get_executor(self) -> Executor:
+        if self._executor is None:
+            self._executor = default_executor()
+        return self._executor
+
+    async def _run_source(self, source: str, data: JsonValue, **options: Any) -> JsonValue:
+        return await self._get_executor().arun(source, data, **options)
+
+    def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            work.close()
+            raise UsageError("there is a running event loop: await the async method instead")
+        if self._sync is None:
+            self._sync = _LoopThread()
+        return self._sync.run(work)
+
+
+def _http() -> Transport:
+    from negotiator.transports.http_client import HTTPTransport  # noqa: PLC0415 - httpx is imported on use
+
+    return HTTPTransport()
+
+
+class _LoopThread:
+    """One event loop in one daemon thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="negotiator", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` there and return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

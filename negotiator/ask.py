@@ -1,0 +1,325 @@
+"""The sender's path of one request, top to bottom.
+
+1. What do we know: the task, the peer, the document agreed with it, our routine.
+2. Plan: the cheapest tier that is ready.
+3. Encode, send, decode, check.
+4. What fails before bytes left goes down a tier; what fails after is decoded by the next tier, never sent again.
+5. Record what it cost; what is due is learned off this path.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from negotiator.clock import Deadline
+from negotiator.describe import sentence_of
+from negotiator.engine import DocumentSchemas, Engine
+from negotiator.errors import (
+    BadInput,
+    DeadlinePassed,
+    NegotiatorError,
+    NotPossible,
+    OutcomeUnknown,
+    Overloaded,
+    PeerFailed,
+    PeerHungUp,
+    PeerMisspoke,
+    PeerRejected,
+    PeerUnreachable,
+)
+from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
+from negotiator.jsonvalue import JsonValue
+from negotiator.ledger import Account
+from negotiator.messages import PeerTier, Reply, Request, Tier
+from negotiator.negotiate import adopt_listed, agree_and_make
+from negotiator.outcome import Outcome, Step
+from negotiator.plan import Plan, SenderSituation, plan_sender
+from negotiator.reach import PeerRecord
+from negotiator.routines import Runnable
+from negotiator.shadow import observe_sender
+from negotiator.structured import decode_reply, encode_request
+from negotiator.task import Task
+from protocol_docs import ProtocolDocument, as_data_uri
+from sandbox import SandboxError, SandboxUnavailable
+
+
+async def ask(
+    engine: Engine,
+    base_url: str,
+    task: Task,
+    value: object,
+    *,
+    deadline: Deadline,
+    idempotency_key: str | None = None,
+) -> Outcome:
+    """Ask the peer at `base_url` to do `task` with `value`.
+
+    Raises `BadInput` for a value that does not fit, `NotPossible` where no tier can serve it, the `PeerError`s,
+    `OutcomeUnknown` where a transactional request may or may not have taken effect, `DeadlinePassed`, and the
+    `ModelError`s.
+    """
+    request = _Asking(engine, base_url, task, deadline, idempotency_key or engine.new_id())
+    try:
+        async with asyncio.timeout(max(deadline.remaining(), 0)):
+            return await request.run(value)
+    except TimeoutError as error:
+        if request.in_flight and task.effect == "transactional":
+            raise OutcomeUnknown from error
+        raise DeadlinePassed from error
+
+
+Done: TypeAlias = tuple[Tier, ProtocolDocument | None, JsonValue]
+"""The tier that served, the document it served under, and the task's output as JSON."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    engine: Engine
+    base_url: str
+    task: Task
+    deadline: Deadline
+    key: str
+    account: Account = field(default_factory=Account)
+    steps: list[Step] = field(default_factory=list)
+    started: float = 0.0
+    in_flight: bool = False
+    """Whether bytes left and no reply is in hand."""
+    replied: bool = False
+    """Whether a reply came, so that nothing may be sent again."""
+    peer_tier: PeerTier = "unknown"
+    peer: PeerRecord | None = None
+    payload: JsonValue = None
+    reason: str = ""
+
+    async def run(self, value: object) -> Outcome:
+        self.started = self.engine.clock.monotonic()
+        self.payload = self.task.input.dump(value)
+        self.task.input.check(self.payload)
+        self.peer = await self.engine.reach.discover(self.base_url, self.deadline)
+        plan = await self._plan()
+        self.reason = plan.reason
+        self._step("plan", f"{plan.tier}: {plan.reason}")
+        tier, document, output = await self._perform(plan)
+        self.engine.ledger.exchange("sender", tier, self._spending_key, self.account)
+        if tier != "routine":
+            self.engine.observe(self.task.digest, self.payload)
+        self._learn(plan, document)
+        return Outcome(
+            output=self.task.output.load(output),
+            json=output,
+            tier=tier,
+            peer_tier=self.peer_tier,
+            protocol_hash=None if document is None else document.hash,
+            reason=self.reason,
+            usage=self.account.usage,
+            seconds=self.engine.clock.monotonic() - self.started,
+            model=", ".join(sorted(self.account.models)) or "none",
+            trace=tuple(self.steps),
+        )
+
+    async def _plan(self) -> Plan:
+        for attempt in range(2):
+            document = await self._agreed()
+            situation = SenderSituation(
+                document=None if document is None else document.hash,
+                routine_ready=document is not None and self._routine(document) is not None,
+                model=self.engine.has_model,
+                natural_language=self.task.natural_language,
+                negotiable=self.engine.agreements.refused(self.task.digest, self.base_url) is None,
+                spending=self.engine.ledger.spending(self._spending_key),
+            )
+            plan = plan_sender(situation, self.engine.cost_policy)
+            if plan.negotiate != "first" or attempt:
+                return plan
+            self._step("negotiate", plan.reason)
+            await self._negotiate()
+        raise AssertionError("unreachable")
+
+    async def _agreed(self) -> ProtocolDocument | None:
+        agreed = self.engine.agreements.find(self.task.digest, self.base_url)
+        if agreed is None and self.peer is not None:
+            agreed = await adopt_listed(self.engine, self.base_url, self.peer, self.task, self.deadline)
+        return None if agreed is None else self.engine.documents.get(agreed.protocol_hash)
+
+    def _routine(self, document: ProtocolDocument) -> Runnable | None:
+        return self.engine.routines.serving(document.hash, "sender", self.task.digest)
+
+    async def _perform(self, plan: Plan) -> Done:
+        document = None if plan.protocol_hash is None else self.engine.documents.get(plan.protocol_hash)
+        if document is not None and plan.tier in ("routine", "structured"):
+            try:
+                done = await self._under(document, plan)
+                if done is not None:
+                    return done
+            except PeerRejected:
+                agreements, seconds = self.engine.agreements, self.engine.cost_policy.no_agreement_seconds
+                agreements.drop(self.task.digest, self.base_url)
+                agreements.refuse(self.task.digest, self.base_url, "the peer rejects the document", seconds)
+                self._step("fall_back", "the peer does not use the document")
+        if self.engine.has_model and self.task.natural_language:
+            return await self._natural_language()
+        raise NotPossible(self.reason)
+
+    async def _under(self, document: ProtocolDocument, plan: Plan) -> Done | None:
+        """The exchange under a document; None where nothing was sent and natural language is next."""
+        if plan.tier == "routine":
+            done = await self._by_routine(document)
+            if done is not None:
+                return done
+        if not self.engine.has_model:
+            return None
+        try:
+            return await self._structured(document)
+        except NotAnswered as error:
+            if self.replied:
+                raise PeerMisspoke(f"the reply does not hold the answer: {error}") from error
+            self._step("fall_back", "the document's request could not be filled")
+            return None
+
+    async def _by_routine(self, document: ProtocolDocument) -> Done | None:
+        """None where nothing was sent and the next lower tier is to make the whole exchange."""
+        runnable = self._routine(document)
+        schemas = self.engine.schemas_of(document)
+        if runnable is None:
+            return None
+        try:
+            body = await runnable.into(self.payload)
+            if schemas is not None:
+                schemas.request.check(body)
+        except (BadInput, PeerMisspoke, SandboxError) as error:
+            self._demote(runnable, error)
+            return None
+        reply = await self._send(body, document)
+        received = self._body(reply, schemas)
+        try:
+            output = await runnable.back(received)
+            self.task.output.check(output)
+        except (BadInput, PeerMisspoke, SandboxError) as error:
+            self._demote(runnable, error)
+            if not self.engine.has_model:
+                raise PeerMisspoke(
+                    "the reply could not be read by the routine, and there is no model to do it"
+                ) from error
+            output = await decode_reply(
+                self._interpreter(), self.engine, self.task, document, self.payload, body, received
+            )
+            return "structured", document, output
+        return "routine", document, output
+
+    async def _structured(self, document: ProtocolDocument) -> Done:
+        interpreter = self._interpreter()
+        body = await encode_request(interpreter, self.engine, self.task, document, self.payload)
+        self._step("encode", "the request body was filled by the model")
+        reply = await self._send(body, document)
+        received = self._body(reply, self.engine.schemas_of(document))
+        output = await decode_reply(interpreter, self.engine, self.task, document, self.payload, body, received)
+        self._step("decode", "the reply body was read by the model")
+        payload, engine, task = self.payload, self.engine, self.task
+        engine.learner.start(
+            f"shadow/{document.hash}/{task.digest}/{self.key}",
+            lambda: observe_sender(engine, task, document, payload, body, received, output),
+        )
+        return "structured", document, output
+
+    async def _natural_language(self) -> Done:
+        schema = self.task.input.json_schema
+        text = sentence_of(self.task.description, self.payload, schema, self.task.output.json_schema)
+        reply = await self._send(text, None)
+        try:
+            output = await self._interpreter().read_reply(self.task, self.payload, body_text(reply.body))
+        except NotAnswered as error:
+            raise PeerMisspoke(f"the reply does not hold the answer: {error}") from error
+        self._step("decode", "the reply was read by the model")
+        return "natural_language", None, output
+
+    async def _send(self, body: JsonValue, document: ProtocolDocument | None) -> Reply:
+        """One exchange. A safe task without a reply is tried once more; a transactional one never is."""
+        sources: tuple[str, ...] = ()
+        if document is not None and not (self.peer is not None and self.peer.ours):
+            sources = (as_data_uri(document),)
+        for attempt in range(2):
+            request = Request(
+                body=body,
+                hashes=() if document is None else document.aliases,
+                sources=sources,
+                idempotency_key=self.key,
+            )
+            self.in_flight = True  # stays set when this task is cancelled: nobody knows then
+            try:
+                reply = await self.engine.reach.exchange(self.base_url, request, self.deadline)
+            except PeerUnreachable:
+                self.in_flight = False
+                raise
+            except (PeerHungUp, PeerMisspoke) as error:
+                if self.task.effect == "transactional":
+                    raise OutcomeUnknown from error
+                if attempt or isinstance(error, PeerMisspoke):
+                    raise
+                self._step("retry", "no reply came; the task is safe")
+                continue
+            self.in_flight = False
+            self.replied = True
+            self.peer_tier = reply.tier
+            self._step("send", f"the peer answered: {reply.status}")
+            if reply.status == "rejected" and document is not None and not sources:
+                self.replied = False
+                sources = (as_data_uri(document),)
+                continue
+            return _require_success(reply)
+        raise PeerRejected("the peer does not use the document")
+
+    def _body(self, reply: Reply, schemas: DocumentSchemas | None) -> JsonValue:
+        """The reply body, as the document says. Raises `PeerFailed` for the document's own errors."""
+        body = body_value(reply.body)
+        if isinstance(body, dict) and body.keys() == {"error"} and isinstance(body["error"], dict):
+            code = str(body["error"].get("code", ""))[:64]
+            raise PeerFailed(f"the peer answered with the document's error {code!r}")
+        if schemas is not None and not schemas.reply.is_valid(body):
+            raise PeerMisspoke("the reply body does not fit the document")
+        return body
+
+    def _demote(self, runnable: Runnable, error: Exception) -> None:
+        self._step("demote", f"the routine failed: {type(error).__name__}")
+        self.reason = "the routine failed and was taken out of service"
+        if not isinstance(error, SandboxUnavailable):
+            self.engine.routines.demote(runnable.routine, f"{type(error).__name__}: {error}")
+
+    def _learn(self, plan: Plan, document: ProtocolDocument | None) -> None:
+        due = plan.negotiate == "after" or (
+            document is not None and self.engine.routines.get(document.hash, "sender", self.task.digest) is None
+        )
+        if due:
+            engine, base_url, task = self.engine, self.base_url, self.task
+            engine.learner.start(self._learning_key, lambda: agree_and_make(engine, base_url, task))
+
+    async def _negotiate(self) -> None:
+        engine, base_url, task = self.engine, self.base_url, self.task
+        engine.learner.start(self._learning_key, lambda: agree_and_make(engine, base_url, task))
+        await engine.learner.wait_for(self._learning_key)
+
+    def _interpreter(self) -> Interpreter:
+        return Interpreter(self.engine.model, self.account, self.deadline)
+
+    @property
+    def _spending_key(self) -> str:
+        return f"sender/{self.task.digest}"
+
+    @property
+    def _learning_key(self) -> str:
+        return f"agree/{self.task.digest}/{self.base_url}"
+
+    def _step(self, what: str, detail: str) -> None:
+        self.steps.append(Step(what, detail, (self.engine.clock.monotonic() - self.started) * 1000))
+
+
+def _require_success(reply: Reply) -> Reply:
+    if reply.status == "success":
+        return reply
+    if reply.status == "rejected":
+        raise PeerRejected("the peer does not use the document")
+    text = (reply.error or "no reason given")[:300]
+    errors: dict[str, NegotiatorError] = {
+        "overloaded": Overloaded(f"the peer is overloaded: {text}", retry_after=reply.retry_after or 1.0),
+        "outcome_unknown": OutcomeUnknown(f"the peer does not know whether it took effect: {text}"),
+    }
+    raise errors.get(reply.code or "", PeerFailed(text))

@@ -1,0 +1,148 @@
+"""Functions that the model writes, for what no mapping can do.
+
+Each is tried at once, under the sandbox policy and on examples; what went wrong is shown to the model once.
+"""
+
+import re
+import textwrap
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+
+from negotiator.describe import fields_of, value_of
+from negotiator.errors import NegotiatorError
+from negotiator.interpret import MAX_PEER_TEXT, Interpreter
+from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.models.asking import quoted
+from negotiator.prompts import prompt
+from negotiator.task import Task, Tool
+from protocol_docs import ProtocolDocument
+
+MAX_SOURCE = 16_000
+"""Characters of a written routine."""
+_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_TOP_LEVEL = re.compile(r"^def[ \t]+(\w+)", re.MULTILINE)
+
+Trial = Callable[[str], Awaitable[str | None]]
+"""Runs a source on examples; what went wrong, or None."""
+
+
+class CodeRefused(NegotiatorError):
+    """What the model wrote will not do, the second time too."""
+
+    code = "code_refused"
+
+
+async def write_direction(
+    interpreter: Interpreter,
+    trial: Trial,
+    *,
+    name: str,
+    description: str,
+    source_schema: JsonObject,
+    target_schema: JsonObject,
+    samples: Sequence[JsonValue],
+) -> str:
+    """A function `name(source: dict) -> dict` that makes the fields of `target_schema`. Raises `CodeRefused`."""
+    values = {
+        "name": name,
+        "description": quoted(description, 1_000),
+        "source_fields": fields_of(source_schema),
+        "target_fields": fields_of(target_schema),
+        "examples": _examples("Examples of the source:", samples),
+    }
+    return await _written(interpreter, trial, "write_fields", (name,), values)
+
+
+async def write_sender(
+    interpreter: Interpreter,
+    trial: Trial,
+    *,
+    document: ProtocolDocument,
+    task: Task,
+    body_form: Literal["JSON values (dicts and lists, already decoded)", "plain text"],
+    samples: Sequence[JsonValue],
+) -> str:
+    """`encode(task)` and `decode(reply)` for a document without schemas. Raises `CodeRefused`."""
+    values = {
+        "document": quoted(document.text, MAX_PEER_TEXT),
+        "body_form": body_form,
+        "description": task.description,
+        "source_fields": fields_of(task.input.json_schema),
+        "target_fields": fields_of(task.output.json_schema),
+        "examples": _examples("Examples of the task:", samples),
+    }
+    return await _written(interpreter, trial, "write_sender", ("encode", "decode"), values)
+
+
+async def write_receiver(
+    interpreter: Interpreter,
+    trial: Trial,
+    *,
+    document: ProtocolDocument,
+    tools: Sequence[Tool],
+    body_form: Literal["JSON values (dicts and lists, already decoded)", "plain text"],
+    samples: Sequence[JsonValue],
+) -> str:
+    """`handle(request)` for a document without schemas. Raises `CodeRefused`."""
+    listed = "\n".join(
+        f"{tool.name}: {tool.description}\n takes:\n{textwrap.indent(fields_of(tool.input.json_schema), '  ')}\n"
+        f" returns:\n{textwrap.indent(fields_of(tool.output.json_schema), '  ')}"
+        for tool in tools
+    )
+    values = {
+        "document": quoted(document.text, MAX_PEER_TEXT),
+        "body_form": body_form,
+        "tools": listed,
+        "examples": _examples("Examples of requests:", samples),
+    }
+    return await _written(interpreter, trial, "write_receiver", ("handle",), values)
+
+
+async def _written(
+    interpreter: Interpreter,
+    trial: Trial,
+    name: str,
+    functions: Sequence[str],
+    values: dict[str, str],
+) -> str:
+    problem = ""
+    for _ in range(2):
+        system, user = prompt(name, problem=problem, **values)
+        source = code_in(await interpreter.write(name, system, user))
+        missing = [function for function in functions if function not in _TOP_LEVEL.findall(source)]
+        if missing:
+            wrong: str | None = f"there is no function named {missing[0]} at the top level"
+        elif len(source) > MAX_SOURCE:
+            wrong = f"the code is longer than {MAX_SOURCE} characters"
+        else:
+            wrong = await trial(source)
+        if wrong is None:
+            return source
+        problem = (
+            f"\n\nThis was tried and will not do:\n\n```python\n{source[:4_000]}\n```\n\nWhat went wrong: {wrong[:600]}"
+        )
+    raise CodeRefused(f"the written code will not do: {wrong}"[:300])
+
+
+def code_in(text: str) -> str:
+    """The Python of a model's answer: its fenced blocks, or all of it."""
+    blocks = _FENCE.findall(text)
+    return "\n\n".join(block.strip("\n") for block in blocks) + "\n" if blocks else text.strip() + "\n"
+
+
+def joined(sources: Sequence[tuple[str, str]]) -> str:
+    """One source of several (entry, source) pairs; where their names collide, each is put inside its entry."""
+    names = [name for _entry, source in sources for name in _TOP_LEVEL.findall(source)]
+    if len(names) == len(set(names)):
+        return "\n\n".join(source.strip("\n") for _entry, source in sources) + "\n"
+    return "\n\n".join(
+        f"def {entry}(source):\n{textwrap.indent(source.strip(chr(10)), '    ')}\n    return {entry}(source)\n"
+        for entry, source in sources
+    )
+
+
+def _examples(title: str, samples: Sequence[JsonValue]) -> str:
+    if not samples:
+        return ""
+    lines = "\n".join(quoted(value_of(sample, 800), 800) for sample in samples[:3])
+    return f"\n{title}\n{lines}"

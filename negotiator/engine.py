@@ -1,0 +1,108 @@
+"""Everything that an agent works with, handed in from outside."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from negotiator.agreements import Agreements
+from negotiator.clock import Clock
+from negotiator.errors import UsageError
+from negotiator.jsonvalue import JsonValue
+from negotiator.learning import Learner
+from negotiator.ledger import Ledger
+from negotiator.models.base import Model
+from negotiator.models.none import NoModel
+from negotiator.plan import CostPolicy
+from negotiator.reach import Reach
+from negotiator.replies import Replies
+from negotiator.routines import RoutineShelf
+from negotiator.schemas import Schema
+from negotiator.task import Tool, toolset_digest
+from protocol_docs import DocumentStore, ProtocolDocument
+from protocol_docs.text_store import TextStore
+from sandbox import Executor
+
+Publish = Literal["all", "agreed", "none"]
+
+
+class DocumentSchemas(NamedTuple):
+    """What a document says of its bodies, compiled."""
+
+    request: Schema
+    reply: Schema
+
+
+def _compiled(document: ProtocolDocument) -> DocumentSchemas | None:
+    annex = document.annex
+    if annex is None or annex.request_schema is None or annex.reply_schema is None:
+        return None
+    try:
+        return DocumentSchemas(Schema.of(annex.request_schema), Schema.of(annex.reply_schema))
+    except UsageError:
+        return None
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """The parts of one agent. Made by `Agent`; tests and simulations make their own."""
+
+    name: str
+    model: Model
+    clock: Clock
+    new_id: Callable[[], str]
+    """Unguessable identifiers, at most 64 characters of A-Z a-z 0-9 - _."""
+    text: TextStore
+    documents: DocumentStore
+    routines: RoutineShelf
+    reach: Reach
+    find_document: Callable[..., Awaitable[ProtocolDocument]]
+    """`protocol_docs.find_document` with its fetcher: (hashes, sources, timeout=seconds)."""
+    executor: Callable[[], Executor]
+    """Made at the first need."""
+    ledger: Ledger
+    agreements: Agreements
+    replies: Replies
+    cost_policy: CostPolicy
+    publish: Publish = "agreed"
+    request_seconds: float = 60.0
+    """The deadline of a request that names none."""
+    learner: Learner = field(default_factory=Learner)
+    tools: dict[str, Tool] = field(default_factory=dict)
+    natives: dict[str, Callable[[JsonValue], Any]] = field(default_factory=dict)
+    """A person's own functions by the hash of the document they implement."""
+    observed: dict[str, list[JsonValue]] = field(default_factory=dict)
+    """The last inputs by task digest, in memory only: private examples for new routines."""
+
+    looked_at: set[tuple[str, str, tuple[str, ...]]] = field(default_factory=set)
+    """Listings already searched for a document that fits: (peer, task, hashes)."""
+    _toolset: tuple[int, str] | None = None
+    _schemas: "dict[str, DocumentSchemas | None]" = field(default_factory=dict)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a language model is at hand."""
+        return not isinstance(self.model, NoModel)
+
+    @property
+    def toolset(self) -> str:
+        """Identifies what the agent offers."""
+        if self._toolset is None or self._toolset[0] != len(self.tools):
+            self._toolset = (len(self.tools), toolset_digest(self.tools))
+        return self._toolset[1]
+
+    def schemas_of(self, document: ProtocolDocument) -> "DocumentSchemas | None":
+        """The compiled schemas of a document's annex; None where it has none that can be used."""
+        if document.hash not in self._schemas:
+            self._schemas[document.hash] = _compiled(document)
+        return self._schemas[document.hash]
+
+    def observe(self, task_digest: str, payload: JsonValue) -> None:
+        """Remember an input as a private example."""
+        seen = self.observed.setdefault(task_digest, [])
+        if payload not in seen:
+            seen.append(payload)
+            del seen[:-8]
+
+    async def run_source(self, source: str, data: JsonValue, **options: Any) -> JsonValue:
+        """Run a routine's source under this agent's executor; see `sandbox.arun`."""
+        return await self.executor().arun(source, data, **options)

@@ -1,0 +1,59 @@
+"""Work off the request's path: negotiation, synthesis, shadow runs. One of each kind at a time, cancellable."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from negotiator.errors import NegotiatorError
+from protocol_docs.errors import DocumentError
+from sandbox import SandboxError
+
+_LOG = logging.getLogger("negotiator.learning")
+
+
+class Learner:
+    """Background tasks by key. What fails is logged without payload and can be tried again later."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, key: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Begin `work` unless work of this key is under way; True if it was begun."""
+        if key in self._running:
+            return False
+        task = asyncio.get_running_loop().create_task(self._guarded(key, work))
+        self._running[key] = task
+        task.add_done_callback(lambda _done: self._running.pop(key, None))
+        return True
+
+    def busy(self, key: str) -> bool:
+        """Whether work of this key is under way."""
+        return key in self._running
+
+    async def wait_for(self, key: str) -> None:
+        """Return when the work of this key, if any, has ended."""
+        task = self._running.get(key)
+        if task is not None:
+            await asyncio.wait([task])
+
+    async def settle(self) -> None:
+        """Return when nothing is under way, what was begun meanwhile included."""
+        while self._running:
+            await asyncio.wait(list(self._running.values()))
+            await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        """Cancel what is under way and wait for it to end."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    async def _guarded(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except (NegotiatorError, DocumentError, SandboxError) as error:
+            _LOG.info("learning %s ended: %s", key.split("/", maxsplit=1)[0], type(error).__name__)
+        except Exception:  # noqa: BLE001 -- nobody awaits this task; the log is its only way out
+            _LOG.exception("learning %s failed", key.split("/", maxsplit=1)[0])

@@ -1,0 +1,300 @@
+"""The sender's part in a negotiation, off the request's path: agree on a document, and make the routine.
+
+How a peer is asked depends on what it speaks: our dialogue document where it lists it; Agora 0.2.0's negotiation
+in words; to other Agora peers a document of ours is proposed by using it.
+"""
+
+from dataclasses import dataclass
+
+from negotiator.agreements import Agreed
+from negotiator.clock import Deadline
+from negotiator.engine import Engine
+from negotiator.errors import BudgetSpent, NegotiatorError, PeerMisspoke
+from negotiator.interpret import Interpreter, body_text, body_value
+from negotiator.jsonvalue import JsonValue
+from negotiator.ledger import Account
+from negotiator.messages import Reply, Request
+from negotiator.negotiation import (
+    Agreement,
+    Answer,
+    Call,
+    Capabilities,
+    Constraints,
+    Counter,
+    Dialogue,
+    Intent,
+    Objection,
+    Opening,
+    Response,
+    Selected,
+    parse_response,
+    result_digest,
+    to_json,
+)
+from negotiator.describe import sentence_of
+from negotiator.reach import PeerRecord
+from negotiator.routines import Routine
+from negotiator.synthesis import judge_sender, make_sender
+from negotiator.task import Task
+from protocol_docs import DocumentError, ProtocolDocument, as_data_uri, catalog, draft_document
+
+MAX_LISTED = 64
+"""Documents of a peer's listing that are looked at for one task."""
+VALID_SECONDS = 2_592_000.0
+"""How long an agreement that a peer put no date on is taken to hold: 30 days."""
+
+
+async def agree_and_make(engine: Engine, base_url: str, task: Task) -> None:
+    """Agree with the peer on a document for the task, unless that is done, and make this side's routine for it.
+
+    The caps of the cost policy hold for both together. "No agreement" is remembered.
+    """
+    account = Account()
+    policy = engine.cost_policy
+    deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
+    work = _Negotiation(engine, base_url, task, account, deadline)
+    try:
+        agreed = engine.agreements.find(task.digest, base_url)
+        document = None if agreed is None else engine.documents.get(agreed.protocol_hash)
+        if document is None:
+            document = await work.run()
+        elif engine.routines.get(document.hash, "sender", task.digest) is None:
+            await make_sender(engine, task, document, account, deadline)
+        if document is None:
+            raise BudgetSpent("no agreement could be reached")
+    except NegotiatorError as error:
+        if engine.agreements.find(task.digest, base_url) is None:
+            engine.agreements.refuse(
+                task.digest, base_url, f"{type(error).__name__}: {error}", policy.no_agreement_seconds
+            )
+        raise
+    finally:
+        engine.ledger.agreement(f"sender/{task.digest}", account)
+
+
+async def adopt_listed(
+    engine: Engine,
+    base_url: str,
+    peer: PeerRecord,
+    task: Task,
+    deadline: Deadline,
+) -> Agreed | None:
+    """Take a document that the peer lists and that fits the task by rule, without a word or a model.
+
+    Looked for once per listing; a document that fits only with a model's help is left to a negotiation.
+    """
+    listed = list(peer.listing)[:MAX_LISTED]
+    known = set(engine.agreements.documents_for(task.digest))
+    seen = (base_url, task.digest, tuple(listed))
+    if seen in engine.looked_at:
+        return None
+    engine.looked_at.add(seen)
+    for spelling in sorted(listed, key=lambda name: name not in known):
+        document = engine.documents.get(spelling)
+        if document is None:
+            try:
+                document = await engine.find_document(
+                    (spelling,), tuple(peer.listing[spelling]), timeout=max(deadline.remaining(), 0.01)
+                )
+            except DocumentError:
+                continue
+            engine.documents.put(document)
+        if document.hash in catalog.hashes():
+            continue
+        if judge_sender(engine, task, document).ready:
+            engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
+            return engine.agreements.find(task.digest, base_url)
+    return None
+
+
+@dataclass(slots=True)
+class _Negotiation:
+    engine: Engine
+    base_url: str
+    task: Task
+    account: Account
+    deadline: Deadline
+
+    async def run(self) -> ProtocolDocument | None:
+        peer = await self.engine.reach.discover(self.base_url, self.deadline)
+        if peer.ours:
+            return await self._dialogue()
+        if peer.dialect == "agora-0.2.0":
+            return await self._in_words()
+        return await self._propose_by_use()
+
+    async def _dialogue(self) -> ProtocolDocument | None:
+        engine, task = self.engine, self.task
+        identifier = engine.new_id()
+        dialogue = Dialogue(id=identifier, role="opener", max_rounds=engine.cost_policy.max_rounds)
+        message: Call = Opening(
+            id=identifier,
+            intent=_intent(task),
+            capabilities=Capabilities(
+                dialects=("agora",),
+                tiers=("natural_language", "structured", "routine") if engine.has_model else ("routine",),
+            ),
+            constraints=Constraints(natural_language=task.natural_language),
+            candidates=tuple(engine.agreements.documents_for(task.digest)),
+        )
+        objected = False
+        while True:
+            self._within_caps()
+            dialogue = dialogue.advance(message)
+            response = await self._say(message)
+            dialogue = dialogue.advance(response)
+            if dialogue.state == "agreed" and dialogue.selected is not None:
+                document = engine.documents.get(dialogue.selected.protocol_hash)
+                if document is None:
+                    return None
+                valid = dialogue.selected.valid_seconds
+                engine.agreements.agree(task.digest, self.base_url, document.hash, valid)
+                return document
+            if dialogue.over or not isinstance(response, Answer):
+                return None
+            objections = await self._objections(response)
+            if not objections and dialogue.selected is not None:
+                selected = dialogue.selected
+                digest = result_digest(identifier, selected)
+                message = Agreement(id=identifier, protocol_hash=selected.protocol_hash, digest=digest)
+            elif objected:
+                return None
+            else:
+                objected = True
+                message = Counter(
+                    id=identifier,
+                    round=dialogue.rounds,
+                    objections=objections,
+                    document=self._own_document().text,
+                )
+
+    async def _objections(self, answer: Answer) -> tuple[Objection, ...]:
+        """What stands in the way of the proposed document; making our routine for it is the test."""
+        selected = answer.selected
+        if selected is None:
+            return (Objection(kind="unclear", detail="nothing was selected"),)
+        document = await self._proposed(selected)
+        annex = document.annex
+        if self.task.effect == "safe" and (annex is None or annex.effect != "safe"):
+            return (Objection(kind="effect_mismatch", detail="the task is safe, the document is not"),)
+        return await make_sender(self.engine, self.task, document, self.account, self.deadline)
+
+    async def _proposed(self, selected: Selected) -> ProtocolDocument:
+        engine = self.engine
+        known = engine.documents.get(selected.protocol_hash)
+        if known is not None:
+            return known
+        try:
+            if selected.document is not None:
+                document = ProtocolDocument.from_text(selected.document)
+            else:
+                document = await engine.find_document(
+                    (selected.protocol_hash,), selected.sources, timeout=self.deadline.require()
+                )
+        except DocumentError as error:
+            raise PeerMisspoke("the proposed document cannot be had or read") from error
+        if document.hash != selected.protocol_hash:
+            raise PeerMisspoke("the proposed document does not have the hash that was named")
+        engine.documents.put(document)
+        return document
+
+    async def _say(self, message: Call) -> Response:
+        document = catalog.negotiation_dialogue()
+        reply = await self.engine.reach.exchange(
+            self.base_url,
+            Request(body=to_json(message), hashes=document.aliases),
+            self.deadline,
+        )
+        if reply.status != "success":
+            raise PeerMisspoke(f"the peer ended the negotiation: {reply.status}")
+        return parse_response(body_value(reply.body))
+
+    async def _in_words(self) -> ProtocolDocument | None:
+        """Agora 0.2.0: propose our own document in its negotiation, and see whether it says yes."""
+        document = self._own_document()
+        text = (
+            "Let us agree on a protocol document, so that neither side needs a language model for this task any "
+            f"more. The task: {self.task.description}\n\nI propose the document below, to be used exactly as it "
+            "stands. If you can serve it, answer with the word ACCEPT. If not, say what has to change.\n\n"
+            f"{document.text}"
+        )
+        reply, conversation = await self._speak(text, None)
+        accepted = await self._accepts(reply)
+        if not accepted:
+            answer, conversation = await self._speak(
+                "I can use this document only. Please answer ACCEPT or REJECT.", conversation
+            )
+            accepted = await self._accepts(answer)
+        await self._close(conversation)
+        return await self._take(document) if accepted else None
+
+    async def _speak(self, text: str, conversation: str | None) -> tuple[Reply, str | None]:
+        self._within_caps()
+        request = Request(kind="negotiation", body=text, multiround=True, conversation=conversation)
+        reply = await self.engine.reach.exchange(self.base_url, request, self.deadline)
+        if reply.status != "success":
+            raise PeerMisspoke(f"the peer ended the negotiation: {reply.status}")
+        return reply, reply.conversation or conversation
+
+    async def _accepts(self, reply: Reply) -> bool:
+        text = body_text(reply.body).strip()
+        first = text[:40].upper()
+        if first.startswith(("ACCEPT", "I ACCEPT", "YES, I ACCEPT")):
+            return True
+        if first.startswith(("REJECT", "NO", "I REJECT", "I CANNOT", "I CAN'T")) or not self.engine.has_model:
+            return False
+        interpreter = Interpreter(self.engine.model, self.account, self.deadline)
+        return await interpreter.judge(text) == "accepts"
+
+    async def _close(self, conversation: str | None) -> None:
+        if conversation is None:
+            return
+        try:
+            await self.engine.reach.exchange(
+                self.base_url, Request(kind="close", conversation=conversation), self.deadline
+            )
+        except NegotiatorError:
+            return  # it expires by itself
+
+    async def _propose_by_use(self) -> ProtocolDocument | None:
+        """A standard Agora peer negotiates by accepting or rejecting a hash: the next exchange will tell."""
+        return await self._take(self._own_document())
+
+    async def _take(self, document: ProtocolDocument) -> ProtocolDocument | None:
+        self.engine.documents.put(document)
+        objections = await make_sender(self.engine, self.task, document, self.account, self.deadline)
+        if objections:
+            return None
+        self.engine.agreements.agree(self.task.digest, self.base_url, document.hash, VALID_SECONDS)
+        return document
+
+    def _own_document(self) -> ProtocolDocument:
+        task = self.task
+        return draft_document(
+            name=task.name,
+            description=task.description,
+            request_schema=task.input.json_schema,
+            reply_schema=task.output.json_schema,
+            effect=task.effect,
+        )
+
+    def _within_caps(self) -> None:
+        policy, usage = self.engine.cost_policy, self.account.usage
+        if (usage.usd or 0.0) > policy.max_negotiation_usd:
+            raise BudgetSpent("the negotiation's budget of money is spent")
+        if usage.tokens > policy.max_negotiation_tokens:
+            raise BudgetSpent("the negotiation's budget of tokens is spent")
+        self.deadline.require()
+
+
+def _intent(task: Task) -> Intent:
+    schema = task.input.json_schema
+    empty: JsonValue = {}
+    return Intent(
+        name=task.name[:200],
+        description=task.description[:4_000],
+        effect=task.effect,
+        input_summary=sentence_of(task.description, empty, schema, task.output.json_schema)[:4_000],
+        input_schema=schema,
+        output_schema=task.output.json_schema,
+    )

@@ -1,0 +1,110 @@
+"""Replies kept by idempotency key: a request that comes again gets the same reply.
+
+Used where a transactional tool could be called; a request of safe tools alone may simply run again.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
+
+import orjson
+
+from negotiator.clock import Clock
+from negotiator.journal import digest_of
+from negotiator.messages import Reply, Request
+from protocol_docs.text_store import TextStore
+
+KEEP_SECONDS = 86_400.0
+"""How long a reply can be had again."""
+_PREFIX = "replies/"
+
+Standing: TypeAlias = Reply | Literal["new", "elsewhere", "abandoned", "conflict"]
+
+
+@dataclass(slots=True)
+class Claim:
+    """One request that is being answered here."""
+
+    key: str
+    request: str
+    done: "asyncio.Future[Reply | None]"
+
+
+class Replies:
+    """Claims and kept replies, in a text store that the server's workers share."""
+
+    def __init__(self, store: TextStore, clock: Clock, abandoned_after: float) -> None:
+        """A claim without a reply is taken for a crashed one after `abandoned_after` seconds."""
+        self._store = store
+        self._clock = clock
+        self._abandoned_after = abandoned_after
+        self._running: dict[str, Claim] = {}
+
+    async def claim(self, principal: str, request: Request) -> tuple[Standing, Claim]:
+        """Begin to answer a request that has an idempotency key.
+
+        `new`: nobody has; answer it and call `finish`. A reply: it was answered before. `elsewhere`: another
+        process is at it. `abandoned`: a process began it and never finished; answer it only if nothing was
+        done. `conflict`: the key was used for another request.
+        """
+        key = _PREFIX + hashlib.sha256(f"{principal}\0{request.idempotency_key}".encode()).hexdigest()
+        digest = digest_of([request.body, sorted(request.hashes), request.kind, request.conversation])
+        running = self._running.get(key)
+        if running is not None:
+            if running.request != digest:
+                return "conflict", running
+            reply = await asyncio.shield(running.done)
+            if reply is not None:
+                return reply, running
+            return await self.claim(principal, request)
+        claim = Claim(key, digest, asyncio.get_running_loop().create_future())
+        row = {"request": digest, "begun": self._clock.time()}
+        standing: Standing = "new"
+        if not self._store.add(key, orjson.dumps(row).decode()):
+            standing = self._standing(key, digest)
+        if standing in ("new", "abandoned"):
+            self._running[key] = claim
+        return standing, claim
+
+    def finish(self, claim: Claim, reply: Reply | None) -> None:
+        """Keep the reply; with None, forget the claim so that the request may be made again."""
+        if self._running.get(claim.key) is not claim:
+            return
+        del self._running[claim.key]
+        if reply is None:
+            self._store.delete(claim.key)
+        else:
+            row = {"request": claim.request, "begun": self._clock.time(), "reply": asdict(reply)}
+            self._store.put(claim.key, orjson.dumps(row).decode())
+        if not claim.done.done():
+            claim.done.set_result(reply)
+
+    def purge(self) -> int:
+        """Drop what is older than `KEEP_SECONDS`; how many."""
+        dropped = 0
+        for key in list(self._store.keys(_PREFIX)):
+            row = self._row(key)
+            if row is None or self._clock.time() - float(str(row.get("begun", 0))) > KEEP_SECONDS:
+                dropped += self._store.delete(key)
+        return dropped
+
+    def _standing(self, key: str, digest: str) -> Standing:
+        row = self._row(key)
+        if row is None:
+            return "abandoned"
+        if row.get("request") != digest:
+            return "conflict"
+        reply = row.get("reply")
+        if isinstance(reply, dict):
+            return Reply(**reply)
+        age = self._clock.time() - float(str(row.get("begun", 0)))
+        return "abandoned" if age > self._abandoned_after else "elsewhere"
+
+    def _row(self, key: str) -> dict[str, object] | None:
+        text = self._store.get(key)
+        try:
+            row = None if text is None else orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        return row if isinstance(row, dict) else None

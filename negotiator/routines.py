@@ -1,0 +1,276 @@
+"""Routines: what was compiled for one document, one role and one task or toolset, with its verdict.
+
+A routine turns values in two directions. A sender's `into` makes the request body of the task's input and its
+`back` makes the output of the reply body; a receiver's `into` makes a tool's arguments of the request body and
+its `back` makes the reply body of the tool's result. Each direction is a mapping, run in the host, and where a
+mapping cannot do it, a function in the routine's source, run by an executor; what the function returns is laid
+over what the mapping made. A receiver under a document without schemas has one function, `handle`, which sees
+the tools.
+"""
+
+from collections import abc
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from negotiator.errors import PeerMisspoke
+from negotiator.journal import digest_of
+from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.mapping import Mapping
+from sandbox.cache import RoutineCache, RoutineKey
+
+HANDLER_ABI = 1
+"""The contract between a routine's source and the host; part of a routine's key."""
+
+Role: TypeAlias = Literal["sender", "receiver"]
+State: TypeAlias = Literal["candidate", "serving", "demoted"]
+
+ENTRY_INTO: abc.Mapping[Role, str] = {"sender": "encode", "receiver": "arguments"}
+ENTRY_BACK: abc.Mapping[Role, str] = {"sender": "decode", "receiver": "reply"}
+ENTRY_WHOLE = "handle"
+
+RunSource: TypeAlias = Callable[..., Awaitable[JsonValue]]
+"""`sandbox.Executor.arun`: source, data, and keywords tools, limits, entry, tenant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a routine's right to serve rests on."""
+
+    passed: bool
+    basis: Literal["exact", "examples_and_shadow", "shadow_only", "none"]
+    """`exact`: the schemas allow one mapping only, so that no exchange could show more."""
+    examples: int = 0
+    """Wire examples and private examples that it reproduced or fitted."""
+    shadows: int = 0
+    """Exchanges in a row on which it agreed with the structured tier."""
+    misses: int = 0
+    """Exchanges on which it did not."""
+    sandbox_policy: str = ""
+    """The sandbox policy's version that compiled its source; empty for a mapping."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """One direction of a routine."""
+
+    mapping: Mapping | None = None
+    entry: str | None = None
+    """The function in the routine's source that makes the fields that the mapping cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routine:
+    """One routine. Text all through: it is kept as JSON and never pickled."""
+
+    protocol_hash: str
+    role: Role
+    kind: Literal["mapping", "code"]
+    key_digest: str
+    """The task's digest for a sender, the toolset's for a receiver."""
+    into: Direction = Direction()
+    back: Direction = Direction()
+    source: str = ""
+    """Python, for kind `code`."""
+    tool: str | None = None
+    """The tool that a receiver's routine calls; None where `handle` calls tools itself."""
+    whole: bool = False
+    """Whether `handle` in the source does everything."""
+    state: State = "candidate"
+    verdict: Verdict = Verdict(passed=False, basis="none")
+    made_by: str = "rules"
+    """The model that wrote the source or settled the mapping, or `rules`."""
+
+    @property
+    def serving(self) -> bool:
+        """Whether it may answer."""
+        return self.state == "serving" and self.verdict.passed
+
+    def to_json(self) -> JsonObject:
+        """For the cache."""
+        return {
+            "v": 1,
+            "protocol_hash": self.protocol_hash,
+            "role": self.role,
+            "kind": self.kind,
+            "key_digest": self.key_digest,
+            "into": _direction_json(self.into),
+            "back": _direction_json(self.back),
+            "source": self.source,
+            "tool": self.tool,
+            "whole": self.whole,
+            "state": self.state,
+            "verdict": {name: getattr(self.verdict, name) for name in Verdict.__slots__},
+            "made_by": self.made_by,
+        }
+
+    @classmethod
+    def from_json(cls, value: JsonValue) -> "Routine":
+        """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError where it is something else."""
+        if value.get("v") != 1:
+            raise ValueError("a routine of another version")
+        return cls(
+            protocol_hash=value["protocol_hash"],
+            role=value["role"],
+            kind=value["kind"],
+            key_digest=value["key_digest"],
+            into=_direction(value["into"]),
+            back=_direction(value["back"]),
+            source=value["source"],
+            tool=value["tool"],
+            whole=value["whole"],
+            state=value["state"],
+            verdict=Verdict(**value["verdict"]),
+            made_by=value["made_by"],
+        )
+
+
+def _direction_json(direction: Direction) -> JsonObject:
+    mapping = None if direction.mapping is None else direction.mapping.to_json()
+    return {"mapping": mapping, "entry": direction.entry}
+
+
+def _direction(value: JsonObject) -> Direction:
+    mapping = value["mapping"]
+    return Direction(
+        mapping=None if mapping is None else Mapping.from_json(mapping),
+        entry=value["entry"],
+    )
+
+
+Convert: TypeAlias = Callable[[JsonValue], JsonValue | Awaitable[JsonValue]]
+
+
+class Runnable:
+    """A routine made ready to run in this process."""
+
+    def __init__(self, routine: Routine, run_source: RunSource) -> None:
+        """`run_source` runs the routine's source, if it has any; mappings are compiled here."""
+        self.routine = routine
+        self._run = run_source
+        self._into = _compiled(routine.into)
+        self._back = _compiled(routine.back)
+
+    async def into(self, value: JsonValue) -> JsonValue:
+        """Task input to request body, or request body to tool arguments. Raises `BadInput`, `SandboxError`."""
+        if self.routine.into.entry is None:
+            return self._into(value)
+        return await self._mixed(self._into, self.routine.into.entry, value)
+
+    async def back(self, value: JsonValue) -> JsonValue:
+        """Reply body to output, or tool result to reply body. Raises `BadInput`, `SandboxError`."""
+        if self.routine.back.entry is None:
+            return self._back(value)
+        return await self._mixed(self._back, self.routine.back.entry, value)
+
+    async def handle(self, request: JsonValue, tools: abc.Mapping[str, Callable[..., Any]]) -> JsonValue:
+        """The whole of a receiver's half, calling `tools`."""
+        return await self._run(
+            self.routine.source,
+            request,
+            tools=tools,
+            entry=ENTRY_WHOLE,
+            tenant=self.routine.protocol_hash,
+        )
+
+    async def _mixed(self, mapped: Callable[[JsonValue], JsonValue], entry: str, value: JsonValue) -> JsonValue:
+        made = await self._run(self.routine.source, value, entry=entry, tenant=self.routine.protocol_hash)
+        return lay_over(mapped(value), made)
+
+
+def _compiled(direction: Direction) -> Callable[[JsonValue], JsonValue]:
+    if direction.mapping is None:
+        return lambda _value: {}
+    return direction.mapping.compile()
+
+
+def lay_over(below: JsonValue, above: JsonValue) -> JsonValue:
+    """`above` laid over `below`: objects key by key, lists of one length item by item, else `above`.
+
+    Raises `PeerMisspoke` where two lists of objects differ in length, since then one of them is wrong.
+    """
+    if isinstance(below, dict) and isinstance(above, dict):
+        merged = dict(below)
+        for key, item in above.items():
+            merged[key] = lay_over(below[key], item) if key in below else item
+        return merged
+    if isinstance(below, list) and isinstance(above, list) and below:
+        if len(below) != len(above):
+            raise PeerMisspoke("the two halves of a routine disagree on the number of items")
+        return [lay_over(low, high) for low, high in zip(below, above, strict=True)]
+    return above
+
+
+class RoutineShelf:
+    """Where routines are kept: the cache on disk, and those made ready in this process before it."""
+
+    def __init__(self, cache: RoutineCache, run_source: RunSource) -> None:
+        self._cache = cache
+        self._run = run_source
+        self._ready: dict[tuple[str, Role, str], Runnable | None] = {}
+
+    def get(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
+        """The routine for this document, role and task (or toolset), in whatever state; None where there is none."""
+        place = (protocol_hash, role, key_digest)
+        if place in self._ready:
+            return self._ready[place]
+        found: Runnable | None = None
+        text = self._cache.get(_key(*place))
+        if text is not None:
+            try:
+                routine = Routine.from_json(orjson.loads(text))
+                if (routine.protocol_hash, routine.role, routine.key_digest) == place:
+                    found = Runnable(routine, self._run)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                found = None
+        if found is not None:
+            self._ready[place] = found
+        return found
+
+    def serving(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
+        """The same, only where it may answer."""
+        found = self.get(protocol_hash, role, key_digest)
+        return found if found is not None and found.routine.serving else None
+
+    def put(self, routine: Routine) -> Runnable:
+        """Keep a routine, in place of the one that stood there."""
+        place = (routine.protocol_hash, routine.role, routine.key_digest)
+        runnable = Runnable(routine, self._run)
+        self._cache.put(_key(*place), orjson.dumps(routine.to_json()).decode())
+        self._ready[place] = runnable
+        return runnable
+
+    def demote(self, routine: Routine, why: str) -> None:
+        """Take a routine out of service; it is not offered again until it is made anew."""
+        verdict = replace(routine.verdict, passed=False, detail=why[:300])
+        self.put(replace(routine, state="demoted", verdict=verdict))
+
+    def drop(self, routine: Routine) -> None:
+        """Forget a routine."""
+        place = (routine.protocol_hash, routine.role, routine.key_digest)
+        self._cache.delete(_key(*place))
+        self._ready.pop(place, None)
+
+    def routines(self) -> list[Routine]:
+        """All that are kept, in the order of their hashes."""
+        found: list[Routine] = []
+        for text in self._cache.values():
+            try:
+                found.append(Routine.from_json(orjson.loads(text)))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+        return sorted(found, key=lambda routine: (routine.protocol_hash, routine.role, routine.key_digest))
+
+
+def _key(protocol_hash: str, role: Role, key_digest: str) -> RoutineKey:
+    nothing = digest_of(None)
+    return RoutineKey(
+        protocol_hash=protocol_hash,
+        role=role,
+        task_schema_digest=key_digest if role == "sender" else nothing,
+        toolset_schema_digest=key_digest if role == "receiver" else nothing,
+        handler_abi=HANDLER_ABI,
+    )

@@ -1,0 +1,1 @@
+"""From a document and schemas to a candidate routine (being written)."""
