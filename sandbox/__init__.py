@@ -1,1 +1,46 @@
-"""Compiles and runs generated handlers."""
+r"""Compiles and runs generated handlers: Python that nobody vouches for, behind two independent walls.
+
+    >>> import sandbox
+    >>> sandbox.run("def handle(data):\n    return data['a'] + 1", {"a": 1})
+    2
+
+`run` and `arun` are the entry points; `Limits` bounds a call; every failure is a `SandboxError`.
+"""
+
+from sandbox.errors import (
+    HandlerFailed,
+    LimitExceeded,
+    NotPlain,
+    PolicyViolation,
+    RoutineRefused,
+    SandboxBusy,
+    SandboxError,
+    SandboxUnavailable,
+    ToolError,
+    WorkerDied,
+)
+from sandbox.executor import Executor, Level, Tools, arun, check, default_executor, run
+from sandbox.inside import POLICY_VERSION
+from sandbox.limits import Limits
+
+__all__ = [
+    "POLICY_VERSION",
+    "Executor",
+    "HandlerFailed",
+    "Level",
+    "LimitExceeded",
+    "Limits",
+    "NotPlain",
+    "PolicyViolation",
+    "RoutineRefused",
+    "SandboxBusy",
+    "SandboxError",
+    "SandboxUnavailable",
+    "ToolError",
+    "Tools",
+    "WorkerDied",
+    "arun",
+    "check",
+    "default_executor",
+    "run",
+]

@@ -1,0 +1,221 @@
+"""The host's half of one call, without I/O: which bytes to send, what the worker's frames mean."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.errors import (
+    TEXT_LIMIT,
+    HandlerFailed,
+    LimitExceeded,
+    NotPlain,
+    PolicyViolation,
+    SandboxError,
+    ToolError,
+    WorkerDied,
+)
+from sandbox.inside import frames, plain
+from sandbox.limits import MAX_DATA_BYTES, MAX_SOURCE_BYTES, Limits
+
+FRAME_SLACK = 4096
+"""Bytes that a worker's frame may have beside its payload's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The handler wants this tool called; nothing was called yet."""
+
+    tool: Callable[..., Any]
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The handler's result, checked."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Bytes to send at once: the tool was not called."""
+
+    frame: bytes
+
+
+class Misspoke(WorkerDied):
+    """The worker broke the protocol between us: whatever runs in it is no longer ours."""
+
+
+def digest_of(source: str) -> str:
+    """SHA-256 of a source.
+
+    Raises:
+        PolicyViolation: It is not text, or longer than 64 KiB.
+    """
+    if type(source) is not str:
+        raise PolicyViolation(((None, "the source is not text"),))
+    if len(source) > MAX_SOURCE_BYTES:
+        raise PolicyViolation(((None, f"the source is longer than {MAX_SOURCE_BYTES} bytes"),))
+    try:
+        encoded = source.encode()
+    except UnicodeEncodeError:
+        raise PolicyViolation(((None, "the source holds half a surrogate pair"),)) from None
+    if len(encoded) > MAX_SOURCE_BYTES:
+        raise PolicyViolation(((None, f"the source is longer than {MAX_SOURCE_BYTES} bytes"),))
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def encode_host_value(value: Any, what: str, limit: int = MAX_DATA_BYTES) -> bytes:
+    """The host's own value as JSON.
+
+    Raises:
+        NotPlain: It is not plain finite JSON, or larger than `limit` bytes.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotPlain(f"{what} is not plain JSON: {type(error).__name__}"[:TEXT_LIMIT]) from None
+    if len(text) > limit:
+        raise NotPlain(f"{what} has {len(text)} bytes of JSON; the most is {limit}")
+    return text
+
+
+class Exchange:
+    """One call."""
+
+    def __init__(
+        self, source: str, data: Any, tools: Mapping[str, Callable[..., Any]], limits: Limits, entry: str
+    ) -> None:
+        if not entry.isidentifier() or entry.startswith("_"):
+            raise ValueError("entry is the name of a function, without a leading underscore")
+        for name in tools:
+            if not name.isidentifier() or name.startswith("_"):
+                raise ValueError("a tool's name is an identifier without a leading underscore")
+        self.digest = digest_of(source)
+        self.source = source
+        self._data = encode_host_value(data, "the data")
+        self._tools = tools
+        self._limits = limits
+        self._entry = entry
+        self._source_sent = False
+        self._calls_left = limits.tool_calls
+        self._argument_bytes_left = limits.output_bytes
+        self._result_bytes_left = MAX_DATA_BYTES
+
+    @property
+    def frame_limit(self) -> int:
+        """The longest payload that the worker may send."""
+        return self._limits.output_bytes + FRAME_SLACK
+
+    def request(self, *, with_source: bool) -> bytes:
+        """The first frame to the worker."""
+        header: dict[str, Any] = {
+            "digest": self.digest,
+            "entry": self._entry,
+            "tools": list(self._tools),
+            "output_bytes": self._limits.output_bytes,
+        }
+        if with_source:
+            self._source_sent = True
+            header["source"] = self.source
+        text = json.dumps(header).encode()
+        return frames.frame(frames.CALL, len(text).to_bytes(4, "big"), text, self._data)
+
+    def receive(self, kind: int, payload: bytes) -> Returned | ToolCall | Reply:
+        """What one frame of the worker means.
+
+        Raises:
+            SandboxError: The call has ended, in this way.
+        """
+        if kind == frames.RETURNED:
+            return Returned(self._plain(payload))
+        if kind == frames.TOOL:
+            return self._tool_call(payload)
+        if kind == frames.UNKNOWN and not self._source_sent:
+            return Reply(self.request(with_source=True))
+        raise failure(kind, payload, self._limits)
+
+    def _plain(self, payload: bytes) -> Any:
+        if len(payload) > self._limits.output_bytes:
+            raise LimitExceeded("output_bytes", f"more than {self._limits.output_bytes} bytes of output")
+        try:
+            return plain.decode(payload)
+        except (plain.NotPlainValue, plain.TooMuch) as error:
+            raise Misspoke(f"the worker sent what is not plain JSON: {error}") from None
+
+    def _tool_call(self, payload: bytes) -> ToolCall | Reply:
+        if self._calls_left == 0:
+            raise LimitExceeded("tool_calls", f"more than {self._limits.tool_calls} tool calls")
+        self._calls_left -= 1
+        self._argument_bytes_left -= len(payload)
+        if self._argument_bytes_left < 0:
+            raise LimitExceeded("output_bytes", f"more than {self._limits.output_bytes} bytes of tool arguments")
+        match self._plain(payload):
+            case [str(name), list(args), dict(kwargs)] if name in self._tools:
+                tool = self._tools[name]
+                if problem := _misuse(tool, name, args, kwargs):
+                    return Reply(frames.frame(frames.TOOL_MISUSED, problem[:TEXT_LIMIT].encode()))
+                return ToolCall(tool, args, kwargs)
+        raise Misspoke("the worker asked for a tool that it was not given")
+
+    def tool_result(self, value: Any) -> bytes:
+        """The frame that hands a tool's result to the handler.
+
+        Raises:
+            NotPlain: The result is not plain JSON, or the results together are more than 8 MiB.
+        """
+        text = encode_host_value(value, "a tool's result", self._result_bytes_left)
+        self._result_bytes_left -= len(text)
+        return frames.frame(frames.RESULT_OF_TOOL, text)
+
+    def tool_failed(self, error: ToolError) -> bytes:
+        """The frame that raises `ToolError` in the handler."""
+        return frames.frame(frames.TOOL_FAILED, str(error)[:TEXT_LIMIT].encode(errors="replace"))
+
+
+def _misuse(tool: Callable[..., Any], name: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
+    try:
+        signature = inspect.signature(tool)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return f"{name}(): {error}"
+    return None
+
+
+def check_request(source: str, entry: str) -> bytes:
+    """The frame that asks a worker to compile."""
+    header = json.dumps({"digest": digest_of(source), "source": source, "entry": entry}).encode()
+    return frames.frame(frames.CHECK, len(header).to_bytes(4, "big"), header)
+
+
+def failure(kind: int, payload: bytes, limits: Limits) -> SandboxError:
+    """The error that a frame of the worker stands for."""
+    try:
+        value = plain.decode(payload)
+    except (plain.NotPlainValue, plain.TooMuch):
+        return Misspoke("the worker sent what is not plain JSON")
+    match value:
+        case list() if kind == frames.VIOLATION:
+            return PolicyViolation(tuple(_violation(item) for item in value[:20]))
+        case ["failed", str(text), int() | None as line] if kind == frames.FAILED:
+            return HandlerFailed(text, line)
+        case ["memory_bytes", *_] if kind == frames.FAILED:
+            return LimitExceeded("memory_bytes", f"more than {limits.memory_bytes} bytes of memory")
+        case ["output_bytes", *_] if kind == frames.FAILED:
+            return LimitExceeded("output_bytes", f"more than {limits.output_bytes} bytes of output")
+    return Misspoke("the worker sent what nobody asked for")
+
+
+def _violation(item: Any) -> tuple[int | None, str]:
+    match item:
+        case [int() | None as line, str(what)]:
+            return line, what[:600]
+    return None, "the source was refused"
