@@ -19,8 +19,10 @@ from protocol_docs.errors import (
     StoreFull,
     StoreUnusable,
 )
+from protocol_docs.find import Fetcher, find_document
 from protocol_docs.hashes import parse_hash, sha1_of, sha256_of, spell
 from protocol_docs.memory_store import MemoryTextStore
+from protocol_docs.search import Hit, search
 from protocol_docs.sources import DataUri, InlineText, Url, as_data_uri, read_source
 from protocol_docs.text_store import TextStore
 
@@ -37,7 +39,9 @@ __all__ = [
     "DocumentStore",
     "ErrorMeaning",
     "Example",
+    "Fetcher",
     "HashMismatch",
+    "Hit",
     "InlineText",
     "MalformedDocument",
     "MalformedHash",
@@ -52,9 +56,11 @@ __all__ = [
     "Url",
     "as_data_uri",
     "draft_document",
+    "find_document",
     "parse_hash",
     "read_source",
     "render_document",
+    "search",
     "sha1_of",
     "sha256_of",
     "spell",

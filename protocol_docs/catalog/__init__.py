@@ -10,7 +10,7 @@ from importlib.resources import files
 from protocol_docs.document import ProtocolDocument
 from protocol_docs.errors import HashMismatch
 
-NEGOTIATION_DIALOGUE = "sha256:af1818a154d7ce0e2c798467bc8d163c38c2035ec28fc01e50e024ee9b09a214"
+NEGOTIATION_DIALOGUE = "sha256:fe628387484769ca365cb3091076640256811067fca9c4fabc2d4e272b8d2538"
 """The hash of `negotiation_dialogue()`."""
 DIRECT_JSON = "sha256:8b747b85e9e915b617d5d46cf963967f90f6e374f9f38faf5de8a60648909d3d"
 """The hash of `direct_json()`."""
@@ -32,6 +32,11 @@ def direct_json() -> ProtocolDocument:
 def all_documents() -> tuple[ProtocolDocument, ...]:
     """All documents of the catalog."""
     return (negotiation_dialogue(), direct_json())
+
+
+def hashes() -> frozenset[str]:
+    """The hashes of all documents of the catalog."""
+    return frozenset({NEGOTIATION_DIALOGUE, DIRECT_JSON})
 
 
 def _read(name: str, expected: str) -> ProtocolDocument:
