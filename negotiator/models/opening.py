@@ -20,7 +20,6 @@ def open_model(
     api_key: str | None = None,
     clock: Clock | None = None,
     random: Callable[[], float] | None = None,
-    assume_yes: bool = False,
 ) -> Model:
     """The model that `spec` names. Nothing is connected to, loaded or imported before its first call.
 
@@ -32,7 +31,6 @@ def open_model(
         api_key: Of the same; `OPENAI_API_KEY` by default for `openai/`.
         clock: Where durations come from; the machine's by default.
         random: Numbers from 0 up to 1 for the jitter of retries; the machine's by default.
-        assume_yes: Whether `local` may fetch its weights (1.1 GB) without asking.
 
     Raises:
         UsageError: `spec` names no model, or an option does not apply to it.
@@ -65,7 +63,7 @@ def open_model(
         _require("xllamacpp", "local")
         from negotiator.models.local import LocalModel  # noqa: PLC0415
 
-        return LocalModel(rest or None, clock=clock, random=random, assume_yes=assume_yes)
+        return LocalModel(rest or None, clock=clock, random=random)
     if kind == "recorded" and rest:
         return RecordedModel(rest)
     if kind == "scripted":
