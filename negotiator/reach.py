@@ -46,6 +46,8 @@ from protocol_docs.text_store import TextStore
 
 _PREFIX: Final = "peer/"
 _IN_MEMORY: Final = 1024
+_GATEWAY_LOST_IT: Final = (502, 504)
+"""What a proxy answers when it has sent a request on and has no reply: then nobody knows."""
 _SEEN_SECONDS: Final = 60.0
 """How stale `PeerRecord.seen` may get; it is not worth a write an exchange."""
 
@@ -185,7 +187,10 @@ class Reach:
         # Whole seconds are all that RFC 7240 has; a peer that does not know it ignores it.
         wait = f"wait={max(1, math.ceil(deadline.remaining()))}"
         wire = replace(wire, headers={**wire.headers, "prefer": wait})
-        return await self._transport.send(base_url, wire, deadline=deadline)
+        reply = await self._transport.send(base_url, wire, deadline=deadline)
+        if reply.status in _GATEWAY_LOST_IT and sniff_reply(reply) is None:
+            raise PeerHungUp(f"{base_url}: a gateway before it answered {reply.status}")
+        return reply
 
     def _note(self, base_url: str, record: PeerRecord, spoken: AgoraDialect, *, ours: bool) -> None:
         """Remember that a peer answered, and what its answer told of it."""

@@ -71,6 +71,7 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "tool_failed": Spelling(200, "tool_failed", "the service behind this agent failed"),
         "store_full": _UNAVAILABLE,
         "store_unusable": _UNAVAILABLE,
+        "routine_failed": _UNAVAILABLE,
         "model_error": _UNAVAILABLE,
         "model_unavailable": _UNAVAILABLE,
         "model_misspoke": _UNAVAILABLE,
