@@ -51,6 +51,10 @@ check: setup ## lint, format, types, import contracts, pinned supply
 unit: setup ## the tests alone; ARGS="-k words" chooses
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
+.PHONY: weights
+weights: setup ## fetch the weights of the local model (1.1 GB, checked), where they are not there yet
+	@$(BIN)/python -m negotiator.models.weights --yes
+
 .PHONY: test-live
 test-live: setup ## tests with the local model (LIVE="live and not long" leaves out those of minutes)
 	$(BIN)/pytest -m "$(LIVE)" $(ARGS)

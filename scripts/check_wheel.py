@@ -26,6 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 PACKAGES = ("negotiator", "protocol_docs", "sandbox")
 EXTRAS: Mapping[str, str] = {"disk": "diskcache", "litellm": "litellm", "local": "xllamacpp", "serve": "uvicorn"}
+USES: Mapping[str, str] = {
+    "disk": "import protocol_docs; protocol_docs.DiskTextStore('store').put('key', 'text')",
+    "litellm": "from negotiator.models import open_model; open_model('litellm/openai/gpt-5-mini')",
+    "local": "from negotiator.models import open_model; open_model('local')",
+}
+"""What works with an extra, and without it ends in the words that install it."""
 SLOW_EXTRAS = {"litellm"}
 
 
@@ -101,7 +107,13 @@ class Environment:
         (folder / "home").mkdir(parents=True)
         run([uv, "venv", "--quiet", "--no-project", "--python", python, folder / "venv"], cwd=folder)
         # Nothing of the caller's environment but what finds programs and speaks UTF-8.
-        self._env = {"PATH": f"{self._bin}:/usr/bin:/bin", "HOME": str(folder / "home"), "LANG": "C.UTF-8"}
+        self._env = {
+            "PATH": f"{self._bin}:/usr/bin:/bin",
+            "HOME": str(folder / "home"),
+            "LANG": "C.UTF-8",
+            # litellm asks the network for its price table when it is imported.
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        }
 
     def install(self, wheel: Path, extras: Sequence[str] = ()) -> None:
         """Install the wheel, with `extras`."""
@@ -124,6 +136,10 @@ def check_core(environment: Environment) -> None:
         loaded = environment.python(f"import sys, {package}; print(*(set(sys.modules) & set({heavy!r})))").split()
         if loaded:
             raise CheckFailed(f"import {package} loads {', '.join(loaded)}")
+    for extra, use in USES.items():
+        said = environment.python(f"try:\n    {use}\nexcept Exception as error:\n    print(error)")
+        if f"metaparley[{extra}]" not in said:
+            raise CheckFailed(f"without the extra {extra}, {use!r} said {said!r}, not how to install it")
     json.loads(environment.negotiator("doctor", "--json"))
     ended = environment.negotiator("demo", "--model", "scripted", "--json").strip().splitlines()
     summary = json.loads(ended[-1])
@@ -146,8 +162,8 @@ def check_extras(environment: Environment, wheel: Path, extras: Sequence[str]) -
     """Each extra brings its package; with all of them, every module of ours imports."""
     for extra in extras:
         environment.install(wheel, [extra])
-        environment.python(f"import negotiator, {EXTRAS[extra]}")
-        print(f"    [{extra}] imports {EXTRAS[extra]}", flush=True)
+        environment.python(f"import {EXTRAS[extra]}; {USES.get(extra, 'pass')}")
+        print(f"    [{extra}] works", flush=True)
     if set(extras) == set(EXTRAS):
         environment.python(IMPORT_EVERYTHING)
         print("    every module imports", flush=True)

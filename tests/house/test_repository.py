@@ -66,3 +66,10 @@ LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     links = LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_check_that_a_contributor_is_told_to_run_is_there() -> None:
+    named = set(re.findall(r"`(check_\w+)\(\)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+    packages = ["negotiator", "protocol_docs", "sandbox"]
+    code = "\n".join(p.read_text(encoding="utf-8") for name in packages for p in (ROOT / name).rglob("*.py"))
+    assert named - set(re.findall(r"^(?:async )?def (check_\w+)\(", code, re.MULTILINE)) == set()
