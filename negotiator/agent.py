@@ -118,12 +118,14 @@ class Agent:
     @overload
     def tool(
         self,
+        function: None = None,
+        /,
         *,
         effect: Effect = ...,
         inline: bool = ...,
         name: str | None = ...,
         description: str | None = ...,
-        input: Any = ...,  # noqa: A002
+        input: Any = ...,
         output: Any = ...,
     ) -> Callable[[F], F]: ...
     def tool(
@@ -135,7 +137,7 @@ class Agent:
         inline: bool = False,
         name: str | None = None,
         description: str | None = None,
-        input: Any = None,
+        input: Any = None,  # noqa: A002
         output: Any = None,
     ) -> F | Callable[[F], F]:
         """Offer a function to peers; a decorator, with or without arguments.

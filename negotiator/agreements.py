@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import orjson
 
 from negotiator.clock import Clock
+from negotiator.jsonvalue import JsonObject
 from protocol_docs.text_store import TextStore
-
 
 _HERE = "agreements/here/"
 
@@ -83,12 +83,12 @@ class Agreements:
         prefix = f"{_HERE}{toolset}/"
         return [key.removeprefix(prefix) for key in self._store.keys(prefix)]
 
-    def _read(self, key: str) -> dict[str, object] | None:
+    def _read(self, key: str) -> JsonObject | None:
         text = self._store.get(key)
         row = None if text is None else orjson.loads(text)
         return row if isinstance(row, dict) else None
 
-    def _write(self, key: str, row: dict[str, object]) -> None:
+    def _write(self, key: str, row: JsonObject) -> None:
         self._store.put(key, orjson.dumps(row).decode())
 
 

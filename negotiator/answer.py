@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from negotiator.clock import Deadline
 from negotiator.describe import result_text
 from negotiator.engine import Engine
 from negotiator.errors import (
@@ -45,7 +46,6 @@ from negotiator.task import Tool
 from protocol_docs import DocumentError, ProtocolDocument, catalog
 from sandbox import SandboxError, SandboxUnavailable
 
-_DAY = 86_400
 _MAX_SHOWN_VIOLATIONS = 5
 
 
@@ -68,18 +68,21 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
     try:
         if standing == "abandoned" and work.journal.left_by_crash():
             raise OutcomeUnknown
-        kept = await work.run()
+        reply = await work.run()
     except (NegotiatorError, asyncio.CancelledError) as error:
-        if work.journal.effects_made or isinstance(error, OutcomeUnknown):
-            code = error.code if isinstance(error, EffectsAlreadyMade | ToolFailed) else OutcomeUnknown.code
-            kept = Reply(status="failure", code=code)
+        if isinstance(error, OutcomeUnknown) or work.journal.effects_made:
+            kept = Reply(
+                status="failure",
+                code=error.code if isinstance(error, EffectsAlreadyMade | ToolFailed) else OutcomeUnknown.code,
+            )
         raise
+    else:
+        if reply.status == "success" or work.journal.effects_made:
+            kept = reply
+        return reply
     finally:
-        if kept is not None and kept.status != "success" and not work.journal.effects_made:
-            kept = None if kept.code != OutcomeUnknown.code else kept
         engine.replies.finish(claim, kept)
         work.journal.close()
-    return kept
 
 
 @dataclass(slots=True)
@@ -109,7 +112,7 @@ class _Answering:
                 reply = await self._under(document)
         finally:
             if self.account.usage.calls:
-                self.engine.ledger.strangers(int(self.engine.clock.time() // _DAY), self.account)
+                self.engine.ledger.strangers(self.engine.today, self.account)
         self.engine.ledger.exchange("receiver", self.tier, "receiver", self.account)
         return reply
 
@@ -135,7 +138,7 @@ class _Answering:
         engine = self.engine
         if document.hash == catalog.negotiation_dialogue().hash:
             self.tier = "routine"
-            body = await respond_to_dialogue(engine, body_value(self.request.body))
+            body = await respond_to_dialogue(engine, body_value(self.request.body), self.context.deadline)
             return Reply(status="success", body=body, tier="routine")
         if document.hash == catalog.direct_json().hash:
             self.tier = "routine"
@@ -235,7 +238,12 @@ class _Answering:
 
         async def work() -> None:
             if engine.routines.get(document.hash, "receiver", engine.toolset) is None:
-                await make_receiver(engine, document, tool)
+                account = Account()
+                deadline = Deadline.after(engine.cost_policy.max_negotiation_seconds, engine.clock)
+                try:
+                    await make_receiver(engine, document, tool, account, deadline)
+                finally:
+                    engine.ledger.strangers(engine.today, account)
             await observe_receiver(engine, document, body, arguments, result, made)
 
         engine.learner.start(f"receiver/{document.hash}/{engine.toolset}", work)
@@ -300,7 +308,7 @@ class _Answering:
 
     def _within_budget(self) -> bool:
         policy = self.engine.cost_policy
-        spent = self.engine.ledger.strangers(int(self.engine.clock.time() // _DAY))
+        spent = self.engine.ledger.strangers(self.engine.today)
         return (
             spent.usd or 0.0
         ) < policy.max_strangers_usd_per_day and spent.seconds < policy.max_strangers_seconds_per_day

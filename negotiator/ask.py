@@ -158,7 +158,8 @@ class _Asking:
                 self._step("fall_back", "the peer does not use the document")
         if self.engine.has_model and self.task.natural_language:
             return await self._natural_language()
-        raise NotPossible(self.reason)
+        why = self.engine.agreements.refused(self.task.digest, self.base_url)
+        raise NotPossible(self.reason if why is None else f"{self.reason} (no agreement: {why})")
 
     async def _under(self, document: ProtocolDocument, plan: Plan) -> Done | None:
         """The exchange under a document; None where nothing was sent and natural language is next."""
@@ -200,9 +201,7 @@ class _Asking:
                 raise PeerMisspoke(
                     "the reply could not be read by the routine, and there is no model to do it"
                 ) from error
-            output = await decode_reply(
-                self._interpreter(), self.engine, self.task, document, self.payload, body, received
-            )
+            output = await decode_reply(self._interpreter(), self.engine, self.task, document, body, received)
             return "structured", document, output
         return "routine", document, output
 
@@ -212,7 +211,7 @@ class _Asking:
         self._step("encode", "the request body was filled by the model")
         reply = await self._send(body, document)
         received = self._body(reply, self.engine.schemas_of(document))
-        output = await decode_reply(interpreter, self.engine, self.task, document, self.payload, body, received)
+        output = await decode_reply(interpreter, self.engine, self.task, document, body, received)
         self._step("decode", "the reply body was read by the model")
         payload, engine, task = self.payload, self.engine, self.task
         engine.learner.start(

@@ -96,6 +96,11 @@ class Engine:
             self._schemas[document.hash] = _compiled(document)
         return self._schemas[document.hash]
 
+    @property
+    def today(self) -> int:
+        """The day, in Unix days: what daily budgets are counted by."""
+        return int(self.clock.time() // 86_400)
+
     def observe(self, task_digest: str, payload: JsonValue) -> None:
         """Remember an input as a private example."""
         seen = self.observed.setdefault(task_digest, [])

@@ -15,6 +15,7 @@ from negotiator.describe import fields_of, resolve, value_of
 from negotiator.errors import BadInput, NegotiatorError
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
+from negotiator.mapping import MappingQuestion
 from negotiator.models.asking import Question, ask_model, quoted
 from negotiator.models.base import Model
 from negotiator.prompts import prompt
@@ -151,6 +152,16 @@ class Interpreter:
             return verdict
 
         return await self._ask(Question("judge_reply", system, user, schema, check, 32))
+
+    async def choose_fields(self, question: MappingQuestion) -> JsonValue:
+        """One answer to what a mapping's rules left open: for each field, its counterpart's name or `none`."""
+
+        def check(value: JsonValue) -> JsonValue:
+            return value
+
+        return await self._ask(
+            Question("choose_fields", question.system, question.user, question.schema, check, question.max_tokens)
+        )
 
     async def write(self, purpose: str, system: str, user: str) -> str:
         """Free text, such as code; at most 2,048 tokens."""

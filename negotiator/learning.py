@@ -55,5 +55,6 @@ class Learner:
             await work()
         except (NegotiatorError, DocumentError, SandboxError) as error:
             _LOG.info("learning %s ended: %s", key.split("/", maxsplit=1)[0], type(error).__name__)
+            _LOG.debug("what ended it", exc_info=error)
         except Exception:  # noqa: BLE001 -- nobody awaits this task; the log is its only way out
             _LOG.exception("learning %s failed", key.split("/", maxsplit=1)[0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from negotiator.agreements import Agreed
 from negotiator.clock import Deadline
+from negotiator.describe import sentence_of
 from negotiator.engine import Engine
 from negotiator.errors import BudgetSpent, NegotiatorError, PeerMisspoke
 from negotiator.interpret import Interpreter, body_text, body_value
@@ -31,12 +32,10 @@ from negotiator.negotiation import (
     result_digest,
     to_json,
 )
-from negotiator.describe import sentence_of
 from negotiator.reach import PeerRecord
-from negotiator.routines import Routine
 from negotiator.synthesis import judge_sender, make_sender
 from negotiator.task import Task
-from protocol_docs import DocumentError, ProtocolDocument, as_data_uri, catalog, draft_document
+from protocol_docs import DocumentError, ProtocolDocument, catalog, draft_document
 
 MAX_LISTED = 64
 """Documents of a peer's listing that are looked at for one task."""

@@ -129,7 +129,7 @@ class Selected(_Part):
     """The tier at which the responder expects to serve it."""
     document: Annotated[str, Field(max_length=MAX_DOCUMENT)] | None = None
     sources: Annotated[tuple[Annotated[str, Field(max_length=MAX_DOCUMENT * 2)], ...], Field(max_length=8)] = ()
-    valid_seconds: Annotated[float, Field(gt=0)] = 2_592_000
+    valid_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 2_592_000
 
 
 class Answer(_Part):

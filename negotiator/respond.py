@@ -8,6 +8,8 @@ from typing import Literal
 
 import orjson
 
+from negotiator.choosing import intended_tool
+from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import PeerMisspoke
 from negotiator.interpret import body_text
@@ -29,7 +31,7 @@ from negotiator.negotiation import (
     to_json,
 )
 from negotiator.serving import ExchangeContext
-from negotiator.synthesis import exact_receiver, intended_tool, suitable_tool
+from negotiator.synthesis import exact_receiver, suitable_tool
 from negotiator.task import Tool
 from protocol_docs import DocumentError, ProtocolDocument, draft_document
 
@@ -48,7 +50,7 @@ def document_of(tool: Tool) -> ProtocolDocument:
     )
 
 
-async def respond_to_dialogue(engine: Engine, body: JsonValue) -> JsonObject:
+async def respond_to_dialogue(engine: Engine, body: JsonValue, deadline: Deadline) -> JsonObject:
     """Answer one message of our negotiation dialogue. Raises `PeerMisspoke` for what does not follow."""
     call = parse_call(body)
     dialogue = _load(engine, call)
@@ -57,7 +59,7 @@ async def respond_to_dialogue(engine: Engine, body: JsonValue) -> JsonObject:
     if isinstance(call, Agreement):
         response = _agree(engine, dialogue, call)
     else:
-        response = await _answer(engine, dialogue, call)
+        response = await _answer(engine, dialogue, call, deadline)
     dialogue = dialogue.advance(response)
     _save(engine, dialogue, call)
     return to_json(response)
@@ -72,14 +74,14 @@ def _agree(engine: Engine, dialogue: Dialogue, call: Agreement) -> Agreed | Answ
     return Agreed(id=dialogue.id, protocol_hash=call.protocol_hash, digest=call.digest)
 
 
-async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter) -> Answer:
+async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, deadline: Deadline) -> Answer:
     if isinstance(call, Counter):
         return _answer_counter(engine, dialogue, call)
     for candidate in call.candidates:
         known = engine.documents.get(candidate)
         if known is not None and _serves(engine, known, call.intent):
             return _accept(dialogue.id, known, "routine", with_text=False)
-    tool = await intended_tool(engine, call.intent)
+    tool = await intended_tool(engine, call.intent, deadline)
     if tool is None:
         objection = Objection(kind="other", detail="no tool offered here does this")
         if any(offered.effect == "transactional" for offered in engine.tools.values()) and call.intent.effect == "safe":
@@ -136,7 +138,8 @@ async def respond_in_words(engine: Engine, request: Request, context: ExchangeCo
     The peer ends the negotiation by itself and names the document's hash in its next request.
     """
     text = "\n".join([said for _role, said in context.history] + [body_text(request.body)])
-    tool = await intended_tool(engine, Intent(name=text[:200] or "?", description=text[:4_000]), strict=False)
+    intent = Intent(name=text[:200] or "?", description=text[:4_000])
+    tool = await intended_tool(engine, intent, context.deadline)
     if tool is None:
         return Reply(status="success", body="I offer nothing that does this, so I can agree to no protocol for it.")
     document = document_of(tool)

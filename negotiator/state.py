@@ -13,7 +13,7 @@ from pathlib import Path
 
 from protocol_docs import DiskTextStore, MemoryTextStore
 from protocol_docs.text_store import TextStore
-from sandbox.cache import load_secrets
+from sandbox.secrets import load_secrets
 
 MEMORY = "memory"
 

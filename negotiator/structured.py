@@ -4,11 +4,13 @@ Fields that the schemas leave no choice about are copied by rule; the model is a
 document's schema. Without schemas the model follows the document's prose.
 """
 
+from negotiator.describe import resolve
 from negotiator.engine import Engine
 from negotiator.errors import BadInput
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value, part_of
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.mapping import exact_fields
+from negotiator.mapping import FieldMapping, Mapping, infer
+from negotiator.mapping.fields import same_values, shape_of
 from negotiator.routines import lay_over
 from negotiator.schemas import Schema
 from negotiator.task import Task, Tool
@@ -35,7 +37,6 @@ async def decode_reply(
     engine: Engine,
     task: Task,
     document: ProtocolDocument,
-    payload: JsonValue,
     sent: JsonValue,
     received: JsonValue,
 ) -> JsonValue:
@@ -90,11 +91,10 @@ async def convert(
     purpose: str,
 ) -> JsonValue:
     """A value of `target` that says what `source` says: exact fields by rule, the rest by the model."""
-    sure, rest = exact_fields(source_schema, target.json_schema)
-    known = sure.compile()(source) if sure.fields else {}
+    known, rest = _by_rule(source, source_schema, target)
     if not rest and target.is_valid(known):
         return known
-    asked = part_of(target.json_schema, set(rest)) if known else target
+    asked = part_of(target.json_schema, rest) if known else target
     filled = await interpreter.fill(description, source, source_schema, asked, purpose=purpose)
     value = lay_over(known, filled) if known else filled
     try:
@@ -102,3 +102,32 @@ async def convert(
     except BadInput as error:
         raise NotAnswered("what was filled does not fit the document") from error
     return value
+
+
+def _by_rule(source: JsonValue, source_schema: JsonObject, target: Schema) -> tuple[JsonObject, set[str]]:
+    """The top-level fields that rules leave no choice about, and the names of the others.
+
+    No choice: a namesake of the same type, unit and values. Numbers in another known unit are converted by rule
+    too, where words pair them surely, since models are poor at arithmetic.
+    """
+    here = {found.path: found for found in shape_of(source_schema).fields}
+    wanted = {found.path[0]: found for found in shape_of(target.json_schema).fields if len(found.path) == 1}
+    names = set(resolve(target.json_schema, target.json_schema).get("properties", {}))
+    inference = infer(source_schema, target.json_schema, direction="reply")
+    fields: list[FieldMapping] = []
+    for each in inference.partial.fields:
+        name = each.to.removeprefix("/")
+        found = wanted.get(name)
+        if each.source is None or found is None:
+            continue
+        namesake = here.get((name,))
+        exact = each.source == each.to and namesake is not None and same_values(namesake, found)
+        if (exact and each.convert is None and each.each is None) or (
+            each.convert is not None and each.convert.name == "unit"
+        ):
+            fields.append(each)
+    try:
+        known = Mapping(tuple(fields)).compile()(source)
+    except BadInput:
+        return {}, names
+    return known, names - {each.to.removeprefix("/") for each in fields}

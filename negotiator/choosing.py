@@ -1,0 +1,68 @@
+"""Which of an agent's tools serves what a peer intends: by rule where words decide, else by the model."""
+
+from negotiator.clock import Deadline
+from negotiator.describe import fields_of
+from negotiator.engine import Engine
+from negotiator.errors import ModelError
+from negotiator.interpret import Interpreter
+from negotiator.jsonvalue import JsonObject
+from negotiator.ledger import Account
+from negotiator.mapping import words
+from negotiator.negotiation import Intent
+from negotiator.task import Tool
+
+CLEAR_LEAD = 1.5
+"""How many times likelier the best tool must be than the next for words alone to decide."""
+LEAST_LIKENESS = 0.05
+"""Below this, words say nothing."""
+
+
+async def intended_tool(engine: Engine, intent: Intent, deadline: Deadline) -> Tool | None:
+    """The tool that does what is intended.
+
+    A safe intent never gets a transactional tool. Words and schemas are compared first; where they leave it open
+    the model chooses, and without a model the likeliest tool is offered: the opener checks that it fits.
+    """
+    tools = {
+        name: tool
+        for name, tool in engine.tools.items()
+        if not (intent.effect == "safe" and tool.effect == "transactional")
+    }
+    if not tools:
+        return None
+    ranked = rank(intent, list(tools.values()))
+    (best, lead), runner_up = ranked[0], ranked[1][1] if len(ranked) > 1 else 0.0
+    if lead >= LEAST_LIKENESS and lead >= CLEAR_LEAD * runner_up:
+        return best
+    if engine.has_model:
+        account = Account()
+        try:
+            text = f"{intent.name}\n{intent.description}\n{intent.input_summary}"
+            return await Interpreter(engine.model, account, deadline).choose_tool(text, tools)
+        except ModelError:
+            return best if lead >= LEAST_LIKENESS else None
+        finally:
+            engine.ledger.strangers(engine.today, account)
+    return best if lead >= LEAST_LIKENESS else None
+
+
+def rank(intent: Intent, tools: list[Tool]) -> list[tuple[Tool, float]]:
+    """The tools with their likeness to the intent (cosine, 0 to 1), the likeliest first."""
+    wanted = _vector(intent.name, intent.description, intent.input_schema, intent.output_schema)
+    offered = [_vector(tool.name, tool.description, tool.input.json_schema, tool.output.json_schema) for tool in tools]
+    rarity = words.rarity([wanted, *offered])
+    found = [(tool, words.cosine(wanted, vector, rarity)) for tool, vector in zip(tools, offered, strict=True)]
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def _vector(
+    name: str,
+    description: str,
+    takes: JsonObject | None,
+    gives: JsonObject | None,
+) -> words.Vector:
+    weighted = [(word, 2.0) for word in words.words(name)] + [(word, 2.0) for word in words.words(description)]
+    for schema, weight in ((takes, 1.0), (gives, 0.5)):
+        if schema is not None:
+            weighted += [(word, weight) for word in words.words(fields_of(schema)[:2_000])]
+    return words.vector(weighted)
