@@ -10,8 +10,6 @@ import anyio
 import pytest
 import uvicorn
 
-import negotiator
-
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "two_agents.py"
 
@@ -28,7 +26,6 @@ def test_the_targets_it_names_are_in_the_makefile() -> None:
     assert {"demo", "test"} <= targets
 
 
-@pytest.mark.skipif(not hasattr(negotiator, "Agent"), reason="the face is not there yet")
 @pytest.mark.anyio
 async def test_the_two_agents_agree_as_written_with_no_model_in_place_of_theirs(
     capsys: pytest.CaptureFixture[str],
@@ -46,11 +43,11 @@ async def test_the_two_agents_agree_as_written_with_no_model_in_place_of_theirs(
         exec(compile(source, EXAMPLE.name, "exec"), module.__dict__)  # noqa: S102 - our own example
         config = uvicorn.Config(module.weather_agent.asgi(), lifespan="off", ws="none", log_level="warning")
         server = uvicorn.Server(config)
-        async with anyio.create_task_group() as tasks:
+        async with module.weather_agent, module.caller, anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listening])
             with anyio.fail_after(30):
                 await module.main()
             server.should_exit = True
     printed = capsys.readouterr().out
     assert "sunny in Rome on 24 November" in printed
-    assert "routine" in printed
+    assert "routine routine" in printed
