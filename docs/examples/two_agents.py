@@ -19,9 +19,9 @@ weather_agent = Agent(model="local", publish="agreed")
 
 
 @weather_agent.tool(effect="safe")
-def forecast(city: str, day: date) -> Forecast:
-    """Weather forecast for a city on a day."""
-    return Forecast(high=21.0, summary=f"sunny in {city} on {day:%d %B}")
+def forecast(location: str, day: date) -> Forecast:
+    """Weather forecast for a location on a day."""
+    return Forecast(high=21.0, summary=f"sunny in {location} on {day:%d %B}")
 
 
 caller = Agent(model="openai/gpt-5-mini")
