@@ -1,0 +1,24 @@
+"""Declarative field mappings between two JSON Schemas: infer them, check them, compile them to closures.
+
+Pure: no I/O, no clock, no randomness. What rules cannot decide becomes a question for a model, as data.
+"""
+
+from negotiator.mapping.form import Conversion, FieldMapping, Mapping
+from negotiator.mapping.inference import Inference, Match, PairInference, Thresholds, exact_fields, infer, infer_pair
+from negotiator.mapping.question import MappingQuestion, merge, question_for
+
+__all__ = [
+    "Conversion",
+    "FieldMapping",
+    "Inference",
+    "Mapping",
+    "MappingQuestion",
+    "Match",
+    "PairInference",
+    "Thresholds",
+    "exact_fields",
+    "infer",
+    "infer_pair",
+    "merge",
+    "question_for",
+]

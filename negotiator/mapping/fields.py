@@ -1,0 +1,232 @@
+"""A JSON Schema as a flat list of fields: what a mapping reads from and writes to."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from negotiator.jsonvalue import JsonObject, JsonValue
+
+MAX_FIELDS: Final = 256
+"""Of a schema, arrays' items apart; a schema with more is not mapped."""
+MAX_DEPTH: Final = 12
+"""Of objects in objects; deeper and recursive ones are taken whole."""
+_UNION: Final = ("anyOf", "oneOf")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One place in a schema that holds a value of its own: a scalar, an array, or an object taken whole."""
+
+    path: tuple[str, ...]
+    """Object keys from the root; empty for the root itself."""
+    types: frozenset[str]
+    """JSON types without null; empty where anything may come."""
+    nullable: bool
+    required: bool
+    """Whether every object that holds it, and so it itself, is always there."""
+    description: str
+    enum: tuple[JsonValue, ...] | None
+    """The values that it may have, null apart; None where it is free."""
+    format: str | None
+    schema: JsonObject
+    """Its own schema, with references followed one step."""
+    document: JsonObject
+    """The whole schema, which references point into."""
+
+    @property
+    def name(self) -> str:
+        """The last key; empty for the root."""
+        return self.path[-1] if self.path else ""
+
+    @property
+    def items(self) -> JsonObject | None:
+        """The schema of an array's items, None where it is no array of one kind of item."""
+        found = self.schema.get("items")
+        return (
+            found if self.types == {"array"} and isinstance(found, dict) and "prefixItems" not in self.schema else None
+        )
+
+    @property
+    def is_whole_object(self) -> bool:
+        """Whether it is an object (or mixture) whose inside is not looked into."""
+        return not self.types or "object" in self.types or (len(self.types) > 1 and "array" in self.types)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The fields of a schema, and the objects that must be there even when empty."""
+
+    fields: tuple[Field, ...]
+    required_objects: tuple[tuple[str, ...], ...]
+
+
+def shape_of(schema: JsonObject, document: JsonObject | None = None) -> Shape:
+    """Flatten a schema: objects are walked into, arrays and scalars are fields.
+
+    Args:
+        schema: an object, array or scalar schema.
+        document: where its references point; itself where None.
+    """
+    fields: list[Field] = []
+    objects: list[tuple[str, ...]] = []
+    _walk(schema, schema if document is None else document, (), required=True, fields=fields, objects=objects)
+    return Shape(tuple(fields), tuple(objects))
+
+
+def _walk(
+    schema: Any,
+    document: JsonObject,
+    path: tuple[str, ...],
+    *,
+    required: bool,
+    fields: list[Field],
+    objects: list[tuple[str, ...]],
+) -> None:
+    if len(fields) > MAX_FIELDS:
+        return
+    plain, nullable = _resolved(schema, document, 0)
+    properties = plain.get("properties")
+    types = _types(plain)
+    walkable = types == {"object"} or (not types and isinstance(properties, dict))
+    if walkable and not nullable and isinstance(properties, dict) and properties and len(path) < MAX_DEPTH:
+        if required:
+            objects.append(path)
+        needed = plain.get("required", [])
+        for name, inner in properties.items():
+            always = required and isinstance(needed, list) and name in needed
+            _walk(inner, document, (*path, name), required=always, fields=fields, objects=objects)
+        return
+    if walkable and path == () and properties == {}:
+        objects.append(path)
+        return
+    values = [plain["const"]] if "const" in plain else plain.get("enum")
+    enum = tuple(value for value in values if value is not None) if isinstance(values, list) else None
+    description = plain.get("description")
+    form = plain.get("format")
+    fields.append(
+        Field(
+            path=path,
+            types=types or _types_of_values(enum),
+            nullable=nullable or (isinstance(values, list) and None in values),
+            required=required,
+            description=description if isinstance(description, str) else "",
+            enum=enum or None,
+            format=form if isinstance(form, str) else None,
+            schema=plain,
+            document=document,
+        )
+    )
+
+
+def _resolved(schema: Any, document: JsonObject, depth: int) -> tuple[JsonObject, bool]:
+    """The schema with its reference, single `allOf` and `| null` taken away; and whether null may come."""
+    if not isinstance(schema, dict) or depth > MAX_DEPTH:
+        return {}, False
+    plain, nullable = schema, False
+    reference = plain.get("$ref")
+    if isinstance(reference, str):
+        target, nullable = _resolved(_pointed_at(reference, document), document, depth + 1)
+        plain = {**target, **{key: value for key, value in plain.items() if key != "$ref"}}
+    parts = plain.get("allOf")
+    if isinstance(parts, list) and len(parts) == 1:
+        target, inner = _resolved(parts[0], document, depth + 1)
+        plain = {**target, **{key: value for key, value in plain.items() if key != "allOf"}}
+        nullable = nullable or inner
+    for word in _UNION:
+        choices = plain.get(word)
+        if not isinstance(choices, list):
+            continue
+        resolved = [_resolved(choice, document, depth + 1) for choice in choices]
+        there = [choice for choice, _ in resolved if choice.get("type") != "null"]
+        nullable = nullable or len(there) < len(choices) or any(inner for _, inner in resolved)
+        rest = {key: value for key, value in plain.items() if key != word}
+        if len(there) == 1:
+            plain = {**there[0], **rest}
+        elif there and all(_types(choice) and not _types(choice) & {"object", "array"} for choice in there):
+            plain = {**rest, "type": sorted(set().union(*(_types(choice) for choice in there)))}
+        else:
+            plain = {**rest, "type": ["array", "object"]}
+    kinds = plain.get("type")
+    if isinstance(kinds, list) and "null" in kinds:
+        plain = {**plain, "type": [kind for kind in kinds if kind != "null"]}
+        nullable = True
+    return plain, nullable or kinds == "null"
+
+
+def _pointed_at(reference: str, document: JsonObject) -> Any:
+    place: Any = document
+    if not reference.startswith("#"):
+        return {}
+    for step in reference[1:].split("/")[1:]:
+        if not isinstance(place, dict):
+            return {}
+        place = place.get(step.replace("~1", "/").replace("~0", "~"))
+    return place
+
+
+def _types(schema: JsonObject) -> frozenset[str]:
+    kinds = schema.get("type")
+    if isinstance(kinds, str):
+        return frozenset((kinds,))
+    return frozenset(kind for kind in kinds if isinstance(kind, str)) if isinstance(kinds, list) else frozenset()
+
+
+def _types_of_values(values: tuple[JsonValue, ...] | None) -> frozenset[str]:
+    if not values:
+        return frozenset()
+    return frozenset(_type_of(value) for value in values)
+
+
+def _type_of(value: JsonValue) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+_ANNOTATIONS: Final = frozenset({"title", "description", "default", "examples", "$comment", "deprecated"})
+
+
+def same_values(one: Field, other: Field) -> bool:
+    """Whether two fields accept exactly the same values as far as their schemas' texts say so."""
+    if one.nullable != other.nullable:
+        return False
+    return _canonical(one.schema, one.document, 0) == _canonical(other.schema, other.document, 0)
+
+
+def _canonical(schema: Any, document: JsonObject, depth: int) -> str:
+    return json.dumps(_bare(schema, document, depth), sort_keys=True)
+
+
+def _bare(schema: Any, document: JsonObject, depth: int) -> Any:
+    """The schema without annotations, references written out; what is too deep never equals anything."""
+    if depth > MAX_DEPTH:
+        return {"too deep": id(schema)}
+    if isinstance(schema, list):
+        return [_bare(item, document, depth + 1) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if isinstance(schema.get("$ref"), str):
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        target = _pointed_at(schema["$ref"], document)
+        return _bare({**target, **rest} if isinstance(target, dict) else rest, document, depth + 1)
+    bare: JsonObject = {}
+    for word, value in schema.items():
+        if word in _ANNOTATIONS or word in ("$defs", "definitions", "$schema"):
+            continue
+        if word in ("properties", "patternProperties") and isinstance(value, dict):
+            bare[word] = {name: _bare(inner, document, depth + 1) for name, inner in value.items()}
+        elif word in ("required", "enum", "type") and isinstance(value, list):
+            bare[word] = sorted(value, key=json.dumps)
+        else:
+            bare[word] = _bare(value, document, depth + 1) if word not in ("const", "enum") else value
+    return bare

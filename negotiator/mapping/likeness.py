@@ -1,0 +1,171 @@
+"""How likely two fields are to mean the same, from what their schemas say about them.
+
+The evidence is named and weighed; the weights are log-odds, fitted on the training half of SGD-X
+(`python -m benchmarks mapping --fit`), so that a sum of them can be read as one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from negotiator.mapping import words
+from negotiator.mapping.fields import Field
+from negotiator.mapping.words import Vector
+
+_BOOLEAN_WORDS: Final = frozenset({"true", "false", "yes", "no", "0", "1", "y", "n", "on", "off"})
+_NAME_STOPS: Final = frozenset({"of", "for", "the", "a", "to", "in", "is", "has", "are"})
+_HEAD_ENDS: Final = frozenset(
+    [
+        "of",
+        "for",
+        "in",
+        "on",
+        "at",
+        "by",
+        "with",
+        "from",
+        "to",
+        "that",
+        "which",
+        "where",
+        "when",
+        "who",
+        "whose",
+        "the",
+        "is",
+        "are",
+        "will",
+        "or",
+        "and",
+        "if",
+        ",",
+        "whether",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A field's name and description, read as words."""
+
+    name: Vector
+    head: Vector
+    text: Vector
+    both: Vector
+    trigrams: frozenset[str]
+    poles: Mapping[str, float]
+    is_boolean: bool
+    values: frozenset[str] | None
+    plain_name: tuple[str, ...]
+
+
+def read(field: Field) -> Reading:
+    """Read a field's words once; pairs of readings are then cheap to compare."""
+    name, text = words.words(field.name), words.words(field.description)
+    parents = [(word, 0.3) for part in field.path[:-1] for word in words.words(part)]
+    in_name = [(word, 0.3 if word in _NAME_STOPS else 1.0) for word in name]
+    in_text = [(word, 1.0) for word in text]
+    return Reading(
+        name=words.vector(in_name + parents),
+        head=words.vector([*_name_head(name), *_text_head(text)]),
+        text=words.vector(in_text),
+        both=words.vector([*in_name, *in_text, *parents]),
+        trigrams=words.trigrams(field.name),
+        poles=words.poles([*name, *text]),
+        is_boolean=is_boolean(field),
+        values=None if field.enum is None else frozenset(normal(value) for value in field.enum),
+        plain_name=name,
+    )
+
+
+def is_boolean(field: Field) -> bool:
+    """Whether it says yes or no, as JSON or in words."""
+    if field.types == {"boolean"}:
+        return True
+    return field.enum is not None and len(field.enum) == 2 and all(normal(v) in _BOOLEAN_WORDS for v in field.enum)  # noqa: PLR2004
+
+
+def normal(value: object) -> str:
+    """A value of an enum as its words, for comparison."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return " ".join(words.words(str(value))) or str(value)
+
+
+def _name_head(name: Sequence[str]) -> list[tuple[str, float]]:
+    """What a name is a name of: the word before `of` or `for`, else the last."""
+    for at, word in enumerate(name):
+        if word in ("of", "for", "to", "in") and at:
+            return [(name[at - 1], 1.0)]
+    return [(name[-1], 1.0)] if name else []
+
+
+def _text_head(text: Sequence[str]) -> list[tuple[str, float]]:
+    """The last words of the first phrase of a description: `expected start time` of `Expected start time of it`."""
+    phrase: list[str] = []
+    for word in text:
+        if word in _HEAD_ENDS:
+            if phrase:
+                break
+            continue
+        phrase.append(word)
+    return [(word, 0.8 if at else 1.0) for at, word in enumerate(reversed(phrase[-3:]))]
+
+
+FEATURES: Final = (
+    "name",
+    "text",
+    "cross",
+    "both",
+    "head",
+    "trigrams",
+    "same_name",
+    "same_end",
+    "opposite_end",
+    "one_end",
+    "same_values",
+    "boolean",
+    "values_one_side",
+    "both_free",
+)
+
+
+def evidence(one: Reading, other: Reading, rarity: Mapping[str, float]) -> tuple[float, ...]:
+    """The evidence that two fields are one, in the order of `FEATURES`."""
+    same_end = opposite_end = one_end = 0.0
+    for axis in one.poles.keys() | other.poles.keys():
+        here, there = one.poles.get(axis, 0.0), other.poles.get(axis, 0.0)
+        if here * there > 0:
+            same_end += min(abs(here), abs(there))
+        elif here * there < 0:
+            opposite_end += min(abs(here), abs(there))
+        else:
+            one_end += abs(here - there)
+    values = one.values is not None and other.values is not None
+    return (
+        words.cosine(one.name, other.name, rarity),
+        words.cosine(one.text, other.text, rarity),
+        (words.cosine(one.name, other.text, rarity) + words.cosine(one.text, other.name, rarity)) / 2,
+        words.cosine(one.both, other.both, rarity),
+        words.cosine(one.head, other.head, rarity),
+        words.overlap(one.trigrams, other.trigrams),
+        1.0 if one.plain_name == other.plain_name else 0.0,
+        same_end,
+        opposite_end,
+        one_end,
+        1.0 if values and one.values == other.values and not one.is_boolean else 0.0,
+        1.0 if one.is_boolean and other.is_boolean else 0.0,
+        1.0 if (one.values is None) != (other.values is None) else 0.0,
+        1.0 if one.values is None and other.values is None else 0.0,
+    )
+
+
+WEIGHTS: Final = (2.45, 1.87, 2.69, 2.17, 2.30, 0.01, -0.29, 0.49, -2.99, -0.15, 1.70, 1.17, -1.81, 0.55)
+"""In the order of `FEATURES`."""
+BIAS: Final = -2.12
+"""The log-odds of two fields that show no evidence at all."""
+
+
+def log_odds(found: Sequence[float]) -> float:
+    """The evidence as one number: above 0, the two more likely mean the same than that neither has a partner."""
+    return BIAS + sum(weight * value for weight, value in zip(WEIGHTS, found, strict=True))
