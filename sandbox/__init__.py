@@ -22,6 +22,7 @@ from sandbox.errors import (
 from sandbox.executor import Executor, Level, Tools, arun, check, default_executor, run
 from sandbox.inside import POLICY_VERSION
 from sandbox.limits import Limits
+from sandbox.selftest import Probe, Report, self_test
 
 __all__ = [
     "POLICY_VERSION",
@@ -32,6 +33,8 @@ __all__ = [
     "Limits",
     "NotPlain",
     "PolicyViolation",
+    "Probe",
+    "Report",
     "RoutineRefused",
     "SandboxBusy",
     "SandboxError",
@@ -43,4 +46,5 @@ __all__ = [
     "check",
     "default_executor",
     "run",
+    "self_test",
 ]

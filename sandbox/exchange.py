@@ -1,11 +1,14 @@
 """The host's half of one call, without I/O: which bytes to send, what the worker's frames mean."""
 
+import functools
 import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from sandbox.errors import (
     TEXT_LIMIT,
@@ -51,23 +54,21 @@ class Misspoke(WorkerDied):
     """The worker broke the protocol between us: whatever runs in it is no longer ours."""
 
 
+@functools.lru_cache(maxsize=128)
 def digest_of(source: str) -> str:
     """SHA-256 of a source.
 
     Raises:
-        PolicyViolation: It is not text, or longer than 64 KiB.
+        PolicyViolation: It is longer than 64 KiB, or not text.
     """
-    if type(source) is not str:
-        raise PolicyViolation(((None, "the source is not text"),))
-    if len(source) > MAX_SOURCE_BYTES:
-        raise PolicyViolation(((None, f"the source is longer than {MAX_SOURCE_BYTES} bytes"),))
-    try:
-        encoded = source.encode()
-    except UnicodeEncodeError:
-        raise PolicyViolation(((None, "the source holds half a surrogate pair"),)) from None
-    if len(encoded) > MAX_SOURCE_BYTES:
-        raise PolicyViolation(((None, f"the source is longer than {MAX_SOURCE_BYTES} bytes"),))
-    return hashlib.sha256(encoded).hexdigest()
+    if len(source) <= MAX_SOURCE_BYTES:
+        try:
+            encoded = source.encode()
+        except UnicodeEncodeError:
+            raise PolicyViolation(((None, "the source holds half a surrogate pair"),)) from None
+        if len(encoded) <= MAX_SOURCE_BYTES:
+            return hashlib.sha256(encoded).hexdigest()
+    raise PolicyViolation(((None, f"the source is longer than {MAX_SOURCE_BYTES} bytes"),))
 
 
 def encode_host_value(value: Any, what: str, limit: int = MAX_DATA_BYTES) -> bytes:
@@ -77,12 +78,39 @@ def encode_host_value(value: Any, what: str, limit: int = MAX_DATA_BYTES) -> byt
         NotPlain: It is not plain finite JSON, or larger than `limit` bytes.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return plain.write(value, limit)
+    except plain.TooMuch:
+        raise NotPlain(f"{what} has more than {limit} bytes of JSON") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise NotPlain(f"{what} is not plain JSON: {type(error).__name__}"[:TEXT_LIMIT]) from None
-    if len(text) > limit:
-        raise NotPlain(f"{what} has {len(text)} bytes of JSON; the most is {limit}")
-    return text
+
+
+def decode_strangers_value(text: bytes) -> Any:
+    """What a worker sent, as JSON of exact types, finite and not nested too deep.
+
+    Raises:
+        Misspoke: It is anything else.
+    """
+    try:
+        value = orjson.loads(text)
+        # Fewer brackets than levels cannot nest too deep; everything else the parser has refused already.
+        if text.count(b"[") + text.count(b"{") > plain.MAX_DEPTH:
+            plain.check(value, len(text) + 1)
+    except (ValueError, plain.TooMuch):
+        raise Misspoke("the worker sent what is not plain JSON") from None
+    return value
+
+
+@functools.lru_cache(maxsize=256)
+def _header(digest: str, entry: str, tools: tuple[str, ...], output_bytes: int, source: str | None) -> bytes:
+    for name in (entry, *tools):
+        if not name.isidentifier() or name.startswith("_"):
+            raise ValueError(f"{name!r} is not a name without a leading underscore, as entries and tools have")
+    header: dict[str, Any] = {"digest": digest, "entry": entry, "tools": tools, "output_bytes": output_bytes}
+    if source is not None:
+        header["source"] = source
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(4, "big") + text
 
 
 class Exchange:
@@ -91,17 +119,13 @@ class Exchange:
     def __init__(
         self, source: str, data: Any, tools: Mapping[str, Callable[..., Any]], limits: Limits, entry: str
     ) -> None:
-        if not entry.isidentifier() or entry.startswith("_"):
-            raise ValueError("entry is the name of a function, without a leading underscore")
-        for name in tools:
-            if not name.isidentifier() or name.startswith("_"):
-                raise ValueError("a tool's name is an identifier without a leading underscore")
         self.digest = digest_of(source)
         self.source = source
         self._data = encode_host_value(data, "the data")
         self._tools = tools
         self._limits = limits
         self._entry = entry
+        self._known_header = _header(self.digest, entry, tuple(tools), limits.output_bytes, None)
         self._source_sent = False
         self._calls_left = limits.tool_calls
         self._argument_bytes_left = limits.output_bytes
@@ -114,17 +138,11 @@ class Exchange:
 
     def request(self, *, with_source: bool) -> bytes:
         """The first frame to the worker."""
-        header: dict[str, Any] = {
-            "digest": self.digest,
-            "entry": self._entry,
-            "tools": list(self._tools),
-            "output_bytes": self._limits.output_bytes,
-        }
-        if with_source:
-            self._source_sent = True
-            header["source"] = self.source
-        text = json.dumps(header).encode()
-        return frames.frame(frames.CALL, len(text).to_bytes(4, "big"), text, self._data)
+        if not with_source:
+            return frames.frame(frames.CALL, self._known_header, self._data)
+        self._source_sent = True
+        header = _header(self.digest, self._entry, tuple(self._tools), self._limits.output_bytes, self.source)
+        return frames.frame(frames.CALL, header, self._data)
 
     def receive(self, kind: int, payload: bytes) -> Returned | ToolCall | Reply:
         """What one frame of the worker means.
@@ -143,10 +161,7 @@ class Exchange:
     def _plain(self, payload: bytes) -> Any:
         if len(payload) > self._limits.output_bytes:
             raise LimitExceeded("output_bytes", f"more than {self._limits.output_bytes} bytes of output")
-        try:
-            return plain.decode(payload)
-        except (plain.NotPlainValue, plain.TooMuch) as error:
-            raise Misspoke(f"the worker sent what is not plain JSON: {error}") from None
+        return decode_strangers_value(payload)
 
     def _tool_call(self, payload: bytes) -> ToolCall | Reply:
         if self._calls_left == 0:
@@ -158,7 +173,7 @@ class Exchange:
         match self._plain(payload):
             case [str(name), list(args), dict(kwargs)] if name in self._tools:
                 tool = self._tools[name]
-                if problem := _misuse(tool, name, args, kwargs):
+                if problem := misuse(tool, name, args, kwargs):
                     return Reply(frames.frame(frames.TOOL_MISUSED, problem[:TEXT_LIMIT].encode()))
                 return ToolCall(tool, args, kwargs)
         raise Misspoke("the worker asked for a tool that it was not given")
@@ -178,7 +193,8 @@ class Exchange:
         return frames.frame(frames.TOOL_FAILED, str(error)[:TEXT_LIMIT].encode(errors="replace"))
 
 
-def _misuse(tool: Callable[..., Any], name: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
+def misuse(tool: Callable[..., Any], name: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
+    """Why these arguments do not fit the tool's signature; None where they do or it has none."""
     try:
         signature = inspect.signature(tool)
     except (TypeError, ValueError):
@@ -192,16 +208,15 @@ def _misuse(tool: Callable[..., Any], name: str, args: list[Any], kwargs: dict[s
 
 def check_request(source: str, entry: str) -> bytes:
     """The frame that asks a worker to compile."""
-    header = json.dumps({"digest": digest_of(source), "source": source, "entry": entry}).encode()
-    return frames.frame(frames.CHECK, len(header).to_bytes(4, "big"), header)
+    return frames.frame(frames.CHECK, _header(digest_of(source), entry, (), 0, source))
 
 
 def failure(kind: int, payload: bytes, limits: Limits) -> SandboxError:
     """The error that a frame of the worker stands for."""
     try:
-        value = plain.decode(payload)
-    except (plain.NotPlainValue, plain.TooMuch):
-        return Misspoke("the worker sent what is not plain JSON")
+        value = decode_strangers_value(payload)
+    except Misspoke as misspoke:
+        return misspoke
     match value:
         case list() if kind == frames.VIOLATION:
             return PolicyViolation(tuple(_violation(item) for item in value[:20]))

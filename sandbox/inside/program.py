@@ -1,9 +1,9 @@
 """A program and one call of it, whatever process it runs in."""
 
-import hashlib
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.inside.guards import BUILTINS
@@ -26,6 +26,18 @@ class Failed(Exception):
         super().__init__(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What source may say, and which builtins it finds."""
+
+    compiler: Callable[[str], types.CodeType]
+    builtins: Mapping[str, Any]
+
+
+HANDLERS = Language(compile_handler, BUILTINS)
+"""The language of handlers."""
+
+
 class Unknown(Exception):
     """This process has not seen the program, or has forgotten it."""
 
@@ -33,8 +45,8 @@ class Unknown(Exception):
 class Programs:
     """Compiled programs by the digest of their source, the most recently used 256."""
 
-    def __init__(self, compiler: Callable[[str], types.CodeType] = compile_handler) -> None:
-        self._compiler = compiler
+    def __init__(self, language: Language = HANDLERS) -> None:
+        self._language = language
         self._codes: OrderedDict[str, types.CodeType] = OrderedDict()
 
     def code(self, digest: str, source: str | None) -> types.CodeType:
@@ -48,17 +60,12 @@ class Programs:
         if code is None:
             if source is None:
                 raise Unknown
-            code = self._codes[digest] = self._compiler(source)
+            code = self._codes[digest] = self._language.compiler(source)
             if len(self._codes) > KEPT_PROGRAMS:
                 self._codes.popitem(last=False)
         else:
             self._codes.move_to_end(digest)
         return code
-
-
-def digest_of(source: str) -> str:
-    """SHA-256 of the source, in hexadecimal."""
-    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def require_entry(code: types.CodeType, entry: str) -> None:
@@ -67,14 +74,14 @@ def require_entry(code: types.CodeType, entry: str) -> None:
         raise Refused([(None, f"the program must define a function {entry}(data)")])
 
 
-def call(code: types.CodeType, entry: str, data: Any, tools: Mapping[str, Any]) -> Any:
+def call(code: types.CodeType, entry: str, data: Any, tools: Mapping[str, Any], language: Language = HANDLERS) -> Any:
     """Run the program with fresh globals and call its entry function.
 
     Raises:
         Failed: The program or the function raised.
         EndOfCall: The host ended the call.
     """
-    space: dict[str, Any] = {"__builtins__": BUILTINS, "__name__": "handler", **tools}
+    space: dict[str, Any] = {"__builtins__": language.builtins, "__name__": "handler", **tools}
     try:
         exec(code, space)  # noqa: S102 - compiled by our policy; this is the one place where handlers run
         handler = space.get(entry)

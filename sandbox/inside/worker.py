@@ -6,14 +6,13 @@ import importlib
 import json
 import os
 import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
 from sandbox.inside import frames, locks, plain
 from sandbox.inside.guards import ToolError
 from sandbox.inside.policy import Refused, compile_handler
-from sandbox.inside.program import EndOfCall, Failed, Programs, Unknown, call, require_entry
+from sandbox.inside.program import HANDLERS, EndOfCall, Failed, Language, Programs, Unknown, call, require_entry
 
 _CHUNK = 1 << 16
 _OVERHEAD = 1 << 20
@@ -86,12 +85,12 @@ class Call:
         self._pipe.send(frames.TOOL, request)
         kind, payload = self._pipe.receive()
         if kind == frames.RESULT_OF_TOOL:
-            return json.loads(payload)
+            return json.loads(payload.decode())
         text = payload.decode()
         raise ToolError(text) if kind == frames.TOOL_FAILED else TypeError(text)
 
 
-def serve(compiler: Callable[[str], types.CodeType] = compile_handler) -> None:
+def serve(language: Language = HANDLERS) -> None:
     """Lock this process and answer calls until the host closes the pipe."""
     pipe = Pipe()
     config = json.loads(pipe.receive()[1])
@@ -102,14 +101,14 @@ def serve(compiler: Callable[[str], types.CodeType] = compile_handler) -> None:
         pipe.send(frames.UNFIT, f"{type(error).__name__}: {error}".encode()[:300])
         return
     pipe.send(frames.READY, json.dumps(held).encode())
-    programs = Programs(compiler)
+    programs = Programs(language)
     gc.collect()
     gc.freeze()
     while True:
         kind, payload = pipe.receive()
         try:
             if kind == frames.CALL:
-                _answer(pipe, programs, payload)
+                _answer(pipe, programs, language, payload)
             elif kind == frames.CHECK:
                 _check(pipe, programs, payload)
         except MemoryError:
@@ -119,7 +118,7 @@ def serve(compiler: Callable[[str], types.CodeType] = compile_handler) -> None:
 
 def _header(payload: bytes) -> tuple[dict[str, Any], bytes]:
     size = int.from_bytes(payload[:4], "big")
-    return json.loads(payload[4 : 4 + size]), payload[4 + size :]
+    return json.loads(payload[4 : 4 + size].decode()), payload[4 + size :]
 
 
 def _check(pipe: Pipe, programs: Programs, payload: bytes) -> None:
@@ -132,7 +131,7 @@ def _check(pipe: Pipe, programs: Programs, payload: bytes) -> None:
         pipe.send(frames.FINE)
 
 
-def _answer(pipe: Pipe, programs: Programs, payload: bytes) -> None:
+def _answer(pipe: Pipe, programs: Programs, language: Language, payload: bytes) -> None:
     header, data = _header(payload)
     entry = header["entry"]
     exchange = Call(pipe, header["output_bytes"])
@@ -140,7 +139,7 @@ def _answer(pipe: Pipe, programs: Programs, payload: bytes) -> None:
         code = programs.code(header["digest"], header.get("source"))
         require_entry(code, entry)
         tools = {name: exchange.tool(name) for name in header["tools"]}
-        result = plain.encode(call(code, entry, json.loads(data), tools), header["output_bytes"])
+        result = plain.encode(call(code, entry, json.loads(data.decode()), tools, language), header["output_bytes"])
     except Refused as refused:
         pipe.send(frames.VIOLATION, json.dumps(refused.violations).encode())
     except Unknown:

@@ -1,0 +1,114 @@
+"""Apply the locks, then try to break them: how strong is the wall on this machine?
+
+The probes run in a worker whose language is all of Python, so that what holds is the operating system's
+wall alone.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import LimitExceeded, SandboxError, SandboxUnavailable
+from sandbox.executor import Executor, Level
+from sandbox.limits import Limits
+
+_LIBC = "    import ctypes\n    libc = ctypes.CDLL(None, use_errno=True)\n"
+
+# Each returns something true only where it got out.
+_PROBES = {
+    "file": "def handle(path):\n    return open(path).read()",
+    "raw_file": f"def handle(path):\n{_LIBC}    return max(libc.open(path.encode(), 0), -1) + 1",
+    "write": "def handle(path):\n    with open(path + '.new', 'w') as file:\n        return file.write('x')",
+    "socket": f"def handle(path):\n{_LIBC}    return libc.socket(2, 1, 0) + 1",
+    "fork": "def handle(path):\n    import os\n    child = os.fork()\n    return os._exit(0) if child == 0 else child",
+    "executable_memory": "def handle(path):\n    import mmap\n    return bool(mmap.mmap(-1, 4096, prot=mmap.PROT_EXEC))",
+    "environment": "def handle(path):\n    import os\n    return dict(os.environ)",
+    "signal_parent": "def handle(path):\n    import os\n    os.kill(os.getppid(), 0)\n    return 1",
+}
+_LIMIT_PROBES = {
+    "memory": ("def handle(path):\n    return len(b'x' * (1 << 33))", "memory_bytes"),
+    "loop": ("def handle(path):\n    while True:\n        pass", "wall_s"),
+    "flood": ("def handle(path):\n    return 'x' * (1 << 22)", "output_bytes"),
+    "raw_flood": (
+        "def handle(path):\n    import os\n    while True:\n        os.write(1, b'\\x7f' * 65536)",
+        "output_bytes",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One attempt to get out."""
+
+    name: str
+    held: bool
+    detail: str
+    """What ended the attempt, or what it got."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the self-test found."""
+
+    executor: str
+    level: Level | None
+    """None where the executor cannot serve here."""
+    locks: dict[str, bool]
+    """Which locks a worker holds: `namespaces`, `user`, `limits`, `no_new_privileges`, `landlock`, `seccomp`."""
+    probes: tuple[Probe, ...]
+    problem: str = ""
+    """Why the executor cannot serve, in one line."""
+
+    @property
+    def ok(self) -> bool:
+        """True where the executor serves and every probe was held."""
+        return self.level is not None and all(probe.held for probe in self.probes)
+
+
+def self_test() -> Report:
+    """Try the locked executor's operating-system wall. Takes a few seconds.
+
+    Returns:
+        The level, the locks and each probe; never raises for what this machine lacks.
+    """
+    if sys.platform != "linux":
+        return Report("locked", None, {}, (), f"the locked executor needs Linux and this is {sys.platform}")
+    from sandbox.locked import Locked  # noqa: PLC0415 - not importable elsewhere
+    from sandbox.pool import BOOTSTRAP  # noqa: PLC0415 - not importable elsewhere
+
+    bootstrap = BOOTSTRAP.replace("inside.worker import serve", "inside.unguarded import serve_anything as serve")
+    executor = Locked(workers=1, _bootstrap=bootstrap)
+    try:
+        level, locks = executor.level, executor.locks
+        return Report("locked", level, locks, tuple(_tried(executor)))
+    except SandboxUnavailable as error:
+        return Report("locked", None, {}, (), str(error))
+    finally:
+        executor.close()
+
+
+def _tried(executor: Executor) -> Iterator[Probe]:
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        canary = Path(directory, "canary")
+        canary.write_text("canary")
+        canary.chmod(0o644)
+        for name, source in _PROBES.items():
+            try:
+                got = executor.run(source, str(canary))
+            except SandboxError as error:
+                yield Probe(name, held=True, detail=str(error))
+            else:
+                yield Probe(name, held=not got, detail="nothing there" if not got else "got out")
+    limits = Limits(wall_s=0.2)
+    for name, (source, limit) in _LIMIT_PROBES.items():
+        try:
+            executor.run(source, "", limits=limits)
+        except LimitExceeded as error:
+            yield Probe(name, held=error.limit == limit, detail=str(error))
+        except SandboxError as error:
+            yield Probe(name, held=True, detail=str(error))
+        else:
+            yield Probe(name, held=False, detail="no limit held")
