@@ -59,18 +59,16 @@ class DiskTextStore:
                 statistics=0,
                 disk_min_file_size=_NEVER,
             )
+            known = {*diskcache.DEFAULT_SETTINGS, "count", "hits", "misses", "size"}
+            if not known.issuperset(key for (key,) in self._cache._sql("SELECT key FROM Settings")):  # noqa: SLF001
+                self._cache.close()
+                raise ValueError("a setting that diskcache does not have")
 
     def get(self, key: str) -> str | None:
         """See `TextStore.get`. Raises `StoreUnusable` where the database itself cannot be read."""
         check_key(key)
         with self._errors():
-            try:
-                text: str | None = self._cache.get(key)
-            except sqlite3.OperationalError as error:
-                if "decode" not in str(error):
-                    raise
-                text = None
-        return text
+            return self._read(key)
 
     def put(self, key: str, text: str) -> None:
         """See `TextStore.put`. Raises `StoreUnusable` where the database cannot be written in 10 seconds."""
@@ -84,7 +82,7 @@ class DiskTextStore:
         check_key(key)
         with self._errors(), self._cache.transact():
             # A row that reads as absent is overwritten, or its key could never be used again.
-            if self._cache.get(key) is not None:
+            if self._read(key) is not None:
                 return False
             self._require_room(key, text)
             self._cache.set(key, text)
@@ -94,7 +92,7 @@ class DiskTextStore:
         """See `TextStore.delete`. Raises as `put` does."""
         check_key(key)
         with self._errors(), self._cache.transact():
-            there = self._cache.get(key) is not None
+            there = self._read(key) is not None
             self._cache.delete(key)
             return there
 
@@ -120,6 +118,15 @@ class DiskTextStore:
     ) -> None:
         self.close()
 
+    def _read(self, key: str) -> str | None:
+        try:
+            text: str | None = self._cache.get(key)
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+            return None
+        return text
+
     def _require_room(self, key: str, text: str) -> None:
         ((old,),) = self._cache._sql(  # noqa: SLF001
             "SELECT coalesce(sum(size), 0) FROM Cache WHERE key = ? AND raw = 1", (key,)
@@ -144,7 +151,7 @@ class DiskTextStore:
 
 @contextlib.contextmanager
 def _not_a_store(directory: Path) -> Iterator[None]:
-    # diskcache takes its settings from the database; ones that it never wrote end in any of these.
+    # diskcache makes attributes of the settings in the database; ones that it never wrote end in any of these.
     try:
         yield
     except (TypeError, ValueError, AttributeError) as error:
