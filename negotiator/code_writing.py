@@ -3,6 +3,7 @@
 Each is tried at once, under the sandbox policy and on examples; what went wrong is shown to the model once.
 """
 
+import logging
 import re
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ from negotiator.prompts import prompt
 from negotiator.task import Task, Tool
 from protocol_docs import ProtocolDocument
 
+_LOG = logging.getLogger("negotiator.synthesis")
 MAX_SOURCE = 16_000
 """Characters of a written routine."""
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
@@ -118,6 +120,7 @@ async def _written(
             wrong = await trial(source)
         if wrong is None:
             return source
+        _LOG.debug("written code refused: %s\n%s", wrong, source)
         problem = (
             f"\n\nThis was tried and will not do:\n\n```python\n{source[:4_000]}\n```\n\nWhat went wrong: {wrong[:600]}"
         )

@@ -217,7 +217,7 @@ async def _make(
         except _Unsettled as error:
             return error.objections
         except (CodeRefused, ModelError) as error:
-            return (Objection(kind="other", detail=f"no routine could be written: {type(error).__name__}"),)
+            return (Objection(kind="other", detail=f"no routine could be written: {error}"[:300]),)
     routine = Routine(
         protocol_hash=document.hash,
         role=half.role,
@@ -384,7 +384,7 @@ async def _prose_sender(
             document=document, task=task, body_form=_JSON_FORM, samples=samples,
         )  # fmt: skip
     except (CodeRefused, ModelError) as error:
-        return (Objection(kind="unclear", detail=f"no routine could be written: {type(error).__name__}"),)
+        return (Objection(kind="unclear", detail=f"no routine could be written: {error}"[:300]),)
     routine = Routine(
         protocol_hash=document.hash,
         role="sender",
@@ -415,7 +415,7 @@ async def _prose_receiver(
             document=document, tools=[tool], body_form=_JSON_FORM, samples=[],
         )  # fmt: skip
     except (CodeRefused, ModelError) as error:
-        return (Objection(kind="unclear", detail=f"no routine could be written: {type(error).__name__}"),)
+        return (Objection(kind="unclear", detail=f"no routine could be written: {error}"[:300]),)
     routine = Routine(
         protocol_hash=document.hash,
         role="receiver",
