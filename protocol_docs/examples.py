@@ -49,24 +49,27 @@ def examples_of(schema: dict[str, Any], most: int = MAX_EXAMPLES) -> list[Any]:
         AnnexProblem: where `schema` is no self-contained JSON Schema.
     """
     check = validator(schema)
-    candidates: list[tuple[Any, frozenset[str]]] = []
+    # By their text, since Python takes 1 and True for one value.
+    made: dict[str, tuple[Any, frozenset[str]]] = {}
     maker = _Maker(schema)
     for row in range(_CANDIDATES):
         try:
             value, features = maker.make(row)
         except _Unmakeable:
             continue
-        if check.is_valid(value) and all(value != other for other, _ in candidates):
-            candidates.append((value, features))
+        if check.is_valid(value):
+            made.setdefault(strict_json.canonical(value), (value, features))
+    candidates = list(made.values())
     chosen: list[Any] = []
     covered: set[str] = set()
     while candidates and len(chosen) < most:
-        best = max(candidates, key=lambda pair: len(pair[1] - covered)) if chosen else candidates[0]
-        if len(chosen) >= _AT_LEAST and best[1] <= covered:
+        # The first of the best, and the first of all at first: `max` keeps the order of the rows.
+        best = max(range(len(candidates)), key=lambda index: len(candidates[index][1] - covered)) if chosen else 0
+        value, features = candidates.pop(best)
+        if len(chosen) >= _AT_LEAST and features <= covered:
             break
-        candidates.remove(best)
-        chosen.append(best[0])
-        covered |= best[1]
+        chosen.append(value)
+        covered |= features
     return chosen
 
 

@@ -1,7 +1,11 @@
 import gzip
+import shutil
+import ssl
+import subprocess
 import zlib
 
 import anyio
+import anyio.streams.tls
 import httpx
 import pytest
 
@@ -356,3 +360,45 @@ async def test_over_real_loopback_the_text_arrives_under_its_own_host():
     assert len(seen) == 1
     assert seen[0].startswith(b"GET /a HTTP/1.1\r\n")
     assert f"\r\nhost: documents.test:{port}\r\n".encode() in seen[0].lower()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of documents.test, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    made = folder / "certificate.pem", folder / "key.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=documents.test"]
+    command += ["-addext", "subjectAltName=DNS:documents.test", "-out", str(made[0]), "-keyout", str(made[1])]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+@pytest.mark.parametrize("name", ["documents.test", "other.test"])
+async def test_over_tls_the_certificate_must_be_of_the_name_and_not_of_the_address(certificate, name, monkeypatch):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+
+    async def serve(stream):
+        async with stream:
+            try:
+                wrapped = await anyio.streams.tls.TLSStream.wrap(stream, ssl_context=context, standard_compatible=False)
+                await wrapped.receive()
+                await wrapped.send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\ntext\n")
+            except (anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError):
+                pass
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, serve)
+        (port,) = {one.extra(anyio.abc.SocketAttribute.local_port) for one in listener.listeners}  # noqa: S610
+        names = Names(documents_test=["127.0.0.1"], other_test=["127.0.0.1"])
+        guarded = GuardedFetcher(allow=["loopback"], resolver=names)
+        if name == "documents.test":
+            assert await guarded.fetch(f"https://{name}:{port}/a") == b"text\n"
+        else:
+            with pytest.raises(SourceUnreachable):
+                await guarded.fetch(f"https://{name}:{port}/a")
+        group.cancel_scope.cancel()
