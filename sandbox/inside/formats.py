@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_SPEC = 200
 _LONG_NUMBER = re.compile(r"\d{4}")
+_LONG_WIDTH = re.compile(r"%[^%a-zA-Z]*\d{3}")
 _DATES = frozenset({dt.datetime, dt.date, dt.time})
 
 
@@ -15,7 +16,8 @@ def format_value(value: Any, spec: Any = "") -> str:
     """`format(value, spec)` with a specification of at most 200 characters and widths below 1000."""
     if type(spec) is not str:
         raise TypeError("a format specification is text")
-    if len(spec) > MAX_SPEC or (type(value) not in _DATES and _LONG_NUMBER.search(spec)):
+    long_number = _LONG_WIDTH if type(value) in _DATES else _LONG_NUMBER
+    if len(spec) > MAX_SPEC or long_number.search(spec):
         raise ValueError("this format specification is not available: it is too long or asks for 1000 or more places")
     return format(value, spec)
 

@@ -217,8 +217,9 @@ class Prepare(ast.NodeTransformer):
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
-        """`x.__name__` goes through a guard that knows names of types and functions only."""
+        """Renames private ones; `x.__name__` goes through a guard that knows names of types and functions only."""
         self.generic_visit(node)
+        node.attr = self.rename(node.attr)
         if node.attr == "__name__" and isinstance(node.ctx, ast.Load):
             return self.at(_guard("_name_of_", node.value), node)
         return node

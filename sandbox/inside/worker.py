@@ -166,7 +166,7 @@ def _send_failure(pipe: Pipe, what: str, text: str, line: int | None) -> None:
 
 def _warm_up() -> None:
     """Use once, before the files are out of reach, what imports or reads something on its first use."""
-    for name in ("_strptime", "encodings.idna", "encodings.utf_16", "encodings.utf_32", "encodings.latin_1"):
+    for name in ("_strptime", "heapq", "unicodedata", "encodings.idna", "encodings.latin_1"):
         importlib.import_module(name)
     for name in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "ascii", "iso-8859-1", "utf8"):
         "a".encode(name).decode(name)
@@ -182,5 +182,8 @@ def _warm_up() -> None:
     for text in ("def handle(data:", "import os", "def handle(data):\n    return undefined"):
         with contextlib.suppress(Refused, Failed):
             call(compile_handler(text), "handle", {}, {})
+    # What the standard library would still import late is then missing; it does not go looking for files.
+    sys.path.clear()
+    sys.path_importer_cache.clear()
     sys.stdin = sys.stdout = sys.stderr = None
     sys.unraisablehook = lambda _: None

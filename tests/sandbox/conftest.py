@@ -1,10 +1,21 @@
-"""One pool of workers for all tests of the sandbox."""
+"""One pool of workers for all tests of the sandbox, and the programs of `attacks.txt` and `benign.txt`."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from sandbox.locked import Locked
+
+HERE = Path(__file__).parent
+
+
+class Benign(NamedTuple):
+    source: str
+    data: Any
+    expected: Any
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +23,42 @@ def locked() -> Iterator[Locked]:
     executor = Locked(workers=3)
     yield executor
     executor.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`attack` is the source of a hostile program, `benign` a harmless one with its data and result."""
+    for fixture, programs in (("attack", attacks), ("benign", benign)):
+        if fixture in metafunc.fixturenames:
+            found = programs()
+            metafunc.parametrize(fixture, found.values(), ids=found.keys())
+
+
+def attacks() -> dict[str, str]:
+    """Source by name. A text that would be tedious to spell is an expression after `@generated`."""
+    found = {}
+    for name, body in _sections("attacks.txt"):
+        if body.startswith("@generated "):
+            # Our own file, and only strings and ranges in it.
+            found[name] = eval(body.removeprefix("@generated "), {"__builtins__": {"range": range}})  # noqa: S307
+        else:
+            found[name] = body
+    return found
+
+
+def benign() -> dict[str, Benign]:
+    """Programs with their data and result, given as `# data:` and `# result:` lines of JSON."""
+    found = {}
+    for name, body in _sections("benign.txt"):
+        data, result, source = body.split("\n", 2)
+        found[name] = Benign(
+            source, json.loads(data.removeprefix("# data:")), json.loads(result.removeprefix("# result:"))
+        )
+    return found
+
+
+def _sections(file: str) -> list[tuple[str, str]]:
+    text = "\n" + (HERE / file).read_text(encoding="utf-8")
+    parts = [part.partition("\n") for part in text.split("\n=== ")[1:]]
+    found = [(name, body.rstrip("\n") + "\n") for name, _, body in parts]
+    assert len({name for name, _ in found}) == len(found), "two programs have one name"
+    return found
