@@ -82,7 +82,7 @@ class Retrying:
             raise ModelUnavailable(f"{name} failed or asked for a pause; it is asked again in {resting:.0f} s")
         for attempt in range(ATTEMPTS):
             try:
-                result = await _by(deadline, once)
+                result = await by_deadline(deadline, once)
             except DeadlinePassed:
                 self._call_failed()
                 raise
@@ -112,7 +112,8 @@ class Retrying:
             self._rests_until = max(self._rests_until, self._clock.monotonic() + rest)
 
 
-async def _by(deadline: Deadline, once: Callable[[], Awaitable[T]]) -> T:
+async def by_deadline(deadline: Deadline, once: Callable[[], Awaitable[T]]) -> T:
+    """`once()`, cancelled at the deadline. Raises `DeadlinePassed`."""
     try:
         async with asyncio.timeout(deadline.require()):
             return await once()

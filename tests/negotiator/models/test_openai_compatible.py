@@ -12,6 +12,7 @@ import pytest
 from negotiator.clock import Deadline, SystemClock
 from negotiator.errors import DeadlinePassed, ModelUnavailable
 from negotiator.models import Message, open_model, price_of
+from negotiator.models.chat import Habits, is_reasoning
 from negotiator.models.openai_compatible import OpenAIModel
 from negotiator.models.retrying import FAILURES_BEFORE_REST, REST
 from negotiator.models.schema_formats import fits_strict
@@ -59,7 +60,7 @@ async def bench(*plays: Play, model: str = "small", own: bool = False) -> AsyncI
             model, base_url=served.url, api_key="sk-secret", clock=hands, random=lambda: 0.5, sleep=hands.sleep
         )
         if own:
-            it._endpoint.__init__(model, own=True)  # type: ignore[misc]
+            it._habits = Habits(model, reasons=is_reasoning(model))
         try:
             yield Bench(it, served, hands)
         finally:
