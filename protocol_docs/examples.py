@@ -52,11 +52,17 @@ def examples_of(schema: dict[str, Any], most: int = MAX_EXAMPLES) -> list[Any]:
     # By their text, since Python takes 1 and True for one value.
     made: dict[str, tuple[Any, frozenset[str]]] = {}
     maker = _Maker(schema)
+    met: set[str] = set()
+    quiet = 0
     for row in range(_CANDIDATES):
         try:
             value, features = maker.make(row)
         except _Unmakeable:
             continue
+        quiet = 0 if features - met else quiet + 1
+        met |= features
+        if quiet > maker.period(row) and len(made) >= _AT_LEAST:
+            break
         if check.is_valid(value):
             made.setdefault(strict_json.canonical(value), (value, features))
     candidates = list(made.values())
@@ -81,6 +87,7 @@ class _Maker:
         self._leaves: dict[str, int] = {}
         self._optional: dict[str, int] = {}
         self._row = 0
+        self._widest = 1
         self._shift = 0
         """Added to the row where a value is chosen, so that the items of a list differ."""
         self._features: set[str] = set()
@@ -90,6 +97,10 @@ class _Maker:
         self._features = set()
         value = self._value(self._root, "", 0)
         return value, frozenset(self._features)
+
+    def period(self, row: int) -> int:
+        """Rows that may bring nothing new after `row` while a later one still can."""
+        return max(self._widest, len(self._optional) + 2 - row) + 1
 
     def _value(self, schema: Any, path: str, depth: int) -> Any:
         if depth > _DEPTH or schema is False:
@@ -186,6 +197,7 @@ class _Maker:
         return made
 
     def _branch(self, branches: list[Any], path: str, depth: int) -> Any:
+        self._widest = max(self._widest, len(branches))
         for offset in range(len(branches)):
             index = (self._row + offset) % len(branches)
             try:
@@ -198,6 +210,7 @@ class _Maker:
 
     def _choose(self, values: list[Any], path: str) -> Any:
         # Row 1 leaves optional members out, so that counting it would cost their second value.
+        self._widest = max(self._widest, len(values))
         turn = self._row - 1 if self._row > 1 else self._row
         index = (turn + self._shift) % len(values)
         self._features.add(f"{path} value {index}")

@@ -327,7 +327,7 @@ schemas = st.recursive(leaves, compound, max_leaves=8).filter(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(schemas)
 def test_examples_of_any_schema_fit_it_and_come_out_the_same_again(schema):
     check = jsonschema_rs.validator_for(schema, validate_formats=True)
@@ -336,7 +336,7 @@ def test_examples_of_any_schema_fit_it_and_come_out_the_same_again(schema):
     assert made == examples_of(reordered(schema)) == examples_of(schema)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     schemas,
     st.recursive(
