@@ -1,0 +1,172 @@
+"""Foreign peers, each in an environment of its own under `.peers/`, and real HTTP between us and them."""
+
+import asyncio
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from negotiator.transports import asgi_app
+from negotiator.wire import WireHandler
+
+ROOT = Path(__file__).parents[2]
+PEERS = Path(__file__).parent / "peers"
+_SUITS = "import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))"
+
+
+def _runs(*command: str | Path, seconds: float = 60) -> bool:
+    try:
+        ran = subprocess.run([str(part) for part in command], capture_output=True, check=False, timeout=seconds)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ran.returncode == 0
+
+
+def _suitable_python() -> str | None:
+    names = [sys.executable, *(shutil.which(f"python3.{minor}") for minor in (12, 11, 10)), shutil.which("python3")]
+    return next((name for name in names if name and _runs(name, "-c", _SUITS)), None)
+
+
+def _install(python: str, folder: Path) -> None:
+    pinned = str(PEERS / "agora-0.2.0.txt")
+    has_uv = importlib.util.find_spec("uv") is not None
+    making = [sys.executable, "-m", "uv", "venv", "-q", "-p", python] if has_uv else [python, "-m", "venv"]
+    subprocess.run([*making, str(folder)], check=True, timeout=300)
+    inside = str(folder / "bin" / "python")
+    installing = (
+        [sys.executable, "-m", "uv", "pip", "install", "-p", inside] if has_uv else [inside, "-m", "pip", "install"]
+    )
+    subprocess.run([*installing, "-q", "-r", pinned], check=True, timeout=900)
+
+
+@pytest.fixture(scope="session")
+def agora_python() -> str:
+    """The Python of an environment with agora-protocol 0.2.0, which is made on first use.
+
+    `NEGOTIATOR_AGORA_PYTHON` names one that is there already. Skips where no Python of 3.10 to 3.12 is.
+    """
+    if named := os.environ.get("NEGOTIATOR_AGORA_PYTHON"):
+        return named
+    folder = ROOT / ".peers" / "agora-0.2.0"
+    inside = folder / "bin" / "python"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "agora-0.2.0.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _runs(inside, "-c", "import agora"):
+            python = _suitable_python()
+            if python is None:
+                pytest.skip("agora-protocol 0.2.0 needs a Python of 3.10 to 3.12, and none is here")
+            shutil.rmtree(folder, ignore_errors=True)
+            _install(python, folder)
+    return str(inside)
+
+
+def _environment() -> dict[str, str]:
+    # The package's client takes proxies from the environment, for loopback too.
+    return {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
+
+
+class _Peer:
+    """A script of `peers/` that runs for the session, and talks in lines of JSON. It ends with its standard input."""
+
+    def __init__(self, python: str, script: str) -> None:
+        self._process = subprocess.Popen(
+            [python, str(PEERS / script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            text=True,
+        )
+
+    def hear(self, seconds: float = 120) -> Any:
+        """The next line. A peer that takes longer is killed, and its test fails."""
+        late = threading.Timer(seconds, self._process.kill)
+        late.start()
+        try:
+            assert self._process.stdout is not None
+            line = self._process.stdout.readline()
+        finally:
+            late.cancel()
+        assert line, f"the peer ended, or said nothing in {seconds} seconds"
+        return json.loads(line)
+
+    def tell(self, **order: object) -> Any:
+        """Give an order, and hear what came of it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self.hear()
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def agora_receiver(agora_python: str) -> Iterator[str]:
+    """The base address of the package's receiver, with a scripted partner for its model."""
+    peer = _Peer(agora_python, "agora_receiver.py")
+    try:
+        yield f"http://127.0.0.1:{peer.hear()['port']}"
+    finally:
+        peer.end()
+
+
+@pytest.fixture(scope="session")
+def agora_orders(agora_python: str) -> Iterator[Callable[..., Any]]:
+    """Have the package's sender or parser do something; see `peers/agora_orders.py`."""
+    peer = _Peer(agora_python, "agora_orders.py")
+    try:
+        yield peer.tell
+    finally:
+        peer.end()
+
+
+@contextmanager
+def serving(handler: WireHandler) -> Iterator[str]:
+    """`handler` over real HTTP, in an event loop of its own thread; gives its base address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(asgi_app(handler), log_level="critical", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[WireHandler], str]]:
+    """Serve any `WireHandler` over HTTP until the test ends."""
+    open_ones = []
+
+    def start(handler: WireHandler) -> str:
+        context = serving(handler)
+        open_ones.append(context)
+        return context.__enter__()
+
+    yield start
+    for context in reversed(open_ones):
+        context.__exit__(None, None, None)
