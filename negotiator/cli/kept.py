@@ -1,0 +1,65 @@
+"""What is kept in the state folder, for the commands that look at it."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from negotiator.clock import SystemClock
+from negotiator.errors import MissingExtra, NotPossible
+from negotiator.journal import digest_of
+from negotiator.routines import Routine, RoutineShelf
+from negotiator.state import open_state, state_directory
+from protocol_docs import DocumentStore, ProtocolDocument, catalog
+from sandbox.cache import RoutineCache
+
+
+def folder_of(state: str | None) -> Path:
+    """The state folder that is meant; it need not exist."""
+    return state_directory() if state is None else Path(state)
+
+
+def documents_in(state: str | None) -> DocumentStore | None:
+    """The documents kept in the state folder; None where nothing was ever kept. Raises `StoreUnusable`."""
+    folder = folder_of(state)
+    if not (folder / "store").is_dir():
+        return None
+    _require_disk()
+    return DocumentStore(open_state(folder).text)
+
+
+def documents_to_add_to(state: str | None) -> DocumentStore:
+    """The same, made where it does not exist. Raises `MissingExtra`, `StoreUnusable`."""
+    _require_disk()
+    return DocumentStore(open_state(folder_of(state)).text)
+
+
+def routines_in(state: str | None) -> RoutineShelf | None:
+    """The routines kept in the state folder; None where nothing was ever kept. Raises `StoreUnusable`."""
+    folder = folder_of(state)
+    if not (folder / "store").is_dir():
+        return None
+    _require_disk()
+    opened = open_state(folder)
+    return RoutineShelf(RoutineCache(opened.text, opened.secrets, now=SystemClock().time), _run_nothing)
+
+
+def all_documents(store: DocumentStore | None) -> Iterator[ProtocolDocument]:
+    """What is kept, and what comes with the package."""
+    yield from catalog.all_documents()
+    if store is not None:
+        ours = catalog.hashes()
+        yield from (document for document in store.documents() if document.hash not in ours)
+
+
+def name_of(routine: Routine) -> str:
+    """What `routines show` and `drop` call a routine: twelve hex digits that stay the same when it is made anew."""
+    return digest_of([routine.protocol_hash, routine.role, routine.key_digest])[:12]
+
+
+def _require_disk() -> None:
+    if importlib.util.find_spec("diskcache") is None:
+        raise MissingExtra('what is kept on disk needs diskcache; install it with: pip install "metaparley[disk]"')
+
+
+async def _run_nothing(*_arguments: object, **_options: object) -> None:
+    raise NotPossible("routines are looked at here, not run")

@@ -1,0 +1,112 @@
+"""`negotiator serve`: an agent of yours, behind HTTP."""
+
+import argparse
+import asyncio
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from negotiator.cli import exits
+from negotiator.cli.console import Console
+from negotiator.cli.options import Commands, command
+from negotiator.errors import UsageError
+
+if TYPE_CHECKING:
+    from negotiator.agent import Agent
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands,
+        "serve",
+        "serve an agent of yours over HTTP",
+        description="Serve the Agent that stands as NAME in MODULE, and print its address when it is ready.\n"
+        "SIGTERM and Ctrl-C end what was accepted first; a second one does not wait.",
+        example="  negotiator serve weather:agent --port 8000",
+    )
+    parser.add_argument("agent", metavar="MODULE:NAME", help="the module is looked for in the current folder too")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace, console: Console) -> int:
+    """Serve until told to end."""
+    from negotiator.cli.serving import address_of, listen, require_uvicorn, serve_agent  # noqa: PLC0415 - on use
+
+    require_uvicorn()
+    agent = load(chosen.agent)
+    listening = listen(chosen.host, chosen.port)
+    address = address_of(listening)
+    _warn(agent, chosen.host, console)
+
+    def ready() -> None:
+        facts: dict[str, Any] = {
+            "address": address,
+            "name": agent.engine.name,
+            "model": agent.engine.model.name,
+            "tools": list(agent.engine.tools),
+            "state": None if agent.state_directory is None else str(agent.state_directory),
+        }
+        if console.as_json:
+            console.json(facts)
+        else:
+            tools = ", ".join(facts["tools"]) or "none"
+            console.out(f"{address}  (model {facts['model']}; tools: {tools})")
+
+    asyncio.run(serve_agent(agent, listening, ready=ready))
+    return exits.OK
+
+
+def load(named: str) -> "Agent":
+    """The agent at `module:name`. Raises `UsageError`."""
+    from negotiator.agent import Agent  # noqa: PLC0415 - on use
+
+    module_name, colon, attribute = named.partition(":")
+    if not (module_name and colon and attribute):
+        raise UsageError(f"{named!r} is not MODULE:NAME, such as weather:agent")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except exits.EXPECTED:
+        raise
+    except Exception as error:
+        raise UsageError(_why_not(module_name, error)) from error
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, Agent):
+        what = "nothing" if found is None else f"a {type(found).__name__}"
+        raise UsageError(f"{module_name} has {what} named {attribute}, and no Agent")
+    return found
+
+
+def _why_not(module_name: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]:
+        return f"there is no module {module_name} here or on the path"
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{module_name} cannot be imported: {type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+
+
+def _warn(agent: "Agent", host: str, console: Console) -> None:
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        console.note(f"note: {host} may be reached from other machines, and callers are not asked who they are")
+    if not agent.engine.tools and not agent.engine.natives:
+        console.note("note: the agent offers no tool")
+    if agent.state_directory is None:
+        console.note("note: what is learned is kept in memory only and is lost at the end")
+    if agent.engine.model.name.startswith("local/"):
+        from negotiator.models import weights  # noqa: PLC0415 - on use
+
+        with console.waiting("checking the weights of the local model"):
+            missing = weights.find() is None
+        if missing:
+            console.note(
+                "note: the weights of the local model are not here; fetch them (1.1 GB) with: "
+                "python -m negotiator.models.weights --yes"
+            )

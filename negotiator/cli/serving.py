@@ -1,0 +1,99 @@
+"""An agent behind uvicorn: on a socket of ours, drained at the end, with the address said when it is ready."""
+
+import asyncio
+import contextlib
+import importlib.util
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from negotiator.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from negotiator.agent import Agent
+
+_DRAIN_SECONDS: Final = 30
+"""How long requests that were accepted may take to end."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def require_uvicorn() -> None:
+    """Raise `MissingExtra` where uvicorn is not installed."""
+    if importlib.util.find_spec("uvicorn") is None:
+        raise MissingExtra('serving needs uvicorn; install it with: pip install "metaparley[serve]"')
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket at `host`; port 0 takes a free one. Raises `UsageError`."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        raise UsageError(f"cannot listen at {host} port {port}: {error.strerror or error}") from error
+    except OverflowError as error:
+        raise UsageError(f"there is no port {port}") from error
+
+
+def address_of(listening: socket.socket) -> str:
+    """The URL that a listening socket is reached at from this machine, its real port included."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - told apart, not listened at
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve_agent(
+    agent: "Agent",
+    listening: socket.socket,
+    *,
+    ready: Callable[[], None],
+    until: asyncio.Event | None = None,
+) -> None:
+    """Serve `agent` until SIGTERM, SIGINT or `until`; then end what was accepted and close the agent.
+
+    A second signal does not wait. Raises `MissingExtra`.
+    """
+    require_uvicorn()
+    import uvicorn  # noqa: PLC0415 - an extra, loaded on use
+
+    class Server(uvicorn.Server):
+        """Uvicorn's, told to end by us: its own signal handling would end the process before the agent is closed."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+    config = uvicorn.Config(
+        agent.asgi(),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    server = Server(config)
+
+    def end(*_: Any) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, end)
+    waiter = None if until is None else asyncio.ensure_future(_end_with(until, end))
+    try:
+        await server.serve([listening])
+    finally:
+        if waiter is not None:
+            waiter.cancel()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        await agent.aclose()
+
+
+async def _end_with(until: asyncio.Event, end: Callable[[], None]) -> None:
+    await until.wait()
+    end()
