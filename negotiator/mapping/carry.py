@@ -53,9 +53,9 @@ def _carry(source: Field, target: Field) -> Carry | None:
         return _carry_whole(source, target)
     if ("array" in source.types) or ("array" in target.types):
         return _carry_array(source, target)
-    unit = _carry_unit(source, target)
-    if unit is not None:
-        return unit
+    here, there = stated_units(source), stated_units(target)
+    if not here & there and (here or there) and not _may_be_unsaid(here or there, both=bool(here and there)):
+        return _carry_unit(source, target, here, there)
     if is_boolean(source) and is_boolean(target):
         return _carry_boolean(source, target)
     if source.enum is not None or target.enum is not None:
@@ -92,26 +92,23 @@ def _item_field(shape: Shape) -> Field | None:
     return shape.fields[0] if len(shape.fields) == 1 and shape.fields[0].path == () else None
 
 
-def _carry_unit(source: Field, target: Field) -> Carry | None:
-    here, there = stated_units(source), stated_units(target)
-    if here == there:
-        return None
+def _may_be_unsaid(stated: frozenset[str], *, both: bool) -> bool:
+    silent = all(unit in UNITS and UNITS[unit][0] in _SILENT_DIMENSIONS for unit in stated)
+    return not both and (silent or len(stated) > 1)
+
+
+def _carry_unit(source: Field, target: Field, here: frozenset[str], there: frozenset[str]) -> Carry | None:
+    """Between units that are not the same, or where one side does not say its own."""
     if not here or not there:
-        stated = here or there
-        silent = all(unit in UNITS and UNITS[unit][0] in _SILENT_DIMENSIONS for unit in stated)
-        return None if silent or len(stated) > 1 else _needs(f"only one side says the unit: {', '.join(stated)}")
-    if here & there:
-        return None
-    reason = f"{', '.join(sorted(here))} here, {', '.join(sorted(there))} there"
+        return _needs(f"only one side says the unit: {', '.join(here or there)}")
     if len(here) == len(there) == 1:
         pair = (next(iter(here)), next(iter(there)))
         numbers = source.types <= {"number", "integer"} and target.types == {"number"}
-        free = source.enum is None and target.enum is None
-        if unit_conversion(*pair) is not None and numbers and free:
-            return Carry(convert=Conversion("unit", *pair))
         if pair[0] in UNITS and pair[1] in UNITS and UNITS[pair[0]][0] != UNITS[pair[1]][0]:
             return None
-    return _needs(reason)
+        if unit_conversion(*pair) is not None and numbers and source.enum is None and target.enum is None:
+            return Carry(convert=Conversion("unit", *pair))
+    return _needs(f"{', '.join(sorted(here))} here, {', '.join(sorted(there))} there")
 
 
 def stated_units(field: Field) -> frozenset[str]:

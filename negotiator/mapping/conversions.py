@@ -155,11 +155,19 @@ def number_to_integer(value: JsonValue) -> JsonValue:
     raise BadInput("a number without a fraction was expected")
 
 
+def to_empty_object(value: JsonValue) -> JsonValue:
+    """An object to an empty one: that it is there, without what it holds."""
+    if isinstance(value, dict):
+        return {}
+    raise BadInput("an object was expected")
+
+
 _PLAIN: Final[dict[str, Transform]] = {
     "text_to_number": text_to_number,
     "text_to_integer": text_to_integer,
     "integer_to_text": integer_to_text,
     "number_to_integer": number_to_integer,
+    "to_empty_object": to_empty_object,
 }
 _PAIRED: Final[dict[str, Callable[[str, str], Transform | None]]] = {"unit": unit_conversion, "date": date_conversion}
 

@@ -54,10 +54,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of a schema, and the objects that must be there even when empty."""
+    """The fields of a schema, and the objects that hold them."""
 
     fields: tuple[Field, ...]
     required_objects: tuple[tuple[str, ...], ...]
+    """Those that must be there even when empty, outer ones first."""
+    optional_objects: tuple[tuple[str, ...], ...] = ()
 
 
 def shape_of(schema: JsonObject, document: JsonObject | None = None) -> Shape:
@@ -68,9 +70,10 @@ def shape_of(schema: JsonObject, document: JsonObject | None = None) -> Shape:
         document: where its references point; itself where None.
     """
     fields: list[Field] = []
-    objects: list[tuple[str, ...]] = []
+    objects: dict[tuple[str, ...], bool] = {}
     _walk(schema, schema if document is None else document, (), required=True, fields=fields, objects=objects)
-    return Shape(tuple(fields), tuple(objects))
+    required = tuple(path for path, always in objects.items() if always)
+    return Shape(tuple(fields), required, tuple(path for path, always in objects.items() if not always))
 
 
 def _walk(
@@ -80,7 +83,7 @@ def _walk(
     *,
     required: bool,
     fields: list[Field],
-    objects: list[tuple[str, ...]],
+    objects: dict[tuple[str, ...], bool],
 ) -> None:
     if len(fields) > MAX_FIELDS:
         return
@@ -89,15 +92,14 @@ def _walk(
     types = _types(plain)
     walkable = types == {"object"} or (not types and isinstance(properties, dict))
     if walkable and not nullable and isinstance(properties, dict) and properties and len(path) < MAX_DEPTH:
-        if required:
-            objects.append(path)
+        objects[path] = required
         needed = plain.get("required", [])
         for name, inner in properties.items():
             always = required and isinstance(needed, list) and name in needed
             _walk(inner, document, (*path, name), required=always, fields=fields, objects=objects)
         return
     if walkable and path == () and properties == {}:
-        objects.append(path)
+        objects[path] = required
         return
     values = [plain["const"]] if "const" in plain else plain.get("enum")
     enum = tuple(value for value in values if value is not None) if isinstance(values, list) else None
@@ -200,22 +202,34 @@ def same_values(one: Field, other: Field) -> bool:
     """Whether two fields accept exactly the same values as far as their schemas' texts say so."""
     if one.nullable != other.nullable:
         return False
-    return _canonical(one.schema, one.document, 0) == _canonical(other.schema, other.document, 0)
+    if _as_written(one) == _as_written(other):
+        return True
+    here, there = (_bare(field.schema, field.document, 0) for field in (one, other))
+    texts = [json.dumps(bare, sort_keys=True) for bare in (here, there)]
+    return texts[0] == texts[1] and _TOO_DEEP not in texts[0]
 
 
-def _canonical(schema: Any, document: JsonObject, depth: int) -> str:
-    return json.dumps(_bare(schema, document, depth), sort_keys=True)
+def _as_written(field: Field) -> str:
+    """Its schema without annotations, with the definitions that references may point to."""
+    definitions = [field.document.get(word) for word in ("$defs", "definitions")]
+    bare = [_bare(part, None, 0) for part in (field.schema, definitions)]
+    text = json.dumps(bare, sort_keys=True)
+    return text if '"$ref"' in text else json.dumps(bare[0], sort_keys=True)
 
 
-def _bare(schema: Any, document: JsonObject, depth: int) -> Any:
-    """The schema without annotations, references written out; what is too deep never equals anything."""
-    if depth > MAX_DEPTH:
-        return {"too deep": id(schema)}
+_MAX_WRITTEN_DEPTH: Final = 100
+_TOO_DEEP: Final = "\u0000too deep"
+
+
+def _bare(schema: Any, document: JsonObject | None, depth: int) -> Any:
+    """The schema without annotations; with a document, references are written out."""
+    if depth > (MAX_DEPTH if document is not None else _MAX_WRITTEN_DEPTH):
+        return _TOO_DEEP
     if isinstance(schema, list):
         return [_bare(item, document, depth + 1) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    if isinstance(schema.get("$ref"), str):
+    if isinstance(schema.get("$ref"), str) and document is not None:
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         target = _pointed_at(schema["$ref"], document)
         return _bare({**target, **rest} if isinstance(target, dict) else rest, document, depth + 1)

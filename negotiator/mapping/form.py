@@ -100,11 +100,9 @@ class Mapping:
             if steps in written:
                 raise UsageError("a mapping writes a field twice")
             above = [written[steps[:end]] for end in range(len(steps)) if steps[:end] in written]
-            if any(holder.source is not None or holder.const != {} for holder in above):
-                raise UsageError("a mapping writes into a value that it has written whole")
+            if any(not _is_empty_object(holder) for holder in above) or _is_above(steps, written):
+                raise UsageError("a mapping writes one value over another")
             written[steps] = field
-        if any(field.source is not None and _is_above(steps, written) for steps, field in written.items()):
-            raise UsageError("a mapping writes a value whole over what it has written into")
         for pointer in self.refused:
             _steps(pointer)
 
@@ -147,6 +145,12 @@ class Mapping:
             return result
 
         return apply
+
+
+def _is_empty_object(field: FieldMapping) -> bool:
+    if field.source is None:
+        return bool(field.const == {})
+    return field.convert is not None and field.convert.name == "to_empty_object"
 
 
 def _is_above(steps: tuple[str, ...], written: dict[tuple[str, ...], FieldMapping]) -> bool:

@@ -5,6 +5,7 @@ only where every other reading is less likely by a margin; what is below it is l
 Nothing is ever guessed.
 """
 
+import math
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
@@ -14,7 +15,7 @@ from negotiator.mapping import words
 from negotiator.mapping.assignment import FORBIDDEN, assign_with_margins
 from negotiator.mapping.carry import Carry, Needs, carry
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
-from negotiator.mapping.form import FieldMapping, Mapping, pointer
+from negotiator.mapping.form import Conversion, FieldMapping, Mapping, pointer
 from negotiator.mapping.likeness import Reading, evidence, log_odds, read
 
 Direction: TypeAlias = Literal["request", "reply"]
@@ -226,7 +227,8 @@ def state_problem(
     if len(ours) + len(theirs) > MAX_PAIRED:
         gains = ((FORBIDDEN,) * len(theirs),) * len(ours)
     else:
-        gains = tuple(tuple(_gain(one, other, rarity, bonus) for other in theirs) for one in ours)
+        kinds = _kinds(ours, theirs)
+        gains = tuple(tuple(_gain(one, other, rarity, kinds, bonus) for other in theirs) for one in ours)
     return Problem(ours, theirs, gains, shapes, arrays, chosen)
 
 
@@ -369,12 +371,21 @@ def _slots(
     return tuple(made)
 
 
-def _gain(one: Slot, other: Slot, rarity: MappingOf[str, float], bonus: float) -> float:
+def _kinds(ours: tuple[Slot, ...], theirs: tuple[Slot, ...]) -> dict[str, float]:
+    """How telling each kind of value is: what few fields hold tells more, in nats."""
+    total = len(ours) + len(theirs)
+    counts: dict[str, int] = {}
+    for slot in (*ours, *theirs):
+        counts[slot.reading.kind] = counts.get(slot.reading.kind, 0) + 1
+    return {kind: math.log(total / count) for kind, count in counts.items()}
+
+
+def _gain(one: Slot, other: Slot, rarity: MappingOf[str, float], kinds: MappingOf[str, float], bonus: float) -> float:
     shared = one.places.keys() & other.places.keys()
     if not shared or any(_carried(one, other, scope) is None for scope in shared):
         return FORBIDDEN
     apart = len(one.places.keys() ^ other.places.keys())
-    return log_odds(evidence(one.reading, other.reading, rarity)) + bonus - _OTHER_PLACE * apart
+    return log_odds(evidence(one.reading, other.reading, rarity, kinds)) + bonus - _OTHER_PLACE * apart
 
 
 def _carried(one: Slot, other: Slot, scope: Scope) -> Carry | None:
@@ -382,7 +393,7 @@ def _carried(one: Slot, other: Slot, scope: Scope) -> Carry | None:
     return carry(source.places[scope], target.places[scope])
 
 
-def _is_exact(source: Shape, target: Shape, direction: Direction) -> bool:
+def _is_exact(source: Shape, target: Shape, direction: Direction, depth: int = 0) -> bool:
     """Whether every field has its namesake of the same values, and nothing that was meant would be left out."""
     here = {found.path: found for found in source.fields}
     there = {found.path: found for found in target.fields}
@@ -392,9 +403,11 @@ def _is_exact(source: Shape, target: Shape, direction: Direction) -> bool:
         given = here[path]
         if (wanted.required and not given.required) or (given.nullable and not wanted.nullable):
             return False
-        if given.items is not None and wanted.items is not None and _holds_objects(given):
-            inner = shape_of(given.items, given.document), shape_of(wanted.items, wanted.document)
-            if not _is_exact(*inner, direction):
+        if depth < MAX_ARRAYS_DEEP and _holds_objects(given) and _holds_objects(wanted):
+            if given.nullable != wanted.nullable:
+                return False
+            inner = shape_of(given.items or {}, given.document), shape_of(wanted.items or {}, wanted.document)
+            if not _is_exact(*inner, direction, depth + 1):
                 return False
         elif not same_values(given, wanted) or carry(given, wanted) != Carry():
             return False
@@ -419,15 +432,18 @@ def _exact(source: Shape, target: Shape, problem: Problem) -> Inference:
     )
 
 
-def _exact_mapping(target: Shape, above: str) -> tuple[Mapping, list[Match]]:
+def _exact_mapping(target: Shape, above: str, depth: int = 0) -> tuple[Mapping, list[Match]]:
     fields = [FieldMapping(to=pointer(path), const={}) for path in target.required_objects]
+    whole = Conversion("to_empty_object")
+    fields += [FieldMapping(to=at, source=at, convert=whole) for at in map(pointer, target.optional_objects)]
     matches: list[Match] = []
     for wanted in target.fields:
         at = pointer(wanted.path)
         each = None
         matches.append(Match(above + at, above + at, _EXACT_MARGIN, _EXACT_MARGIN, "exact"))
-        if _holds_objects(wanted):
-            each, inner = _exact_mapping(shape_of(wanted.items or {}, wanted.document), f"{above}{at}/-")
+        if depth < MAX_ARRAYS_DEEP and _holds_objects(wanted):
+            inside = shape_of(wanted.items or {}, wanted.document)
+            each, inner = _exact_mapping(inside, f"{above}{at}/-", depth + 1)
             matches += inner
         fields.append(FieldMapping(to=at, source=at, required=wanted.required, each=each))
     return Mapping(tuple(fields)), matches

@@ -10,6 +10,7 @@ from typing import Final
 CONCEPTS: Final = """
 city: city town municipality locality locale~0.6 location~0.6 place~0.3 area~0.6 urban metro~0.5 region~0.4 destination~0.2 市 城市 地点~0.5
 place: place location area site spot venue~0.7 whereabouts situated~0.7 located~0.7 position locale region~0.6 where~0.7 locality~0.6 destination~0.4 point~0.5 landmark~0.4 ground~0.3 地点 位置 地方
+venue: venue stadium arena hall~0.7 facility ground~0.7 theater~0.4 club~0.4 place~0.6 location~0.5 site~0.5 where~0.5 场馆
 address: address street~0.9 mailing~0.7 location~0.4 exact~0.4 physical~0.6 road~0.7 addr whereabouts~0.5 residence~0.3 navigable~0.5 directions~0.6 premises~0.4 premise~0.4 地址 街道~0.8
 country: country nation state~0.4 国家
 state: state province region~0.5 county~0.5 省 州
@@ -172,6 +173,55 @@ limit: limit max~0.5 maximum~0.5 cap~0.6 top~0.2 限制
 page: page offset~0.5 页
 query: query search keyword~0.6 term~0.4 q~0.6 lookup~0.5 find~0.3 查询 关键词
 sort: sort order~0.6 ordering ranking~0.4 排序
+beginning: start begin beginning starting starts begins opening~0.7 opens~0.7 commence from~0.3 first~0.5 onset since~0.5 onwards~0.6 initial~0.6 开始 起始
+ending: end ending finish final~0.6 conclude close~0.5 closing~0.5 until~0.8 till~0.8 expiry~0.6 expires~0.6 complete~0.3 last~0.4 stop~0.2 to~0.2 结束 截止
+leaving: leave leaving departure depart departing origin~0.6 originating~0.7 outbound~0.5 from~0.5 takeoff~0.7 exit~0.5 source~0.5 starting~0.4 boarding~0.6 出发 始发 起飞
+arriving: arrival arrive arriving destination~0.6 reach~0.8 reaching~0.8 landing~0.8 land~0.7 going~0.5 to~0.3 goes~0.5 headed~0.7 target~0.5 terminus~0.3 inbound~0.2 到达 目的地 抵达
+returning: return returning back inbound~0.6 homeward~0.7 second~0.3 返回 返程 回程
+dropoff: dropoff return~0.5 drop~0.6 bring~0.5 back~0.4 end~0.3 还车
+checkin: checkin arrival~0.4 start~0.4 begin~0.4 stay~0.3 入住
+checkout: checkout departure~0.3 end~0.4 vacate vacating evacuation~0.6 leave~0.3 退房
+deadline: deadline due expiry~0.5 limit~0.3 by~0.2 截止
+priority: priority urgency importance~0.8 urgent~0.8 优先级
+task: task todo job~0.3 assignment~0.6 issue~0.5 任务
+project: project workspace~0.4 项目
+customer: customer client buyer~0.7 guest~0.4 patron~0.6 shopper 客户 顾客
+nationality: nationality citizenship country~0.4 国籍
+passport: passport document~0.3 护照
+platform: platform track~0.3 gate~0.4 站台
+gate: gate terminal~0.3 登机口
+route: route line~0.5 path~0.5 way~0.3 路线
+fuel: fuel gas~0.6 petrol diesel~0.7 gasoline 燃料
+engine: engine motor 发动机
+visibility: visibility sight~0.3 能见度
+cloud: cloud cloudiness overcast~0.7 cloudy 云
+sunrise: sunrise dawn 日出
+sunset: sunset dusk 日落
+snow: snow snowfall 雪
+condition: condition weather~0.4 state~0.4 summary~0.4 天气
+symptom: symptom complaint~0.6 症状
+medicine: medicine drug medication prescription~0.7 药
+dose: dose dosage 剂量
+diagnosis: diagnosis disease~0.6 condition~0.4 诊断
+ingredient: ingredient component~0.5 原料
+calorie: calorie energy~0.5 kcal 热量
+recipe: recipe dish~0.5 菜谱
+teacher: teacher instructor tutor lecturer professor 老师
+student: student pupil learner 学生
+course: course lesson~0.7 subject~0.5 lecture~0.6 class~0.4 课程
+grade: grade mark~0.7 score~0.6 成绩
+school: school college~0.7 university~0.7 campus~0.5 学校
+publisher: publisher press~0.5 label~0.3 出版社
+chapter: chapter section~0.6 章
+content: content body~0.6 text~0.6 message~0.4 内容
+language_level: fluency proficiency
+method: method way~0.5 mode~0.6 approach~0.5 means~0.5 方式
+warehouse: warehouse depot~0.6 storage~0.5 仓库
+tracking: tracking track~0.5 trace~0.6 物流
+invoice: invoice bill~0.8 receipt~0.6 发票
+interest: interest apr~0.7 yield~0.4 利率
+loan: loan credit~0.5 mortgage~0.7 debt~0.5 贷款
+card: card credit~0.3 debit~0.4 卡
 enabled: enabled active~0.8 on~0.3 activated turned~0.4 启用
 created: created creation made~0.4 创建
 updated: updated modified changed~0.6 update modification 更新 修改

@@ -31,6 +31,9 @@ _COMPOUNDS: Final = (
     (re.compile(r"\bmiles per hour\b"), "mph"),
     (re.compile(r"\bmet(?:er|re)s per second\b|\bm/s\b"), "mps"),
     (re.compile(r"\bkilomet(?:er|re)s per hour\b|\bkm/h\b"), "kmh"),
+    (re.compile(r"\borigin[\s_-]+(?:to[\s_-]+)?destination\b"), "outbound"),
+    (re.compile(r"\bdestination[\s_-]+(?:to[\s_-]+)?origin\b"), "inbound"),
+    (re.compile(r"\b(?:ride|travel|journey|driving|commute)[\s_-]time\b"), "travel duration"),
     (re.compile(r"\bhow many\b"), "count many"),
     (re.compile(r"\bhow much\b"), "price much"),
     (re.compile(r"\bhow long\b"), "duration long"),
@@ -204,14 +207,3 @@ def rarity(vectors: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for key, weight in one.items():
             seen[key] = seen.get(key, 0.0) + min(1.0, weight)
     return {key: 0.15 + math.log((count + 1) / (shared + 0.5)) / math.log(count + 2) for key, shared in seen.items()}
-
-
-def trigrams(text: str) -> frozenset[str]:
-    """Three-letter parts of a name, for misspellings."""
-    plain = f"  {' '.join(words(text))} "
-    return frozenset(plain[at : at + 3] for at in range(len(plain) - 2))
-
-
-def overlap(one: frozenset[str], other: frozenset[str]) -> float:
-    """Dice's coefficient of two sets."""
-    return 2 * len(one & other) / (len(one) + len(other)) if one and other else 0.0
