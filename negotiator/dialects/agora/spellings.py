@@ -72,6 +72,7 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "store_full": _UNAVAILABLE,
         "store_unusable": _UNAVAILABLE,
         "routine_failed": _UNAVAILABLE,
+        "not_answered": Spelling(200, "not_answered", "the request was not understood"),
         "model_error": _UNAVAILABLE,
         "model_unavailable": _UNAVAILABLE,
         "model_misspoke": _UNAVAILABLE,
