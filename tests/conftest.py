@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes that are no words are called by their length: processes that share the tests must agree on the names."""
-    if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable() and len(val) <= 40):  # noqa: PLR2004
+    if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable() and len(val) <= 40):
         return f"{argname}-{len(val)}-bytes"
     return None
 
