@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # An inference library reads these when it is imported: threads that spin while they wait make a busy
 # two-core machine tens of times slower.
@@ -22,7 +22,14 @@ for _name in [name for name in os.environ if name.endswith(("_API_KEY", "_BASE_U
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,::1,localhost"
 
 # The same examples every run; `--hypothesis-profile=explore` searches further and prints how to repeat a failure.
-settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A failure is made small but not explained: that takes minutes for examples as large as schemas.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
+)
 settings.register_profile("explore", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile("ci")
 
