@@ -50,7 +50,7 @@ class DiskTextStore:
         self._timeout: type[Exception] = diskcache.Timeout
         _claim(self._directory)
         with self._errors(), _not_a_store(self._directory):
-            self._cache: Any = diskcache.Cache(
+            self._cache: Any = _text_cache()(
                 str(self._directory),
                 timeout=_LOCK_SECONDS,
                 disk=_text_disk(),
@@ -132,6 +132,8 @@ class DiskTextStore:
             "SELECT coalesce(sum(size), 0) FROM Cache WHERE key = ? AND raw = 1", (key,)
         ).fetchall()
         used = self._cache.reset("size")
+        if not isinstance(used, int):
+            raise StoreUnusable(f"{self._directory} does not know its own size")
         if used - old + _size(key, text) > self._max_bytes:
             raise StoreFull(f"{key} would take {self._directory} over its {self._max_bytes} bytes")
 
@@ -207,6 +209,23 @@ def _text_disk() -> type:
             """Remove no file: a row of ours names none, and what another row names is not ours."""
 
     return TextDisk
+
+
+@functools.cache
+def _text_cache() -> type:
+    import diskcache  # noqa: PLC0415 - an extra, and 0.2 s
+
+    class TextCache(diskcache.Cache):  # type: ignore[misc]
+        """A cache that leaves no connection behind where it cannot be opened."""
+
+        def __init__(self, directory: str, **settings: object) -> None:
+            try:
+                super().__init__(directory, **settings)
+            except BaseException:
+                self.close()
+                raise
+
+    return TextCache
 
 
 def _size(key: str, text: str) -> int:

@@ -177,16 +177,17 @@ def test_settings_that_somebody_wrote_into_the_database_run_nothing(directory, s
     database.close()
     try:
         with DiskTextStore(directory) as store:
-            assert store.get("key") in ("text", None)
+            assert store.get("key") == "text"
+            store.put("key", "text")
     except StoreUnusable:
         pass
 
 
-def test_without_diskcache_the_error_holds_the_words_that_install_it(directory, monkeypatch):
+def test_without_diskcache_the_error_holds_the_words_that_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "diskcache", None)
     with pytest.raises(DiskExtraMissing, match=r'pip install "metaparley\[disk\]"'):
-        DiskTextStore(directory)
-    assert not directory.exists()
+        DiskTextStore(tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_full_disk_is_store_full_and_what_was_there_stays(directory):
