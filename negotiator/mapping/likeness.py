@@ -13,6 +13,7 @@ from negotiator.mapping.fields import Field
 from negotiator.mapping.words import Vector
 
 _BOOLEAN_WORDS: Final = frozenset({"true", "false", "yes", "no", "0", "1", "y", "n", "on", "off"})
+_EITHER_WORDS: Final = frozenset({"dontcare", "any", "either", "unknown", "none", "null", "na"})
 _NAME_STOPS: Final = frozenset({"of", "for", "the", "a", "to", "in", "is", "has", "are"})
 _HEAD_ENDS: Final = frozenset(
     [
@@ -71,14 +72,22 @@ def read(field: Field) -> Reading:
         text=words.vector(in_text),
         both=words.vector([*in_name, *in_text, *parents]),
         poles=words.poles([*name, *text]),
-        is_boolean=is_boolean(field),
+        is_boolean=_reads_as_boolean(field),
         values=None if field.enum is None else frozenset(normal(value) for value in field.enum),
         kind=_kind(field),
     )
 
 
+def _reads_as_boolean(field: Field) -> bool:
+    """Whether it says yes or no, or that neither matters."""
+    if field.enum is None:
+        return is_boolean(field)
+    values = {normal(value) for value in field.enum} - _EITHER_WORDS
+    return len(values) == 2 and values <= _BOOLEAN_WORDS  # noqa: PLR2004
+
+
 def _kind(field: Field) -> str:
-    if is_boolean(field):
+    if _reads_as_boolean(field):
         return "boolean"
     if field.enum is not None:
         return " ".join(sorted(normal(value) for value in field.enum))
