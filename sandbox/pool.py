@@ -183,7 +183,7 @@ def start_worker(memory_bytes: int, bootstrap: str = BOOTSTRAP) -> Worker:
         environment["LD_LIBRARY_PATH"] = libraries
     try:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
-            [sys.executable, "-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8", "-c", code],
+            [sys.executable, "-s", "-S", "-P", "-W", "ignore", "-X", "utf8", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

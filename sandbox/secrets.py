@@ -36,7 +36,9 @@ def rotate_secrets(path: Path) -> list[bytes]:
 
 def _read(path: Path) -> list[bytes]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+        # Not blocking: a pipe in its place must not hold us.
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -3,8 +3,7 @@
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.inside.guards import BUILTINS
 from sandbox.inside.policy import FILENAME, Refused, compile_handler
@@ -26,8 +25,7 @@ class Failed(Exception):
         super().__init__(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(NamedTuple):
     """What source may say, and which builtins it finds."""
 
     compiler: Callable[[str], types.CodeType]

@@ -1,6 +1,5 @@
 """The worker process: one loop over two pipes."""
 
-import contextlib
 import gc
 import importlib
 import json
@@ -180,8 +179,10 @@ def _warm_up() -> None:
     )
     call(compile_handler(source), "handle", {}, {})
     for text in ("def handle(data:", "import os", "def handle(data):\n    return undefined"):
-        with contextlib.suppress(Refused, Failed):
+        try:
             call(compile_handler(text), "handle", {}, {})
+        except (Refused, Failed):
+            continue
     # What the standard library would still import late is then missing; it does not go looking for files.
     sys.path.clear()
     sys.path_importer_cache.clear()

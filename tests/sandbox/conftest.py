@@ -10,6 +10,8 @@ import pytest
 from sandbox.locked import Locked
 
 HERE = Path(__file__).parent
+# Limits, which are on whichever wall is tried, are what holds these.
+RESOURCES = ("loops:", "numbers:", "patterns:", "memory:", "depth:", "floods:", "compile:")
 
 
 class Benign(NamedTuple):
@@ -27,10 +29,17 @@ def locked() -> Iterator[Locked]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`attack` is the source of a hostile program, `benign` a harmless one with its data and result."""
-    for fixture, programs in (("attack", attacks), ("benign", benign)):
-        if fixture in metafunc.fixturenames:
-            found = programs()
-            metafunc.parametrize(fixture, found.values(), ids=found.keys())
+    if "attack" in metafunc.fixturenames:
+        _parametrize(metafunc, "attack", attacks())
+    if "attack_beyond_limits" in metafunc.fixturenames:
+        left = {name: source for name, source in attacks().items() if not name.startswith(RESOURCES)}
+        _parametrize(metafunc, "attack_beyond_limits", left)
+    if "benign" in metafunc.fixturenames:
+        _parametrize(metafunc, "benign", benign())
+
+
+def _parametrize(metafunc: pytest.Metafunc, fixture: str, programs: dict[str, Any]) -> None:
+    metafunc.parametrize(fixture, programs.values(), ids=programs.keys())
 
 
 def attacks() -> dict[str, str]:

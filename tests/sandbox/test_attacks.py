@@ -1,6 +1,6 @@
 """Hostile programs against the whole executor, and harmless ones beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,22 @@ import pytest
 
 import sandbox
 from sandbox.locked import Locked
+from sandbox.pool import BOOTSTRAP
 
 CANARY = "canary-5f0c"
-SHORT = sandbox.Limits(wall_s=0.3, memory_bytes=48 * 1024 * 1024)
+SHORT = sandbox.Limits(wall_s=0.2, memory_bytes=48 * 1024 * 1024)
+
+
+LANGUAGE_ALONE = BOOTSTRAP.replace(
+    "serve()\n",
+    "from sandbox.inside import locks\n"
+    "def limits_only(memory_bytes, parent):\n"
+    "    locks._limit(locks._address_space() + memory_bytes)\n"
+    "    return dict.fromkeys(('namespaces', 'user', 'no_new_privileges', 'landlock', 'seccomp'), False)\n"
+    "locks.lock = limits_only\n"
+    "serve()\n",
+)
+SYSTEM_ALONE = BOOTSTRAP.replace("inside.worker import serve", "inside.unguarded import serve_anything as serve")
 
 
 @pytest.fixture
@@ -51,3 +64,74 @@ def test_an_attack_gets_nothing(locked: Locked, canary: Path, attack: str) -> No
 
 def test_a_harmless_program_gives_its_result(locked: Locked, benign: Any) -> None:
     assert locked.run(benign.source, benign.data) == benign.expected
+
+
+@pytest.fixture(scope="module")
+def language_alone() -> Iterator[Locked]:
+    executor = Locked(workers=1, _bootstrap=LANGUAGE_ALONE)
+    yield executor
+    executor.close()
+
+
+@pytest.fixture(scope="module")
+def system_alone() -> Iterator[Locked]:
+    executor = Locked(workers=1, spares=2, _bootstrap=SYSTEM_ALONE)
+    yield executor
+    executor.close()
+
+
+def test_the_language_alone_keeps_what_the_system_would(
+    language_alone: Locked, canary: Path, attack_beyond_limits: str
+) -> None:
+    outcome = attempt(language_alone, attack_beyond_limits, canary, lambda value=None: {"seen": True})
+    assert isinstance(outcome, sandbox.SandboxError) or outcome == "safe"
+    assert not isinstance(outcome, sandbox.SandboxUnavailable)
+
+
+def test_the_system_alone_keeps_every_canary(system_alone: Locked, canary: Path, attack_beyond_limits: str) -> None:
+    outcome = attempt(system_alone, attack_beyond_limits, canary, lambda value=None: {"seen": True})
+    assert not isinstance(outcome, sandbox.SandboxUnavailable)
+    assert CANARY not in repr(outcome)
+    assert canary.read_text() == CANARY
+
+
+OUTSIDE = {
+    "a process's environment": "def handle(data):\n    return open('/proc/self/environ').read()",
+    "the parent's memory": "def handle(data):\n    import os\n    return open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",
+    "a descriptor of the host": "def handle(data):\n    import os\n    return [os.read(n, 100) for n in range(3, 20)][0]",
+    "a module from disk": "def handle(data):\n    import subprocess\n    return str(subprocess)",
+    "a library from disk": "def handle(data):\n    import ctypes\n    return str(ctypes.CDLL('libresolv.so.2'))",
+    "the frame of the loop": (
+        "def handle(data):\n    import sys\n    f = sys._getframe()\n    while f.f_back:\n        f = f.f_back\n"
+        "    return str([k for k in f.f_globals if 'CANARY' in k])"
+    ),
+    "more memory": (
+        "def handle(data):\n    import resource\n"
+        "    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))\n    return len(b'x' * (1 << 31))"
+    ),
+    "a thread": "def handle(data):\n    import _thread\n    return _thread.start_new_thread(print, ())",
+    "a signal to the host": "def handle(data):\n    import os\n    os.kill(os.getppid(), 0)\n    return 'sent'",
+    "a message of another kind": "def handle(data):\n    import os\n    os.write(1, b'\\0\\0\\0\\1ZZ')\n    return 1",
+    "two messages at once": (
+        "def handle(data):\n    import os\n    os.write(1, b'\\0\\0\\0\\1R1\\0\\0\\0\\1R2')\n    return 1"
+    ),
+    "a message that never ends": "def handle(data):\n    import os\n    os.write(1, b'\\0\\0')\n    return 1",
+    "a result that is not JSON": "def handle(data):\n    import os\n    os.write(1, b'\\0\\0\\0\\3RNaN')\n    os._exit(0)",
+    "a result nested too deep": (
+        "def handle(data):\n    import os, struct\n    text = b'[' * 70 + b']' * 70\n"
+        "    os.write(1, struct.pack('!IB', len(text), ord('R')) + text)\n    os._exit(0)"
+    ),
+    "a tool that was not given": (
+        "def handle(data):\n    import os, struct\n    text = b'[\"hidden\",[],{}]'\n"
+        "    os.write(1, struct.pack('!IB', len(text), ord('T')) + text)\n    while True:\n        pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("source", OUTSIDE.values(), ids=OUTSIDE.keys())
+def test_whoever_breaks_the_language_meets_the_system(system_alone: Locked, canary: Path, source: str) -> None:
+    outcome = attempt(system_alone, source, canary, lambda value=None: {"seen": True})
+    assert isinstance(outcome, sandbox.SandboxError) or outcome == "[]"
+    assert not isinstance(outcome, sandbox.SandboxUnavailable)
+    assert CANARY not in repr(outcome)
+    assert system_alone.run("def handle(data):\n    return data", 1) == 1
