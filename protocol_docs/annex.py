@@ -148,15 +148,17 @@ def annex_from_json(value: Any) -> Annex:
     effect = value.get("effect")
     if effect not in (None, "safe", "transactional"):
         raise AnnexProblem("effect is neither safe nor transactional")
+    request_schema, request_check = _schema(value, "request_schema")
+    reply_schema, reply_check = _schema(value, "reply_schema")
     annex = Annex(
-        request_schema=_schema(value, "request_schema"),
-        reply_schema=_schema(value, "reply_schema"),
+        request_schema=request_schema,
+        reply_schema=reply_schema,
         errors=tuple(_error(item) for item in _list(value, "errors", MAX_ERRORS)),
         effect=effect,
         supersedes=_hash(value.get("supersedes")),
         examples=tuple(_example(item) for item in _list(value, "examples", MAX_EXAMPLES)),
     )
-    _check_examples(annex)
+    _check_examples(annex, request_check, reply_check)
     return annex
 
 
@@ -199,17 +201,16 @@ def _check_references(schema: Any) -> None:
                     pending.append(child)
 
 
-def _schema(annex: dict[str, Any], member: str) -> dict[str, Any] | None:
+def _schema(annex: dict[str, Any], member: str) -> tuple[dict[str, Any], jsonschema_rs.Validator] | tuple[None, None]:
     schema = annex.get(member)
     if schema is None:
-        return None
+        return None, None
     if not isinstance(schema, dict):
         raise AnnexProblem(f"{member} is not an object")
     try:
-        validator(schema)
+        return schema, validator(schema)
     except AnnexProblem as problem:
         raise AnnexProblem(f"{member}: {problem}") from None
-    return schema
 
 
 def _list(annex: dict[str, Any], member: str, most: int) -> list[Any]:
@@ -245,18 +246,15 @@ def _hash(spelling: Any) -> str | None:
         raise AnnexProblem("supersedes is not a hash") from None
 
 
-def _check_examples(annex: Annex) -> None:
-    halves = (("request", annex.request_schema), ("reply", annex.reply_schema))
-    for half, schema in halves:
-        if schema is None or not annex.examples:
-            continue
-        check = validator(schema)
-        for index, example in enumerate(annex.examples):
-            body = getattr(example, half)
-            if half == "reply" and annex.error_in(body):
-                continue
-            if not check.is_valid(body):
-                raise AnnexProblem(f"the {half} of example {index} does not fit the {half} schema")
+def _check_examples(
+    annex: Annex, request_check: jsonschema_rs.Validator | None, reply_check: jsonschema_rs.Validator | None
+) -> None:
+    for index, example in enumerate(annex.examples):
+        if request_check is not None and not request_check.is_valid(example.request):
+            raise AnnexProblem(f"the request of example {index} does not fit the request schema")
+        fits = reply_check is None or annex.error_in(example.reply) or reply_check.is_valid(example.reply)
+        if not fits:
+            raise AnnexProblem(f"the reply of example {index} does not fit the reply schema")
 
 
 def _first_line(error: ValueError) -> str:

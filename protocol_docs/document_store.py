@@ -56,7 +56,7 @@ class DocumentStore:
         """The document of this hash, in any spelling that `parse_hash` knows; None where it is not here.
 
         A text read from the store is checked against the hash; one that does not fit reads as absent. A canonical
-        SHA-256 whose document is in memory costs one dict look-up.
+        name whose document is in memory costs one dict look-up.
 
         Raises:
             MalformedHash: where this is no hash.
@@ -67,6 +67,9 @@ class DocumentStore:
         if warm is not None:
             return warm
         name = parse_hash(hash_or_alias)
+        warm = self._warm.get(name)
+        if warm is not None:
+            return warm
         canonical = self._resolve(name)
         if canonical is None:
             return None
