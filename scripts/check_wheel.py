@@ -2,9 +2,9 @@
 
     python scripts/check_wheel.py [--python 3.11 ...] [--keep DIR]
 
-For each Python from 3.11 to 3.13 that the machine has: the core alone, its imports, `negotiator doctor` and
-`negotiator demo --model scripted`. Then, on the first of them, every extra by itself, and on each of the others
-all extras but litellm, whose hundred megabytes say the same everywhere.
+For each Python from 3.11 to 3.13 that the machine has: the core alone, its imports and `negotiator doctor`; then each
+extra, one more at a time (litellm, whose hundred megabytes say the same everywhere, on the first Python only); and,
+once there is a store that outlives a process and a server, `negotiator demo --model scripted`.
 
 Exits with 1 at the first thing that is not as it should be, and says which.
 """
@@ -130,7 +130,7 @@ class Environment:
 
 
 def check_core(environment: Environment) -> None:
-    """The core alone: what it imports, what the doctor says, and the demo with a scripted model."""
+    """The core alone: what it imports, what it says where an extra is wanted, and the doctor."""
     heavy = sorted({"diskcache", "httpx", "litellm", "openai"})
     for package in PACKAGES:
         loaded = environment.python(f"import sys, {package}; print(*(set(sys.modules) & set({heavy!r})))").split()
@@ -141,6 +141,10 @@ def check_core(environment: Environment) -> None:
         if f"metaparley[{extra}]" not in said:
             raise CheckFailed(f"without the extra {extra}, {use!r} said {said!r}, not how to install it")
     json.loads(environment.negotiator("doctor", "--json"))
+
+
+def check_demo(environment: Environment) -> None:
+    """The demo with a scripted model, two processes and a restart."""
     ended = environment.negotiator("demo", "--model", "scripted", "--json").strip().splitlines()
     summary = json.loads(ended[-1])
     expected = {"final_tier": "routine", "model_calls_after_routine": 0, "model_calls_after_restart": 0}
@@ -164,6 +168,8 @@ def check_extras(environment: Environment, wheel: Path, extras: Sequence[str]) -
         environment.install(wheel, [extra])
         environment.python(f"import {EXTRAS[extra]}; {USES.get(extra, 'pass')}")
         print(f"    [{extra}] works", flush=True)
+    check_demo(environment)
+    print("    the demo runs, with a scripted model", flush=True)
     if set(extras) == set(EXTRAS):
         environment.python(IMPORT_EVERYTHING)
         print("    every module imports", flush=True)
@@ -183,7 +189,7 @@ def check(versions: Sequence[str], folder: Path) -> None:
         environment = Environment(uv, python, folder / version)
         environment.install(wheel)
         check_core(environment)
-        print("    core: imports, doctor, demo", flush=True)
+        print("    the core imports, and the doctor runs", flush=True)
         check_extras(environment, wheel, [extra for extra in EXTRAS if number == 0 or extra not in SLOW_EXTRAS])
     missing = [version for version in versions if version not in pythons]
     print(f"checked on {', '.join(pythons)}" + (f"; not on this machine: {', '.join(missing)}" if missing else ""))
