@@ -5,6 +5,7 @@ from negotiator.models.base import Completion, Message, Model, Usage
 from negotiator.models.none import NoModel, is_none
 from negotiator.models.opening import open_model
 from negotiator.models.prices import price_of
+from negotiator.models.priority import in_background
 from negotiator.models.recorded import RecordedModel, RecordingModel
 from negotiator.models.scripted import CutOff, InTurn, Refused, ScriptedModel, Slow, UnknownPrompt
 
@@ -25,6 +26,7 @@ __all__ = [
     "UnknownPrompt",
     "Usage",
     "ask_model",
+    "in_background",
     "is_none",
     "open_model",
     "price_of",

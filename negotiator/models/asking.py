@@ -122,12 +122,17 @@ def quoted(text: str, limit: int, *, label: str = "data") -> str:
     it; it holds no randomness, so the same prompt is the same bytes. Words that chat templates give a
     meaning to, such as `<|im_end|>`, are broken by a space, for a local model's tokenizer reads them anywhere.
     """
-    shown = _TEMPLATE_WORDS.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text[:limit])
+    shown = unmarked(text[:limit])
     cut = f"\n[{len(text) - limit} more characters were cut]" if len(text) > limit else ""
     seed = shown
     while (tag := f"{label} {hashlib.sha256(seed.encode('utf-8', 'replace')).hexdigest()[:8]}") in shown:
         seed = tag + seed
     return f"<<<begin {tag}\n{shown}\n<<<end {tag}{cut}"
+
+
+def unmarked(text: str) -> str:
+    """`text` with a space in each word that chat templates give a meaning to."""
+    return _TEMPLATE_WORDS.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
 
 _TEMPLATE_WORDS = re.compile(r"<\||<(?=/?(?:s|bos|eos|start_of_turn|end_of_turn|tool_call|think)>)|\[(?=/?INST\])")

@@ -1,6 +1,7 @@
 """The models that need no model: scripted, recorded, none."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -235,10 +236,21 @@ def test_a_missing_extra_is_named_with_the_words_that_install_it(
         open_model(spec)
 
 
-def test_importing_and_opening_loads_no_heavy_package() -> None:
+def test_importing_and_opening_loads_no_heavy_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extras = tmp_path / "extras"
+    for name in ("litellm", "xllamacpp"):
+        # Stand-ins, in case the extras are not installed.
+        (extras / name).mkdir(parents=True)
+        (extras / name / "__init__.py").write_text("raise SystemExit('imported')")
+    (extras / "litellm-1.106.2.dist-info").mkdir()
+    (extras / "litellm-1.106.2.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: litellm\nVersion: 1.106.2\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(extras), *sys.path]))
     code = (
-        "import sys; from negotiator.models import open_model; "
-        "open_model('none'); print(sorted({'openai','litellm','httpx','httpx2','xllamacpp','diskcache'} & set(sys.modules)))"
+        "import sys; from negotiator.models import open_model; open_model('openai/gpt-5-mini', api_key='x');"
+        "open_model('litellm/x/y'); open_model('local'); open_model('none');"
+        " print(sorted({'openai','litellm','httpx','httpx2','xllamacpp','diskcache'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
