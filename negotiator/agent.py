@@ -29,7 +29,6 @@ from negotiator.respond import document_of
 from negotiator.routines import Routine, RoutineShelf
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.state import open_state
-from negotiator.synthesis import exact_receiver
 from negotiator.task import Task, Tool
 from negotiator.wire import Transport, WireHandler
 from protocol_docs import DocumentStore, ProtocolDocument, catalog, find_document
@@ -98,7 +97,7 @@ class Agent:
             new_id=new_id or partial(secrets.token_urlsafe, 18),
             text=opened.text,
             documents=DocumentStore(opened.text),
-            routines=RoutineShelf(cache, self._run_source),
+            routines=RoutineShelf(cache, self._run_source, again_after=policy.no_agreement_seconds),
             reach=Reach(self._transport, opened.text, clock),
             find_document=self._find_document,
             executor=self._get_executor,
@@ -181,7 +180,7 @@ class Agent:
         idempotency_key: str | None = None,
     ) -> Outcome:
         """Ask the peer at the URL `peer` to do `task` with `value`. See `negotiator.ask.ask` for what it raises."""
-        deadline = Deadline.after(seconds or self.engine.request_seconds, self.engine.clock)
+        deadline = Deadline.after(self.engine.request_seconds if seconds is None else seconds, self.engine.clock)
         return await ask(self.engine, peer.rstrip("/"), task, value, deadline=deadline, idempotency_key=idempotency_key)
 
     def ask_sync(
@@ -266,7 +265,6 @@ class Agent:
                 document = document_of(tool)
                 if engine.documents.get(document.hash) is None:
                     engine.documents.put(document)
-                exact_receiver(engine, document)
                 listed.append(document)
         hashes = [*engine.agreements.served(engine.toolset), *engine.natives]
         found = (engine.documents.get(name) for name in hashes)

@@ -1,15 +1,21 @@
 """Who agreed with whom on what, and where no agreement could be reached; kept in the text store."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 
+from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.jsonvalue import JsonObject
+from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
 _HERE = "agreements/here/"
+MAX_SERVED = 256
+"""Documents that a receiver agrees to serve; strangers propose them, and all of them are listed."""
+_MAX_SEEN = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +39,20 @@ class Agreements:
         """The document agreed with the peer at `base_url` for the task, if it is still valid."""
         key = _key(task_digest, base_url)
         found = self._seen.get(key)
-        if found is None:
-            row = self._read(key)
-            if row is None or "protocol_hash" not in row:
-                return None
-            found = Agreed(protocol_hash=row["protocol_hash"], expires=row["expires"])
-            self._seen[key] = found
+        if found is None or found.expires <= self._clock.time():
+            match self._read(key):
+                case {"protocol_hash": str(protocol_hash), "expires": float() | int() as expires}:
+                    found = Agreed(protocol_hash=protocol_hash, expires=float(expires))
+                case _:
+                    return None
+            keep(self._seen, key, found, _MAX_SEEN)
         return found if found.expires > self._clock.time() else None
 
     def agree(self, task_digest: str, base_url: str, protocol_hash: str, valid_seconds: float) -> None:
         """Remember an agreement, and that this document serves this task."""
         agreed = Agreed(protocol_hash=protocol_hash, expires=self._clock.time() + valid_seconds)
         key = _key(task_digest, base_url)
-        self._seen[key] = agreed
+        keep(self._seen, key, agreed, _MAX_SEEN)
         self._write(key, {"protocol_hash": protocol_hash, "expires": agreed.expires})
         known = self.documents_for(task_digest)
         if protocol_hash not in known:
@@ -53,8 +60,10 @@ class Agreements:
 
     def documents_for(self, task_digest: str) -> list[str]:
         """Documents that some peer agreed to for this task, the latest first: what to propose to the next."""
-        row = self._read(f"agreements/documents/{task_digest}")
-        return [] if row is None else list(row.get("hashes", []))
+        match self._read(f"agreements/documents/{task_digest}"):
+            case {"hashes": list(hashes)}:
+                return [name for name in hashes if isinstance(name, str)]
+        return []
 
     def drop(self, task_digest: str, base_url: str) -> None:
         """Forget the agreement: the peer no longer uses the document."""
@@ -69,14 +78,23 @@ class Agreements:
 
     def refused(self, task_digest: str, base_url: str) -> str | None:
         """Why no agreement could be reached lately; None where one may be tried."""
-        row = self._read(_key(task_digest, base_url))
-        if row is None or "refused" not in row or row["expires"] <= self._clock.time():
-            return None
-        return str(row["refused"])
+        match self._read(_key(task_digest, base_url)):
+            case {"refused": str(why), "expires": float() | int() as expires} if expires > self._clock.time():
+                return why
+        return None
 
-    def serve(self, toolset: str, protocol_hash: str) -> None:
-        """A receiver with these tools has agreed to this document: it is listed from now on."""
+    def serve(self, toolset: str, protocol_hash: str) -> bool:
+        """A receiver with these tools has agreed to this document: it is listed from now on.
+
+        False where it agrees to no more than it does already.
+        """
+        served = self.served(toolset)
+        if protocol_hash in served:
+            return True
+        if len(served) >= MAX_SERVED:
+            return False
         self._store.put(f"{_HERE}{toolset}/{protocol_hash}", "{}")
+        return True
 
     def served(self, toolset: str) -> list[str]:
         """The documents that a receiver with these tools has agreed to."""
@@ -84,12 +102,16 @@ class Agreements:
         return [key.removeprefix(prefix) for key in self._store.keys(prefix)]
 
     def _read(self, key: str) -> JsonObject | None:
-        text = self._store.get(key)
-        row = None if text is None else orjson.loads(text)
+        try:
+            row = orjson.loads(self._store.get(key) or "null")
+        except (orjson.JSONDecodeError, StoreUnusable):
+            return None
         return row if isinstance(row, dict) else None
 
     def _write(self, key: str, row: JsonObject) -> None:
-        self._store.put(key, orjson.dumps(row).decode())
+        # Remembered in memory at least: a full disk fails no request.
+        with suppress(StoreUnusable):
+            self._store.put(key, orjson.dumps(row).decode())
 
 
 def _key(task_digest: str, base_url: str) -> str:

@@ -10,8 +10,8 @@
 import asyncio
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from negotiator.clock import Deadline
@@ -21,7 +21,6 @@ from negotiator.errors import (
     BadInput,
     BudgetSpent,
     EffectsAlreadyMade,
-    NegotiatorError,
     NotPossible,
     OutcomeUnknown,
     Overloaded,
@@ -30,20 +29,21 @@ from negotiator.errors import (
     ToolFailed,
 )
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
-from negotiator.journal import Journal
+from negotiator.journal import Journal, canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.messages import Reply, Request, Tier
 from negotiator.plan import ReceiverSituation, plan_receiver
+from negotiator.replies import Claim
 from negotiator.respond import respond_in_words, respond_to_dialogue
 from negotiator.routines import Runnable
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
 from negotiator.shadow import observe_receiver
 from negotiator.structured import read_arguments, write_reply
-from negotiator.synthesis import exact_receiver, make_receiver, suitable_tool
+from negotiator.synthesis import effect_allowed, exact_receiver, make_receiver, suitable_tool
 from negotiator.task import Tool
-from protocol_docs import DocumentError, ProtocolDocument, catalog
+from protocol_docs import AmbiguousAlias, DocumentError, ProtocolDocument, StoreUnusable, catalog
 from sandbox import SandboxError, SandboxUnavailable
 
 _MAX_SHOWN_VIOLATIONS = 5
@@ -54,8 +54,12 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
 
     Raises the `NegotiatorError`s, which the edge renders in the peer's dialect.
     """
-    if request.idempotency_key is None or all(tool.effect == "safe" for tool in engine.tools.values()):
-        return await _Answering(engine, request, context, engine.new_id()).run()
+    if request.idempotency_key is None or not engine.may_have_effects:
+        work = _Answering(engine, request, context, engine.new_id())
+        try:
+            return await work.run()
+        finally:
+            work.journal.close()
     standing, claim = await engine.replies.claim(context.principal, request)
     if isinstance(standing, Reply):
         return standing
@@ -63,26 +67,29 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
         raise BadInput("the idempotency key was used for another request")
     if standing == "elsewhere":
         raise Overloaded("another worker is answering this request")
-    work = _Answering(engine, request, context, claim.key)
+    return await _once(engine, claim, _Answering(engine, request, context, claim.key), crashed=standing == "abandoned")
+
+
+async def _once(engine: Engine, claim: Claim, work: "_Answering", *, crashed: bool) -> Reply:
+    """Answer a claimed request, and keep what came of it for when it comes again."""
     kept: Reply | None = None
     try:
-        if standing == "abandoned" and work.journal.left_by_crash():
-            raise OutcomeUnknown
-        reply = await work.run()
-    except (NegotiatorError, asyncio.CancelledError) as error:
+        reply = await work.run(after_crash=crashed)
+        if reply.status == "success" or work.journal.effects_made:
+            kept = reply
+    except BaseException as error:
         if isinstance(error, OutcomeUnknown) or work.journal.effects_made:
             kept = Reply(
                 status="failure",
                 code=error.code if isinstance(error, EffectsAlreadyMade | ToolFailed) else OutcomeUnknown.code,
+                error=error.for_peer if isinstance(error, ToolFailed) else None,
             )
         raise
-    else:
-        if reply.status == "success" or work.journal.effects_made:
-            kept = reply
-        return reply
     finally:
-        engine.replies.finish(claim, kept)
-        work.journal.close()
+        # Where the outcome could not be kept, the journal is what tells that something was done.
+        if engine.replies.finish(claim, kept) or not work.journal.effects_made:
+            work.journal.close()
+    return reply
 
 
 @dataclass(slots=True)
@@ -98,8 +105,11 @@ class _Answering:
     def __post_init__(self) -> None:
         self.journal = Journal(self.name, self.engine.text)
 
-    async def run(self) -> Reply:
+    async def run(self, *, after_crash: bool = False) -> Reply:
+        """The reply. `after_crash`: another process began on this request and may have called a tool."""
         request = self.request
+        if after_crash and self.journal.left_by_crash():
+            raise OutcomeUnknown
         try:
             if request.kind == "negotiation":
                 return await respond_in_words(self.engine, request, self.context)
@@ -110,17 +120,25 @@ class _Answering:
                 if document is None:
                     return Reply(status="rejected", code="document_not_found")
                 reply = await self._under(document)
+        except (ToolFailed, OutcomeUnknown, EffectsAlreadyMade):
+            raise
+        except Exception as error:
+            # A caller that is told of a failure must know that there was an effect before it.
+            if self.journal.effects_made:
+                raise EffectsAlreadyMade from error
+            raise
         finally:
-            if self.account.usage.calls:
-                self.engine.ledger.strangers(self.engine.today, self.account)
-        self.engine.ledger.exchange("receiver", self.tier, "receiver", self.account)
+            self.engine.ledger.strangers(self.engine.today, self.account)
+            self.engine.ledger.exchange("receiver", self.tier, "receiver", self.account)
         return reply
 
     async def _document(self) -> ProtocolDocument | None:
         for spelling in self.request.hashes:
-            found = self.engine.documents.get(spelling)
-            if found is not None and all(name in found.aliases for name in self.request.hashes):
-                return found
+            # Of two texts on one SHA-1 neither is meant: the sources decide, or the peer is asked for the text.
+            with suppress(AmbiguousAlias):
+                found = self.engine.documents.get(spelling)
+                if found is not None and all(name in found.aliases for name in self.request.hashes):
+                    return found
         if not self.request.sources:
             return None
         try:
@@ -131,31 +149,35 @@ class _Answering:
             )
         except DocumentError:
             return None
-        self.engine.documents.put(document)
+        # It is held in memory where the store has no room.
+        with suppress(StoreUnusable):
+            self.engine.documents.put(document)
         return document
 
     async def _under(self, document: ProtocolDocument) -> Reply:
         engine = self.engine
         if document.hash == catalog.negotiation_dialogue().hash:
             self.tier = "routine"
-            body = await respond_to_dialogue(engine, body_value(self.request.body), self.context.deadline)
+            body = await respond_to_dialogue(engine, self.request.body, self.context)
             return Reply(status="success", body=body, tier="routine")
         if document.hash == catalog.direct_json().hash:
             self.tier = "routine"
             return await self._direct()
         native = engine.natives.get(document.hash)
-        runnable = None if native is not None else self._routine(document)
+        runnable = None if native is not None else await self._routine(document)
         plan = plan_receiver(
             ReceiverSituation(
                 native=native is not None,
                 routine_ready=runnable is not None,
                 model=engine.has_model and bool(engine.tools),
-                within_budget=self._within_budget(),
+                within_budget=engine.within_budget,
             )
         )
         if native is not None:
             self.tier = "routine"
             return await self._native(native)
+        if plan.tier is None and engine.has_model and engine.tools:
+            raise BudgetSpent(plan.reason)  # the document is as good as before; tomorrow it is served again
         if plan.tier is None:
             return Reply(status="rejected", code="unsupported_protocol", error=plan.reason)
         schemas = engine.schemas_of(document)
@@ -166,21 +188,37 @@ class _Answering:
             try:
                 reply = await self._by_routine(document, runnable, body)
             except (BadInput, PeerMisspoke, SandboxError) as error:
-                self._demote(runnable, error)
-                if not (engine.has_model and self._within_budget()):
-                    raise RoutineFailed from error
-                self.journal.fall_back()
-            else:
-                self.tier = "routine"
-                return reply
+                return await self._take_over(document, runnable, body, error)
+            self.tier = "routine"
+            return reply
         self.tier = "structured"
         return await self._structured(document, body)
 
-    def _routine(self, document: ProtocolDocument) -> Runnable | None:
+    async def _take_over(
+        self, document: ProtocolDocument, runnable: Runnable, body: JsonValue, error: Exception
+    ) -> Reply:
+        """A routine failed. Where nobody else can read the body either, it is not the routine that is at fault."""
+        engine = self.engine
+        perhaps_the_body = isinstance(error, BadInput) and not self.journal.entries() and not runnable.routine.whole
+        if not (engine.has_model and engine.within_budget):
+            if perhaps_the_body and runnable.routine.verdict.basis == "exact":
+                raise error
+            self._demote(runnable, error)
+            raise RoutineFailed from error
+        if not perhaps_the_body:
+            self._demote(runnable, error)
+        self.journal.fall_back()
+        self.tier = "structured"
+        reply = await self._structured(document, body)
+        if perhaps_the_body and reply.status == "success":
+            self._demote(runnable, error)
+        return reply
+
+    async def _routine(self, document: ProtocolDocument) -> Runnable | None:
         engine = self.engine
         found = engine.routines.get(document.hash, "receiver", engine.toolset)
-        if found is None:
-            found = exact_receiver(engine, document)
+        if found is None or found.routine.state == "demoted":
+            found = await exact_receiver(engine, document)
         return found if found is not None and found.routine.serving else None
 
     async def _native(self, function: Callable[[JsonValue], Any]) -> Reply:
@@ -190,11 +228,12 @@ class _Answering:
             try:
                 if inspect.iscoroutinefunction(function):
                     return await function(body)
-                return await asyncio.to_thread(function, body)
-            except NegotiatorError:
+                made = await asyncio.to_thread(function, body)
+                return await made if inspect.isawaitable(made) else made
+            except (ToolFailed, OutcomeUnknown):
                 raise
             except Exception as error:
-                raise ToolFailed(f"the native routine raised {type(error).__name__}") from error
+                raise ToolFailed(f"the native routine failed with {type(error).__name__}") from error
 
         made = await self.journal.call("native", {"body": body}, "transactional", run)
         return Reply(status="success", body=made, tier="routine")
@@ -210,18 +249,22 @@ class _Answering:
         schemas = self.engine.schemas_of(document)
         if schemas is not None:
             schemas.reply.check(made)
+        if routine.kind == "code":
+            canonical(made)
         return Reply(status="success", body=made, tier="routine")
 
     async def _structured(self, document: ProtocolDocument, body: JsonValue) -> Reply:
         engine, interpreter = self.engine, self._interpreter()
-        tool = suitable_tool(engine, document)
+        tool = await suitable_tool(engine, document)
         if tool is None:
-            tool = await self._choose(f"{document.name}: {document.description}\n\n{document.body}")
+            allowed = {name: each for name, each in engine.tools.items() if effect_allowed(document, each)}
+            tool = await self._choose(f"{document.name}: {document.description}\n\n{document.body}", allowed)
         if tool is None:
             return Reply(status="rejected", code="unsupported_protocol")
         arguments = await read_arguments(interpreter, engine, document, body, tool)
         result = await self._call(tool, arguments)
         made = await write_reply(interpreter, engine, document, body, tool, result)
+        canonical(made)
         self._learn(document, tool, body, arguments, result, made)
         return Reply(status="success", body=made, tier="structured")
 
@@ -237,9 +280,10 @@ class _Answering:
         engine = self.engine
 
         async def work() -> None:
-            if engine.routines.get(document.hash, "receiver", engine.toolset) is None:
-                account = Account()
-                deadline = Deadline.after(engine.cost_policy.max_negotiation_seconds, engine.clock)
+            if engine.routines.wanted(document.hash, "receiver", engine.toolset) and engine.within_budget:
+                policy = engine.cost_policy
+                account = Account(max_usd=policy.max_negotiation_usd, max_tokens=policy.max_negotiation_tokens)
+                deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
                 try:
                     await make_receiver(engine, document, tool, account, deadline)
                 finally:
@@ -252,10 +296,10 @@ class _Answering:
         engine = self.engine
         if not engine.has_model or not engine.tools:
             raise NotPossible("this agent reads no natural language")
-        if not self._within_budget():
+        if not engine.within_budget:
             raise BudgetSpent("the budget for callers is spent")
         text = self._text()
-        tool = await self._choose(text)
+        tool = await self._choose(text, engine.tools)
         if tool is None:
             return Reply(status="failure", code="not_answered", error="This agent has nothing that does what is asked.")
         try:
@@ -270,29 +314,30 @@ class _Answering:
         turns = [f"{role}: {said}" for role, said in self.context.history]
         return "\n\n".join([*turns, body_text(self.request.body)])
 
-    async def _choose(self, text: str) -> Tool | None:
-        tools = self.engine.tools
-        return await self._interpreter().choose_tool(text, tools)
+    async def _choose(self, text: str, tools: dict[str, Tool]) -> Tool | None:
+        return await self._interpreter().choose_tool(text, tools) if tools else None
 
     async def _direct(self) -> Reply:
         body = body_value(self.request.body)
-        named = body.get("task") if isinstance(body, dict) else None
-        tool = self.engine.tools.get(str(named))
-        if tool is None:
-            error: JsonObject = {"code": "unknown_task", "detail": "no tool of this name is offered here"}
-            return Reply(status="success", body={"error": error}, tier="routine")
+        match body:
+            case {"task": str(named), "input": dict(value)}:
+                pass
+            case _:
+                return _direct_error("bad_message", "the body is not an object with task (text) and input (object)")
+        tools = self.engine.tools
+        fitting = [tools[named]] if named in tools else [each for each in tools.values() if each.description == named]
+        if len(fitting) != 1:
+            return _direct_error("unknown_task", "no task, or more than one, fits this name or description")
         try:
-            result = await self._call(tool, body.get("input"))
+            result = await self._call(fitting[0], value)
         except BadInput as problem:
-            detail = "; ".join(f"{pointer or '/'}: {what}" for pointer, what in problem.violations[:5])
-            return Reply(
-                status="success", body={"error": {"code": "bad_input", "detail": detail[:500]}}, tier="routine"
-            )
+            return _direct_error("bad_input", _where(problem))
+        except ToolFailed as problem:
+            return _direct_error("failed", problem.for_peer or "the task was begun and failed")
         return Reply(status="success", body={"output": result}, tier="routine")
 
     async def _call(self, tool: Tool, arguments: JsonValue) -> JsonValue:
-        tool.input.check(arguments)
-        return await self.journal.call(tool.name, arguments, tool.effect, partial(tool.call, arguments))
+        return await self.journal.call(tool.name, arguments, tool.effect, tool.ready(arguments))
 
     def _callable(self, tool: Tool) -> Callable[..., Any]:
         async def call(*args: JsonValue, **keywords: JsonValue) -> JsonValue:
@@ -306,13 +351,6 @@ class _Answering:
         if not isinstance(error, SandboxUnavailable):
             self.engine.routines.demote(runnable.routine, f"{type(error).__name__}: {error}")
 
-    def _within_budget(self) -> bool:
-        policy = self.engine.cost_policy
-        spent = self.engine.ledger.strangers(self.engine.today)
-        return (
-            spent.usd or 0.0
-        ) < policy.max_strangers_usd_per_day and spent.seconds < policy.max_strangers_seconds_per_day
-
     def _interpreter(self) -> Interpreter:
         return Interpreter(self.engine.model, self.account, self.context.deadline)
 
@@ -322,6 +360,16 @@ def _misfit(schema: Schema, body: JsonValue) -> Reply:
     try:
         schema.check(body)
     except BadInput as error:
-        where = "; ".join(f"{pointer or '/'}: {what}" for pointer, what in error.violations[:_MAX_SHOWN_VIOLATIONS])
-        return Reply(status="failure", code=error.code, error=f"the body does not fit the document: {where}"[:300])
+        text = f"the body does not fit the document: {_where(error)}"[:300]
+        return Reply(status="failure", code=error.code, error=text)
     raise AssertionError("a body that is invalid has violations")
+
+
+def _where(error: BadInput) -> str:
+    found = error.violations[:_MAX_SHOWN_VIOLATIONS]
+    return "; ".join(f"{pointer or '/'}: {what}" for pointer, what in found) or str(error)
+
+
+def _direct_error(code: str, detail: str) -> Reply:
+    """An error in the words of the direct-JSON document, which is a reply under it."""
+    return Reply(status="success", body={"error": {"code": code, "detail": detail[:500]}}, tier="routine")

@@ -17,24 +17,24 @@ from negotiator.engine import DocumentSchemas, Engine
 from negotiator.errors import (
     BadInput,
     DeadlinePassed,
-    NegotiatorError,
     NotPossible,
     OutcomeUnknown,
-    Overloaded,
     PeerFailed,
     PeerHungUp,
     PeerMisspoke,
     PeerRejected,
     PeerUnreachable,
+    RoutineFailed,
 )
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
+from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
 from negotiator.messages import PeerTier, Reply, Request, Tier
 from negotiator.negotiate import adopt_listed, agree_and_make
 from negotiator.outcome import Outcome, Step
 from negotiator.plan import Plan, SenderSituation, plan_sender
-from negotiator.reach import PeerRecord
+from negotiator.reach import PeerRecord, error_of
 from negotiator.routines import Runnable
 from negotiator.shadow import observe_sender
 from negotiator.structured import decode_reply, encode_request
@@ -62,11 +62,19 @@ async def ask(
     try:
         async with asyncio.timeout(max(deadline.remaining(), 0)):
             return await request.run(value)
-    except TimeoutError as error:
+    except (TimeoutError, PeerHungUp, PeerUnreachable) as error:
+        # The transport keeps the same deadline, and may be the first to notice that it has passed.
+        if deadline.remaining() > 0 and not isinstance(error, TimeoutError):
+            raise
         if request.in_flight and task.effect == "transactional":
             raise OutcomeUnknown from error
         raise DeadlinePassed from error
+    finally:
+        request.enter()
 
+
+_UNKNOWN_TO_THE_PEER = ("deadline_passed", "internal_error")
+"""What a peer says that stopped somewhere, and does not know whether before or after the effect."""
 
 Done: TypeAlias = tuple[Tier, ProtocolDocument | None, JsonValue]
 """The tier that served, the document it served under, and the task's output as JSON."""
@@ -86,6 +94,10 @@ class _Asking:
     """Whether bytes left and no reply is in hand."""
     replied: bool = False
     """Whether a reply came, so that nothing may be sent again."""
+    tier: Tier | None = None
+    """The tier that answered."""
+    demoted: bool = False
+    """Whether a routine failed before anything was sent."""
     peer_tier: PeerTier = "unknown"
     peer: PeerRecord | None = None
     payload: JsonValue = None
@@ -95,17 +107,19 @@ class _Asking:
         self.started = self.engine.clock.monotonic()
         self.payload = self.task.input.dump(value)
         self.task.input.check(self.payload)
+        canonical(self.payload)
         self.peer = await self.engine.reach.discover(self.base_url, self.deadline)
         plan = await self._plan()
         self.reason = plan.reason
         self._step("plan", f"{plan.tier}: {plan.reason}")
         tier, document, output = await self._perform(plan)
-        self.engine.ledger.exchange("sender", tier, self._spending_key, self.account)
+        self.tier = tier
+        loaded = self._loaded(output)
         if tier != "routine":
             self.engine.observe(self.task.digest, self.payload)
         self._learn(plan, document)
         return Outcome(
-            output=self.task.output.load(output),
+            output=loaded,
             json=output,
             tier=tier,
             peer_tier=self.peer_tier,
@@ -116,6 +130,17 @@ class _Asking:
             model=", ".join(sorted(self.account.models)) or "none",
             trace=tuple(self.steps),
         )
+
+    def enter(self) -> None:
+        """Record what the request has cost, whether or not it came to anything."""
+        if self.tier is not None or self.account.usage.calls:
+            self.engine.ledger.exchange("sender", self.tier or "failed", self._spending_key, self.account)
+
+    def _loaded(self, output: JsonValue) -> object:
+        try:
+            return self.task.output.load(output)
+        except BadInput as error:
+            raise PeerMisspoke(f"the reply is not what the task's output type takes: {error}") from error
 
     async def _plan(self) -> Plan:
         for attempt in range(2):
@@ -158,6 +183,8 @@ class _Asking:
                 self._step("fall_back", "the peer does not use the document")
         if self.engine.has_model and self.task.natural_language:
             return await self._natural_language()
+        if self.demoted:
+            raise RoutineFailed
         why = self.engine.agreements.refused(self.task.digest, self.base_url)
         raise NotPossible(self.reason if why is None else f"{self.reason} (no agreement: {why})")
 
@@ -187,8 +214,12 @@ class _Asking:
             body = await runnable.into(self.payload)
             if schemas is not None:
                 schemas.request.check(body)
+            canonical(body)
         except (BadInput, PeerMisspoke, SandboxError) as error:
+            if isinstance(error, BadInput) and not self.engine.has_model and runnable.routine.verdict.basis == "exact":
+                raise  # the schemas leave no choice: it is the value that does not fit
             self._demote(runnable, error)
+            self.demoted = True
             return None
         reply = await self._send(body, document)
         received = self._body(reply, schemas)
@@ -198,9 +229,7 @@ class _Asking:
         except (BadInput, PeerMisspoke, SandboxError) as error:
             self._demote(runnable, error)
             if not self.engine.has_model:
-                raise PeerMisspoke(
-                    "the reply could not be read by the routine, and there is no model to do it"
-                ) from error
+                raise RoutineFailed("the routine could not read the reply, and there is no model to do it") from error
             output = await decode_reply(self._interpreter(), self.engine, self.task, document, body, received)
             return "structured", document, output
         return "routine", document, output
@@ -208,6 +237,7 @@ class _Asking:
     async def _structured(self, document: ProtocolDocument) -> Done:
         interpreter = self._interpreter()
         body = await encode_request(interpreter, self.engine, self.task, document, self.payload)
+        canonical(body)
         self._step("encode", "the request body was filled by the model")
         reply = await self._send(body, document)
         received = self._body(reply, self.engine.schemas_of(document))
@@ -236,7 +266,8 @@ class _Asking:
         sources: tuple[str, ...] = ()
         if document is not None and not (self.peer is not None and self.peer.ours):
             sources = (as_data_uri(document),)
-        for attempt in range(2):
+        hung_up = False
+        while True:
             request = Request(
                 body=body,
                 hashes=() if document is None else document.aliases,
@@ -252,8 +283,9 @@ class _Asking:
             except (PeerHungUp, PeerMisspoke) as error:
                 if self.task.effect == "transactional":
                     raise OutcomeUnknown from error
-                if attempt or isinstance(error, PeerMisspoke):
+                if hung_up or isinstance(error, PeerMisspoke):
                     raise
+                hung_up = True
                 self._step("retry", "no reply came; the task is safe")
                 continue
             self.in_flight = False
@@ -264,8 +296,12 @@ class _Asking:
                 self.replied = False
                 sources = (as_data_uri(document),)
                 continue
-            return _require_success(reply)
-        raise PeerRejected("the peer does not use the document")
+            if reply.code in _UNKNOWN_TO_THE_PEER and self.task.effect == "transactional":
+                raise OutcomeUnknown(f"the peer failed on the way: {reply.code}")
+            failed = error_of(reply)
+            if failed is not None:
+                raise failed
+            return reply
 
     def _body(self, reply: Reply, schemas: DocumentSchemas | None) -> JsonValue:
         """The reply body, as the document says. Raises `PeerFailed` for the document's own errors."""
@@ -285,7 +321,7 @@ class _Asking:
 
     def _learn(self, plan: Plan, document: ProtocolDocument | None) -> None:
         due = plan.negotiate == "after" or (
-            document is not None and self.engine.routines.get(document.hash, "sender", self.task.digest) is None
+            document is not None and self.engine.routines.wanted(document.hash, "sender", self.task.digest)
         )
         if due:
             engine, base_url, task = self.engine, self.base_url, self.task
@@ -309,16 +345,3 @@ class _Asking:
 
     def _step(self, what: str, detail: str) -> None:
         self.steps.append(Step(what, detail, (self.engine.clock.monotonic() - self.started) * 1000))
-
-
-def _require_success(reply: Reply) -> Reply:
-    if reply.status == "success":
-        return reply
-    if reply.status == "rejected":
-        raise PeerRejected("the peer does not use the document")
-    text = (reply.error or "no reason given")[:300]
-    errors: dict[str, NegotiatorError] = {
-        "overloaded": Overloaded(f"the peer is overloaded: {text}", retry_after=reply.retry_after or 1.0),
-        "outcome_unknown": OutcomeUnknown(f"the peer does not know whether it took effect: {text}"),
-    }
-    raise errors.get(reply.code or "", PeerFailed(text))

@@ -3,12 +3,13 @@
 from negotiator.clock import Deadline
 from negotiator.describe import fields_of
 from negotiator.engine import Engine
-from negotiator.errors import ModelError
+from negotiator.errors import ModelError, UsageError
 from negotiator.interpret import Interpreter
 from negotiator.jsonvalue import JsonObject
 from negotiator.ledger import Account
 from negotiator.mapping import words
 from negotiator.negotiation import Intent
+from negotiator.schemas import Schema
 from negotiator.task import Tool
 
 CLEAR_LEAD = 1.5
@@ -34,7 +35,7 @@ async def intended_tool(engine: Engine, intent: Intent, deadline: Deadline) -> T
     (best, lead), runner_up = ranked[0], ranked[1][1] if len(ranked) > 1 else 0.0
     if lead >= LEAST_LIKENESS and lead >= CLEAR_LEAD * runner_up:
         return best
-    if engine.has_model:
+    if engine.has_model and engine.within_budget:
         account = Account()
         try:
             text = f"{intent.name}\n{intent.description}\n{intent.input_summary}"
@@ -48,11 +49,21 @@ async def intended_tool(engine: Engine, intent: Intent, deadline: Deadline) -> T
 
 def rank(intent: Intent, tools: list[Tool]) -> list[tuple[Tool, float]]:
     """The tools with their likeness to the intent (cosine, 0 to 1), the likeliest first."""
-    wanted = _vector(intent.name, intent.description, intent.input_schema, intent.output_schema)
+    wanted = _vector(intent.name, intent.description, _sound(intent.input_schema), _sound(intent.output_schema))
     offered = [_vector(tool.name, tool.description, tool.input.json_schema, tool.output.json_schema) for tool in tools]
     rarity = words.rarity([wanted, *offered])
     found = [(tool, words.cosine(wanted, vector, rarity)) for tool, vector in zip(tools, offered, strict=True)]
     return sorted(found, key=lambda pair: -pair[1])
+
+
+def _sound(schema: JsonObject | None) -> JsonObject | None:
+    """A stranger's schema, where it is one."""
+    if schema is None:
+        return None
+    try:
+        return Schema.of(schema).json_schema
+    except UsageError:
+        return None
 
 
 def _vector(

@@ -1,5 +1,6 @@
 """Schemas and values as short lines of text, for prompts and for natural language. Pure."""
 
+import re
 from collections.abc import Iterator
 
 import orjson
@@ -11,6 +12,8 @@ MAX_FIELDS = 120
 MAX_DESCRIPTION = 240
 """Characters of one description that a prompt shows."""
 _MAX_ENUM = 24
+_MAX_NAME = 120
+_PLAIN_NAME = re.compile(r"[\w$@.:/ -]{1,80}")
 
 
 def fields_of(schema: JsonObject) -> str:
@@ -58,6 +61,8 @@ def resolve(schema: JsonValue, root: JsonObject) -> JsonObject:
             found: JsonValue = root
             for step in reference[2:].split("/"):
                 found = found.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) else {}
+            if not isinstance(found, dict):
+                return {}
             schema = {**found, **{key: item for key, item in schema.items() if key != "$ref"}}
             continue
         options = schema.get("anyOf")
@@ -78,7 +83,8 @@ def _lines(schema: JsonObject, root: JsonObject, indent: str, depth: int) -> Ite
     properties = schema.get("properties")
     if not isinstance(properties, dict) or depth >= 6:  # noqa: PLR2004
         return
-    required = schema.get("required", [])
+    required = schema.get("required")
+    required = required if isinstance(required, list) else []
     for name, part in properties.items():
         field = resolve(part, root)
         notes = [_kind(field, root)]
@@ -90,7 +96,7 @@ def _lines(schema: JsonObject, root: JsonObject, indent: str, depth: int) -> Ite
         examples = field.get("examples")
         if isinstance(examples, list) and examples:
             notes.append("such as " + ", ".join(value_of(item, 60) for item in examples[:2]))
-        yield f"{indent}- {name} ({'; '.join(notes)})"
+        yield f"{indent}- {_name(name)} ({'; '.join(notes)})"
         yield from _lines(field, root, indent + "  ", depth + 1)
 
 
@@ -106,10 +112,16 @@ def _kind(field: JsonObject, root: JsonObject) -> str:
         kind = " or ".join(str(item) for item in kind)
     if kind == "array":
         return f"list of {_kind(resolve(field.get('items', {}), root), root)}"
-    if field.get("format"):
+    form = field.get("format")
+    if isinstance(form, str) and form:
         spelled = {"date": "YYYY-MM-DD", "date-time": "RFC 3339 date and time", "time": "HH:MM:SS"}
-        return f"{kind}, {spelled.get(field['format'], field['format'])}"
-    return str(kind)
+        return f"{kind}, {spelled.get(form) or _name(form)}"
+    return _name(str(kind))
+
+
+def _name(name: str) -> str:
+    """A name as it is, where it looks like one; else as JSON text, since a stranger's may hold lines of its own."""
+    return name if _PLAIN_NAME.fullmatch(name) else value_of(name, _MAX_NAME)
 
 
 def _given(value: JsonObject, schema: JsonObject) -> Iterator[str]:

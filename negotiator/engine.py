@@ -1,15 +1,18 @@
 """Everything that an agent works with, handed in from outside."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from negotiator.agreements import Agreements
+from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonValue
 from negotiator.learning import Learner
 from negotiator.ledger import Ledger
+from negotiator.mapping import PairInference, infer_pair
 from negotiator.models.base import Model
 from negotiator.models.none import NoModel
 from negotiator.plan import CostPolicy
@@ -23,6 +26,13 @@ from protocol_docs.text_store import TextStore
 from sandbox import Executor
 
 Publish = Literal["all", "agreed", "none"]
+
+MAX_OBSERVED_TASKS = 256
+"""Tasks whose last inputs are remembered."""
+MAX_COMPILED = 1024
+"""Documents whose schemas are kept compiled, and pairs of schemas whose mapping is kept."""
+MAX_LOOKED_AT = 1024
+"""Listings that are remembered as searched."""
 
 
 class DocumentSchemas(NamedTuple):
@@ -73,15 +83,20 @@ class Engine:
     observed: dict[str, list[JsonValue]] = field(default_factory=dict)
     """The last inputs by task digest, in memory only: private examples for new routines."""
 
-    looked_at: set[tuple[str, str, tuple[str, ...]]] = field(default_factory=set)
-    """Listings already searched for a document that fits: (peer, task, hashes)."""
+    _looked_at: dict[tuple[str, str, int], None] = field(default_factory=dict)
     _toolset: tuple[int, str] | None = None
     _schemas: "dict[str, DocumentSchemas | None]" = field(default_factory=dict)
+    _pairs: dict[tuple[str, ...], PairInference] = field(default_factory=dict)
 
     @property
     def has_model(self) -> bool:
         """Whether a language model is at hand."""
         return not isinstance(self.model, NoModel)
+
+    @property
+    def may_have_effects(self) -> bool:
+        """Whether a request can do something that must not be done twice."""
+        return bool(self.natives) or any(tool.effect == "transactional" for tool in self.tools.values())
 
     @property
     def toolset(self) -> str:
@@ -93,8 +108,38 @@ class Engine:
     def schemas_of(self, document: ProtocolDocument) -> "DocumentSchemas | None":
         """The compiled schemas of a document's annex; None where it has none that can be used."""
         if document.hash not in self._schemas:
-            self._schemas[document.hash] = _compiled(document)
+            keep(self._schemas, document.hash, _compiled(document), MAX_COMPILED)
         return self._schemas[document.hash]
+
+    async def pair(self, request: tuple[Schema, Schema], reply: tuple[Schema, Schema]) -> PairInference:
+        """`mapping.infer_pair`, remembered; in a thread, since a stranger's schemas can take it seconds."""
+        key = tuple(schema.digest for schema in (*request, *reply))
+        found = self._pairs.get(key)
+        if found is None:
+            found = await asyncio.to_thread(
+                infer_pair,
+                (request[0].json_schema, request[1].json_schema),
+                (reply[0].json_schema, reply[1].json_schema),
+            )
+            keep(self._pairs, key, found, MAX_COMPILED)
+        return found
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether model calls may still be made for callers today, all of them together."""
+        spent = self.ledger.strangers(self.today)
+        return (
+            (spent.usd or 0.0) < self.cost_policy.max_strangers_usd_per_day
+            and spent.seconds < self.cost_policy.max_strangers_seconds_per_day
+        )
+
+    def first_look(self, base_url: str, task_digest: str, listed: tuple[str, ...]) -> bool:
+        """Whether this listing of a peer's has not been searched for this task yet; it has from now on."""
+        seen = (base_url, task_digest, hash(listed))
+        if seen in self._looked_at:
+            return False
+        keep(self._looked_at, seen, None, MAX_LOOKED_AT)
+        return True
 
     @property
     def today(self) -> int:
@@ -103,10 +148,9 @@ class Engine:
 
     def observe(self, task_digest: str, payload: JsonValue) -> None:
         """Remember an input as a private example."""
-        seen = self.observed.setdefault(task_digest, [])
+        seen = self.observed.get(task_digest, [])
         if payload not in seen:
-            seen.append(payload)
-            del seen[:-8]
+            keep(self.observed, task_digest, [*seen, payload][-8:], MAX_OBSERVED_TASKS)
 
     async def run_source(self, source: str, data: JsonValue, **options: Any) -> JsonValue:
         """Run a routine's source under this agent's executor; see `sandbox.arun`."""

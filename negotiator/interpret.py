@@ -5,18 +5,20 @@ calls a tool or decides a tier.
 """
 
 import copy
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 import orjson
 
 from negotiator.clock import Deadline
 from negotiator.describe import fields_of, resolve, value_of
-from negotiator.errors import BadInput, NegotiatorError
+from negotiator.errors import BadInput, NegotiatorError, UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.mapping import MappingQuestion
-from negotiator.models.asking import Question, ask_model, quoted
+from negotiator.models.asking import Question, ask_model, quoted, unmarked
 from negotiator.models.base import Model
 from negotiator.prompts import prompt
 from negotiator.schemas import Schema
@@ -193,6 +195,9 @@ class Interpreter:
         return await self._ask(Question(purpose, system, user, None, check, 2_048))
 
     async def _ask(self, question: Question[T]) -> T:
+        self.account.require_room()
+        # Names and descriptions of a peer's schema stand among ours; none of them ends a turn of the chat.
+        question = replace(question, user=unmarked(question.user))
         answer = await ask_model(self.model, question, deadline=self.deadline, record=self.account.record)
         return answer.value
 
@@ -203,7 +208,10 @@ def answer_schema(schema: JsonObject) -> JsonObject:
     definitions: JsonObject = {}
     for word in ("$defs", "definitions"):
         if word in own:
-            definitions[word] = own.pop(word)
+            definitions[word] = _moved(own.pop(word))
+    for word in ("$schema", "$id"):
+        own.pop(word, None)
+    own = _moved(own)
     return {
         **definitions,
         "anyOf": [
@@ -218,14 +226,47 @@ def answer_schema(schema: JsonObject) -> JsonObject:
     }
 
 
+_LOCAL = re.compile(r"#(?:/(?!(?:\$defs|definitions)/)|\Z)")
+"""References into a schema itself, but for those to its definitions."""
+
+
+def _moved(part: JsonValue) -> JsonValue:
+    """References into a schema as they are where it is the schema of the answer; definitions stand at the root."""
+    if isinstance(part, list):
+        return [_moved(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    moved = {word: _moved(value) for word, value in part.items()}
+    reference = moved.get("$ref")
+    if isinstance(reference, str) and _LOCAL.match(reference):
+        moved["$ref"] = "#/anyOf/0/properties/answer" + reference[1:]
+    return moved
+
+
+_HOLD_NAMED = frozenset({"$defs", "definitions", "properties"})
+_COMBINED = frozenset({"allOf", "anyOf", "oneOf", "$ref", "if"})
+
+
 def _closed(schema: JsonValue) -> JsonValue:
-    """Objects hold the named fields and no others, so that a model invents none."""
-    if isinstance(schema, list):
-        return [_closed(item) for item in schema]
+    """Objects hold the named fields and no others, so that a model invents none.
+
+    Where an object is made of several schemas, each of them names only some of its fields: it stays open.
+    """
     if not isinstance(schema, dict):
         return schema
-    closed = {word: _closed(value) for word, value in schema.items()}
-    if isinstance(closed.get("properties"), dict) and "additionalProperties" not in closed:
+    closed = dict(schema)
+    for word, value in schema.items():
+        if word in _HOLD_NAMED and isinstance(value, dict):
+            closed[word] = {name: _closed(part) for name, part in value.items()}
+        elif word == "items":
+            closed[word] = _closed(value)
+        elif word in ("anyOf", "oneOf") and "properties" not in schema and isinstance(value, list):
+            closed[word] = [_closed(part) for part in value]
+    if (
+        isinstance(schema.get("properties"), dict)
+        and "additionalProperties" not in schema
+        and not _COMBINED & set(schema)
+    ):
         closed["additionalProperties"] = False
     return closed
 
@@ -243,7 +284,10 @@ def part_of(schema: JsonObject, names: set[str]) -> Schema:
     for word in ("$defs", "definitions"):
         if word in schema:
             part[word] = schema[word]
-    return Schema.of(part)
+    try:
+        return Schema.of(part)
+    except UsageError:  # the fields that are kept refer to some that are not
+        return Schema.of(schema)
 
 
 def body_text(body: JsonValue) -> str:

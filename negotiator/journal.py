@@ -2,25 +2,34 @@
 
 Each tool call of a request is entered. A transactional call's intent is in the store before the call is made;
 its result follows. A fallback to another tier runs against the same journal: calls that match an entry, in
-order, get the entry's result; after the first transactional call, one that matches none ends the request.
+order, get the entry's result; after the first transactional call, one that matches none ends the request. No tier
+may call a transactional tool twice.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import orjson
 
-from negotiator.errors import EffectsAlreadyMade, OutcomeUnknown
+from negotiator.errors import BadInput, EffectsAlreadyMade, OutcomeUnknown, ToolFailed
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Effect
+from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
 
 def canonical(value: JsonValue) -> bytes:
-    """JSON with sorted keys and no spaces: equal values, equal bytes."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    """JSON with sorted keys and no spaces: equal values, equal bytes.
+
+    Raises `BadInput` for what no JSON text of ours can hold: integers over 64 bits, half a surrogate pair.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise BadInput("not plain JSON: an integer over 64 bits, or text that is not Unicode") from error
 
 
 def digest_of(value: JsonValue) -> str:
@@ -77,8 +86,12 @@ class Journal:
     ) -> JsonValue:
         """Run a tool, or return what it returned when this request ran it before.
 
-        Raises `EffectsAlreadyMade` where an earlier tier made a transactional call and this call is not among
-        its entries, and `OutcomeUnknown` where the call it matches was begun and never came back.
+        Raises:
+            EffectsAlreadyMade: an earlier tier made a transactional call and this call is not among its entries,
+                or this request has called this transactional tool before.
+            OutcomeUnknown: the call it matches was begun and never came back.
+            ToolFailed: the tool raised it, or its result is no JSON.
+            protocol_docs.StoreUnusable: the intent could not be kept; nothing was called.
         """
         wanted = canonical(arguments)
         for entry in self._entries:
@@ -89,14 +102,25 @@ class Journal:
                 return orjson.loads(orjson.dumps(entry.result))
         if self._replaying and self.effects_made:
             raise EffectsAlreadyMade
+        if effect == "transactional" and any(entry.tool == tool for entry in self._entries):
+            raise EffectsAlreadyMade
         entry = Entry(tool=tool, arguments=wanted, effect=effect)
-        self._entries.append(entry)
         if effect == "transactional":
-            self._write()
-        entry.result = await run()
+            self._write([*self._entries, entry])
+            self._entries.append(entry)
+        result = await run()
+        try:
+            entry.result = orjson.loads(canonical(result))
+        except BadInput as error:
+            raise ToolFailed(f"the tool {tool} returned what is no JSON") from error
         entry.state = "done"
-        if effect == "transactional":
-            self._write()
+        if effect == "safe":
+            # Entered only now: a safe call that failed left nothing behind, and another tier may make it again.
+            self._entries.append(entry)
+        else:
+            # The intent is kept already; that it was done is a convenience, and no reason to lose the result.
+            with suppress(StoreUnusable):
+                self._write(self._entries)
         return orjson.loads(orjson.dumps(entry.result))
 
     def close(self) -> None:
@@ -109,9 +133,7 @@ class Journal:
         """Whether an earlier process began a transactional call under this key and never finished the request."""
         return not self._stored and self._store.get(self._key) is not None
 
-    def _write(self) -> None:
-        rows = [
-            [entry.tool, entry.arguments.decode(), entry.effect, entry.state, entry.result] for entry in self._entries
-        ]
+    def _write(self, entries: list[Entry]) -> None:
+        rows = [[entry.tool, entry.arguments.decode(), entry.effect, entry.state, entry.result] for entry in entries]
         self._store.put(self._key, orjson.dumps(rows).decode())
         self._stored = True

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 
 from negotiator.errors import NegotiatorError
+from negotiator.models.priority import in_background
 from protocol_docs.errors import DocumentError
 from sandbox import SandboxError
 
@@ -52,9 +54,14 @@ class Learner:
 
     async def _guarded(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work()
+            with in_background():
+                await work()
         except (NegotiatorError, DocumentError, SandboxError) as error:
             _LOG.info("learning %s ended: %s", key.split("/", maxsplit=1)[0], type(error).__name__)
             _LOG.debug("what ended it", exc_info=error)
-        except Exception:  # noqa: BLE001 -- nobody awaits this task; the log is its only way out
-            _LOG.exception("learning %s failed", key.split("/", maxsplit=1)[0])
+        except Exception as error:  # noqa: BLE001 -- nobody awaits this task; the log is its only way out
+            # Its message may hold a payload.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            kind = key.split("/", maxsplit=1)[0]
+            _LOG.error("learning %s failed: %s at %s:%s", kind, type(error).__name__, place.filename, place.lineno)
+            _LOG.debug("what failed", exc_info=error)

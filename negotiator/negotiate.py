@@ -4,13 +4,23 @@ How a peer is asked depends on what it speaks: our dialogue document where it li
 in words; to other Agora peers a document of ours is proposed by using it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from negotiator.agreements import Agreed
 from negotiator.clock import Deadline
 from negotiator.describe import sentence_of
 from negotiator.engine import Engine
-from negotiator.errors import BudgetSpent, NegotiatorError, PeerMisspoke
+from negotiator.errors import (
+    ModelUnavailable,
+    NegotiatorError,
+    NotPossible,
+    Overloaded,
+    PeerFailed,
+    PeerHungUp,
+    PeerMisspoke,
+    PeerUnreachable,
+)
 from negotiator.interpret import Interpreter, body_text, body_value
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
@@ -32,10 +42,10 @@ from negotiator.negotiation import (
     result_digest,
     to_json,
 )
-from negotiator.reach import PeerRecord
+from negotiator.reach import PeerRecord, error_of
 from negotiator.synthesis import judge_sender, make_sender
 from negotiator.task import Task
-from protocol_docs import DocumentError, ProtocolDocument, catalog, draft_document
+from protocol_docs import DocumentError, ProtocolDocument, StoreUnusable, catalog, draft_document
 
 MAX_LISTED = 64
 """Documents of a peer's listing that are looked at for one task."""
@@ -48,8 +58,8 @@ async def agree_and_make(engine: Engine, base_url: str, task: Task) -> None:
 
     The caps of the cost policy hold for both together. "No agreement" is remembered.
     """
-    account = Account()
     policy = engine.cost_policy
+    account = Account(max_usd=policy.max_negotiation_usd, max_tokens=policy.max_negotiation_tokens)
     deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
     work = _Negotiation(engine, base_url, task, account, deadline)
     try:
@@ -57,15 +67,17 @@ async def agree_and_make(engine: Engine, base_url: str, task: Task) -> None:
         document = None if agreed is None else engine.documents.get(agreed.protocol_hash)
         if document is None:
             document = await work.run()
-        elif engine.routines.get(document.hash, "sender", task.digest) is None:
+        else:
             await make_sender(engine, task, document, account, deadline)
         if document is None:
-            raise BudgetSpent("no agreement could be reached")
-    except NegotiatorError as error:
+            raise NotPossible(work.why)  # noqa: TRY301
+    except Exception as error:
+        # A peer or a model that was away may be back soon; what was answered stands for longer.
+        passing = isinstance(error, PeerUnreachable | PeerHungUp | Overloaded | ModelUnavailable)
         if engine.agreements.find(task.digest, base_url) is None:
-            engine.agreements.refuse(
-                task.digest, base_url, f"{type(error).__name__}: {error}", policy.no_agreement_seconds
-            )
+            why = str(error) if isinstance(error, NotPossible) else f"{type(error).__name__}: {error}"
+            seconds = policy.try_again_seconds if passing else policy.no_agreement_seconds
+            engine.agreements.refuse(task.digest, base_url, why, seconds)
         raise
     finally:
         engine.ledger.agreement(f"sender/{task.digest}", account)
@@ -84,23 +96,26 @@ async def adopt_listed(
     """
     listed = list(peer.listing)[:MAX_LISTED]
     known = set(engine.agreements.documents_for(task.digest))
-    seen = (base_url, task.digest, tuple(listed))
-    if seen in engine.looked_at:
+    if not engine.first_look(base_url, task.digest, tuple(listed)):
         return None
-    engine.looked_at.add(seen)
+    # A listing whose addresses do not answer must leave the request the larger part of its time.
+    until = Deadline.after(max(deadline.remaining(), 0) / 4, engine.clock)
     for spelling in sorted(listed, key=lambda name: name not in known):
-        document = engine.documents.get(spelling)
-        if document is None:
-            try:
-                document = await engine.find_document(
-                    (spelling,), tuple(peer.listing[spelling]), timeout=max(deadline.remaining(), 0.01)
-                )
-            except DocumentError:
-                continue
-            engine.documents.put(document)
+        try:
+            document = engine.documents.get(spelling)
+            if document is None:
+                left = until.remaining()
+                if left <= 0:
+                    break
+                document = await engine.find_document((spelling,), tuple(peer.listing[spelling]), timeout=left)
+        except DocumentError:
+            continue
         if document.hash in catalog.hashes():
             continue
-        if judge_sender(engine, task, document).ready:
+        if (await judge_sender(engine, task, document)).ready:
+            # Only what is used is kept: a listing may hold any number of texts.
+            with suppress(StoreUnusable):
+                engine.documents.put(document)
             engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
             return engine.agreements.find(task.digest, base_url)
     return None
@@ -113,6 +128,8 @@ class _Negotiation:
     task: Task
     account: Account
     deadline: Deadline
+    why: str = "the peer offers nothing that does this"
+    """Why there is no agreement, where there is none."""
 
     async def run(self) -> ProtocolDocument | None:
         peer = await self.engine.reach.discover(self.base_url, self.deadline)
@@ -150,6 +167,8 @@ class _Negotiation:
                 engine.agreements.agree(task.digest, self.base_url, document.hash, valid)
                 return document
             if dialogue.over or not isinstance(response, Answer):
+                if isinstance(response, Answer) and response.reason and not objected:
+                    self.why = f"the peer says: {response.reason[:200]}"
                 return None
             objections = await self._objections(response)
             if not objections and dialogue.selected is not None:
@@ -160,11 +179,12 @@ class _Negotiation:
                 return None
             else:
                 objected = True
+                self.why = f"what the peer offers does not fit: {objections[0].detail[:200]}"
                 message = Counter(
                     id=identifier,
                     round=dialogue.rounds,
                     objections=objections,
-                    document=self._own_document().text,
+                    document=self._propose().text,
                 )
 
     async def _objections(self, answer: Answer) -> tuple[Objection, ...]:
@@ -198,19 +218,24 @@ class _Negotiation:
         return document
 
     async def _say(self, message: Call) -> Response:
-        document = catalog.negotiation_dialogue()
-        reply = await self.engine.reach.exchange(
-            self.base_url,
-            Request(body=to_json(message), hashes=document.aliases),
-            self.deadline,
-        )
-        if reply.status != "success":
-            raise PeerMisspoke(f"the peer ended the negotiation: {reply.status}")
-        return parse_response(body_value(reply.body))
+        """One message and its answer. A lost one is sent again unchanged, which the dialogue allows."""
+        request = Request(body=to_json(message), hashes=catalog.negotiation_dialogue().aliases)
+        try:
+            reply = await self.engine.reach.exchange(self.base_url, request, self.deadline)
+        except PeerHungUp:
+            reply = await self.engine.reach.exchange(self.base_url, request, self.deadline)
+        error = error_of(reply)
+        if error is not None:
+            raise error
+        body = body_value(reply.body)
+        match body:
+            case {"error": {"code": str(code)}}:
+                raise PeerFailed(f"the peer ended the negotiation: {code[:64]!r}")
+        return parse_response(body)
 
     async def _in_words(self) -> ProtocolDocument | None:
         """Agora 0.2.0: propose our own document in its negotiation, and see whether it says yes."""
-        document = self._own_document()
+        document = self._propose()
         text = (
             "Let us agree on a protocol document, so that neither side needs a language model for this task any "
             f"more. The task: {self.task.description}\n\nI propose the document below, to be used exactly as it "
@@ -257,32 +282,31 @@ class _Negotiation:
 
     async def _propose_by_use(self) -> ProtocolDocument | None:
         """A standard Agora peer negotiates by accepting or rejecting a hash: the next exchange will tell."""
-        return await self._take(self._own_document())
+        return await self._take(self._propose())
 
     async def _take(self, document: ProtocolDocument) -> ProtocolDocument | None:
-        self.engine.documents.put(document)
         objections = await make_sender(self.engine, self.task, document, self.account, self.deadline)
         if objections:
+            self.why = objections[0].detail
             return None
         self.engine.agreements.agree(self.task.digest, self.base_url, document.hash, VALID_SECONDS)
         return document
 
-    def _own_document(self) -> ProtocolDocument:
+    def _propose(self) -> ProtocolDocument:
+        """A document drafted from the task's own schemas, at hand for when the peer takes it."""
         task = self.task
-        return draft_document(
+        document = draft_document(
             name=task.name,
             description=task.description,
             request_schema=task.input.json_schema,
             reply_schema=task.output.json_schema,
             effect=task.effect,
         )
+        self.engine.documents.put(document)
+        return document
 
     def _within_caps(self) -> None:
-        policy, usage = self.engine.cost_policy, self.account.usage
-        if (usage.usd or 0.0) > policy.max_negotiation_usd:
-            raise BudgetSpent("the negotiation's budget of money is spent")
-        if usage.tokens > policy.max_negotiation_tokens:
-            raise BudgetSpent("the negotiation's budget of tokens is spent")
+        self.account.require_room()
         self.deadline.require()
 
 

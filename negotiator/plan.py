@@ -38,6 +38,8 @@ class CostPolicy:
     """Wall time of one negotiation with its synthesis, seconds."""
     no_agreement_seconds: float = 3600.0
     """How long "no agreement" is remembered, seconds."""
+    try_again_seconds: float = 60.0
+    """How long it is remembered where the peer or the model was only away, seconds."""
     max_strangers_usd_per_day: float = 1.0
     """Price of all model calls made for callers, all identities together, in 24 hours, USD."""
     max_strangers_seconds_per_day: float = 7200.0

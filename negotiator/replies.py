@@ -11,13 +11,18 @@ from typing import Literal, TypeAlias
 import orjson
 
 from negotiator.clock import Clock
+from negotiator.errors import OutcomeUnknown
 from negotiator.journal import digest_of
 from negotiator.messages import Reply, Request
+from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
 KEEP_SECONDS = 86_400.0
 """How long a reply can be had again."""
+_PURGE_EVERY = 256
+"""Claims between two looks at every row, which is what a purge costs."""
 _PREFIX = "replies/"
+_TAKEN = "replies-taken/"
 
 Standing: TypeAlias = Reply | Literal["new", "elsewhere", "abandoned", "conflict"]
 
@@ -40,14 +45,19 @@ class Replies:
         self._clock = clock
         self._abandoned_after = abandoned_after
         self._running: dict[str, Claim] = {}
+        self._until_purge = _PURGE_EVERY
 
     async def claim(self, principal: str, request: Request) -> tuple[Standing, Claim]:
         """Begin to answer a request that has an idempotency key.
 
         `new`: nobody has; answer it and call `finish`. A reply: it was answered before. `elsewhere`: another
         process is at it. `abandoned`: a process began it and never finished; answer it only if nothing was
-        done. `conflict`: the key was used for another request.
+        done. `conflict`: the key was used for another request. Raises `StoreUnusable` where no claim can be kept.
         """
+        self._until_purge -= 1
+        if self._until_purge <= 0:
+            self._until_purge = _PURGE_EVERY
+            self.purge()
         key = _PREFIX + hashlib.sha256(f"{principal}\0{request.idempotency_key}".encode()).hexdigest()
         digest = digest_of([request.body, sorted(request.hashes), request.kind, request.conversation])
         running = self._running.get(key)
@@ -59,47 +69,64 @@ class Replies:
                 return reply, running
             return await self.claim(principal, request)
         claim = Claim(key, digest, asyncio.get_running_loop().create_future())
-        row = {"request": digest, "begun": self._clock.time()}
-        standing: Standing = "new"
-        if not self._store.add(key, orjson.dumps(row).decode()):
-            standing = self._standing(key, digest)
+        standing = self._standing(key, digest)
         if standing in ("new", "abandoned"):
             self._running[key] = claim
         return standing, claim
 
-    def finish(self, claim: Claim, reply: Reply | None) -> None:
-        """Keep the reply; with None, forget the claim so that the request may be made again."""
+    def finish(self, claim: Claim, reply: Reply | None) -> bool:
+        """Keep the reply; with None, forget the claim so that the request may be made again.
+
+        True if the store holds the outcome now. Where it could not be written, the claim stays as it is and is
+        taken for a crashed one when it is old.
+        """
         if self._running.get(claim.key) is not claim:
-            return
+            return False
         del self._running[claim.key]
-        if reply is None:
-            self._store.delete(claim.key)
-        else:
-            row = {"request": claim.request, "begun": self._clock.time(), "reply": asdict(reply)}
-            self._store.put(claim.key, orjson.dumps(row).decode())
         if not claim.done.done():
             claim.done.set_result(reply)
+        try:
+            if reply is None:
+                self._store.delete(claim.key)
+            else:
+                row = {"request": claim.request, "begun": self._clock.time(), "reply": asdict(reply)}
+                self._store.put(claim.key, orjson.dumps(row).decode())
+        except (StoreUnusable, TypeError):
+            return False
+        return True
 
     def purge(self) -> int:
         """Drop what is older than `KEEP_SECONDS`; how many."""
         dropped = 0
-        for key in list(self._store.keys(_PREFIX)):
+        for key in [*self._store.keys(_PREFIX), *self._store.keys(_TAKEN)]:
             row = self._row(key)
             if row is None or self._clock.time() - float(str(row.get("begun", 0))) > KEEP_SECONDS:
                 dropped += self._store.delete(key)
         return dropped
 
     def _standing(self, key: str, digest: str) -> Standing:
-        row = self._row(key)
-        if row is None:
-            return "abandoned"
-        if row.get("request") != digest:
+        begun = self._clock.time()
+        fresh = orjson.dumps({"request": digest, "begun": begun}).decode()
+        # Between the two looks another process may have given its claim up.
+        while not self._store.add(key, fresh):
+            if self._store.get(key) is not None:
+                break
+        else:
+            return "new"
+        row = self._row(key) or {}
+        if row.get("request", digest) != digest:
             return "conflict"
-        reply = row.get("reply")
-        if isinstance(reply, dict):
-            return Reply(**reply)
-        age = self._clock.time() - float(str(row.get("begun", 0)))
-        return "abandoned" if age > self._abandoned_after else "elsewhere"
+        if "reply" in row:
+            return _reply(row["reply"])
+        before = row.get("begun", 0)
+        if begun - float(str(before)) <= self._abandoned_after:
+            return "elsewhere"
+        # Of several processes that find it abandoned, one takes it over.
+        marker = f"{_TAKEN}{key.removeprefix(_PREFIX)}/{before}"
+        if not self._store.add(marker, fresh):
+            return "elsewhere"
+        self._store.put(key, fresh)
+        return "abandoned"
 
     def _row(self, key: str) -> dict[str, object] | None:
         text = self._store.get(key)
@@ -108,3 +135,10 @@ class Replies:
         except orjson.JSONDecodeError:
             return None
         return row if isinstance(row, dict) else None
+
+
+def _reply(row: object) -> Reply:
+    """A kept reply. What cannot be read was a reply once: then nobody knows what it said."""
+    if isinstance(row, dict) and set(row) <= set(Reply.__slots__) and "status" in row:
+        return Reply(**row)
+    return Reply(status="failure", code=OutcomeUnknown.code)

@@ -4,15 +4,18 @@ What is proposed is drafted by rule from a tool's own schemas, so that two peers
 offered the same hash, and no model is needed to agree.
 """
 
+import hashlib
+from dataclasses import dataclass
 from typing import Literal
 
-import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from negotiator.choosing import intended_tool
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
-from negotiator.errors import PeerMisspoke
+from negotiator.errors import Overloaded, PeerMisspoke
 from negotiator.interpret import body_text
+from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Reply, Request
 from negotiator.negotiation import (
@@ -26,6 +29,7 @@ from negotiator.negotiation import (
     Objection,
     Opening,
     Selected,
+    State,
     parse_call,
     result_digest,
     to_json,
@@ -36,7 +40,10 @@ from negotiator.task import Tool
 from protocol_docs import DocumentError, ProtocolDocument, draft_document
 
 DIALOGUE_SECONDS = 600.0
-"""How long an unfinished negotiation is remembered."""
+"""How long a silent negotiation is remembered."""
+MAX_OPEN = 1024
+"""Negotiations that are remembered at a time."""
+_PREFIX = "dialogue/"
 
 
 def document_of(tool: Tool) -> ProtocolDocument:
@@ -50,36 +57,59 @@ def document_of(tool: Tool) -> ProtocolDocument:
     )
 
 
-async def respond_to_dialogue(engine: Engine, body: JsonValue, deadline: Deadline) -> JsonObject:
-    """Answer one message of our negotiation dialogue. Raises `PeerMisspoke` for what does not follow."""
-    call = parse_call(body)
-    dialogue = _load(engine, call)
-    dialogue = dialogue.advance(call)
-    response: Answer | Agreed
+async def respond_to_dialogue(engine: Engine, body: JsonValue, context: ExchangeContext) -> JsonObject:
+    """The reply to one message of our negotiation dialogue: an answer, or one of the dialogue's own errors."""
+    try:
+        call = parse_call(body)
+    except PeerMisspoke:
+        return _error("bad_message", "the body is no message of this dialogue")
+    kept = _Kept(engine, context.principal, call)
+    if kept.reply is not None:
+        return kept.reply
+    dialogue = kept.dialogue
+    if dialogue is None:
+        return _error("unknown_negotiation", "no negotiation of this id is open with you")
+    if dialogue.rounds >= dialogue.max_rounds:
+        kept.forget()
+        return _error("too_many_rounds", "this negotiation has had all its rounds")
+    try:
+        dialogue = dialogue.advance(call)
+    except PeerMisspoke as error:
+        off = isinstance(call, Agreement) and dialogue.state == "proposed"
+        return _error("digest_mismatch" if off else "bad_message", str(error))
+    response: Answer | Agreed | None
     if isinstance(call, Agreement):
-        response = _agree(engine, dialogue, call)
+        response = await _agree(engine, dialogue, call)
     else:
-        response = await _answer(engine, dialogue, call, deadline)
-    dialogue = dialogue.advance(response)
-    _save(engine, dialogue, call)
-    return to_json(response)
+        response = await _answer(engine, dialogue, call, context.deadline)
+    if response is None:
+        return _error("bad_message", "the document cannot be read")
+    reply = to_json(response)
+    kept.keep(dialogue.advance(response), reply)
+    return reply
 
 
-def _agree(engine: Engine, dialogue: Dialogue, call: Agreement) -> Agreed | Answer:
+def _error(code: str, detail: str) -> JsonObject:
+    return {"error": {"code": code, "detail": detail}}
+
+
+async def _agree(engine: Engine, dialogue: Dialogue, call: Agreement) -> Agreed | Answer:
     document = engine.documents.get(call.protocol_hash)
     if document is None:
         return Answer(id=dialogue.id, decision="rejected", reason="the document is not at hand any more")
-    engine.agreements.serve(engine.toolset, document.hash)
-    exact_receiver(engine, document)
+    if not engine.agreements.serve(engine.toolset, document.hash):
+        return Answer(id=dialogue.id, decision="rejected", reason="no further documents are agreed to here")
+    await exact_receiver(engine, document)
     return Agreed(id=dialogue.id, protocol_hash=call.protocol_hash, digest=call.digest)
 
 
-async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, deadline: Deadline) -> Answer:
+async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, deadline: Deadline) -> Answer | None:
+    """None for a counter whose document is none."""
     if isinstance(call, Counter):
-        return _answer_counter(engine, dialogue, call)
+        return await _answer_counter(engine, dialogue, call)
     for candidate in call.candidates:
         known = engine.documents.get(candidate)
-        if known is not None and _serves(engine, known, call.intent):
+        if known is not None and await _serves(engine, known, call.intent):
             return _accept(dialogue.id, known, "routine", with_text=False)
     tool = await intended_tool(engine, call.intent, deadline)
     if tool is None:
@@ -92,22 +122,21 @@ async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, d
     return _accept(dialogue.id, document, "routine", with_text=True)
 
 
-def _answer_counter(engine: Engine, dialogue: Dialogue, call: Counter) -> Answer:
+async def _answer_counter(engine: Engine, dialogue: Dialogue, call: Counter) -> Answer | None:
     """A counter with a document of the opener's is taken where one of our tools serves it by rule."""
     if call.document is not None:
         try:
             document = ProtocolDocument.from_text(call.document)
         except DocumentError:
-            objection = Objection(kind="unclear", detail="the document cannot be read")
-            return Answer(id=dialogue.id, decision="rejected", objections=(objection,), reason=objection.detail)
-        if suitable_tool(engine, document) is not None:
+            return None
+        if await suitable_tool(engine, document) is not None:
             engine.documents.put(document)
             return _accept(dialogue.id, document, "structured", with_text=False)
     return Answer(id=dialogue.id, decision="rejected", reason="no tool offered here meets the objections")
 
 
-def _serves(engine: Engine, document: ProtocolDocument, intent: Intent) -> bool:
-    tool = suitable_tool(engine, document)
+async def _serves(engine: Engine, document: ProtocolDocument, intent: Intent) -> bool:
+    tool = await suitable_tool(engine, document)
     return tool is not None and not (intent.effect == "safe" and tool.effect == "transactional")
 
 
@@ -144,7 +173,8 @@ async def respond_in_words(engine: Engine, request: Request, context: ExchangeCo
         return Reply(status="success", body="I offer nothing that does this, so I can agree to no protocol for it.")
     document = document_of(tool)
     engine.documents.put(document)
-    engine.agreements.serve(engine.toolset, document.hash)
+    if not engine.agreements.serve(engine.toolset, document.hash):
+        return Reply(status="success", body="I agree to no further protocols at the moment.", tier="routine")
     body = (
         "I can serve this with the protocol document below. Please use it exactly as it stands, byte for byte, "
         "as its hash identifies it. If it suits you, take it as the final protocol.\n\n" + document.text
@@ -152,33 +182,77 @@ async def respond_in_words(engine: Engine, request: Request, context: ExchangeCo
     return Reply(status="success", body=body, tier="routine")
 
 
-def _load(engine: Engine, call: Call) -> Dialogue:
-    if isinstance(call, Opening):
-        return Dialogue(id=call.id, role="responder", max_rounds=engine.cost_policy.max_rounds + 2)
-    text = engine.text.get(f"dialogue/{call.id}")
-    row = None if text is None else orjson.loads(text)
-    if row is None or row["expires"] <= engine.clock.time():
-        raise PeerMisspoke("there is no such negotiation")
-    return Dialogue(
-        id=call.id,
-        role="responder",
-        state=row["state"],
-        rounds=row["rounds"],
-        max_rounds=engine.cost_policy.max_rounds + 2,
-        selected=None if row["selected"] is None else Selected.model_validate(row["selected"]),
-    )
+class _Kept:
+    """What is remembered of one negotiation with one opener: how it stands, and the last reply.
+
+    A message that comes again unchanged gets that reply again.
+    """
+
+    def __init__(self, engine: Engine, principal: str, call: Call) -> None:
+        self._engine = engine
+        self._message = digest_of(to_json(call))
+        opener = hashlib.sha256(principal.encode()).hexdigest()[:16]
+        self._key = f"{_PREFIX}{opener}/{call.id}"
+        row = _read(engine.text.get(self._key))
+        if row is not None and row.expires <= engine.clock.time():
+            row = None
+        self.reply: JsonObject | None = None
+        self.dialogue: Dialogue | None = None
+        most = engine.cost_policy.max_rounds + 2
+        if row is not None and row.message == self._message:
+            self.reply = row.reply
+        elif isinstance(call, Opening):
+            self.dialogue = Dialogue(id=call.id, role="responder", max_rounds=most)
+        elif row is not None:
+            self.dialogue = Dialogue(
+                id=call.id,
+                role="responder",
+                state=row.state,
+                rounds=row.rounds,
+                max_rounds=most,
+                selected=row.selected,
+            )
+
+    def keep(self, dialogue: Dialogue, reply: JsonObject) -> None:
+        """Raises `Overloaded` where as many negotiations are open as may be."""
+        now, text = self._engine.clock.time(), self._engine.text
+        selected = None if dialogue.selected is None else dialogue.selected.model_copy(update={"document": None})
+        row = _Row(
+            state=dialogue.state,
+            rounds=dialogue.rounds,
+            selected=selected,
+            message=self._message,
+            reply=reply,
+            expires=now + DIALOGUE_SECONDS,
+        )
+        if text.get(self._key) is None and sum(1 for _ in text.keys(_PREFIX)) >= MAX_OPEN:
+            for key in text.keys(_PREFIX):
+                old = _read(text.get(key))
+                if old is None or old.expires <= now:
+                    text.delete(key)
+            if sum(1 for _ in text.keys(_PREFIX)) >= MAX_OPEN:
+                raise Overloaded("too many negotiations are open")
+        text.put(self._key, _ROW.dump_json(row).decode())
+
+    def forget(self) -> None:
+        self._engine.text.delete(self._key)
 
 
-def _save(engine: Engine, dialogue: Dialogue, call: Call) -> None:
-    key = f"dialogue/{call.id}"
-    if dialogue.over:
-        engine.text.delete(key)
-        return
-    selected = None if dialogue.selected is None else dialogue.selected.model_dump(mode="json", exclude={"document"})
-    row = {
-        "state": dialogue.state,
-        "rounds": dialogue.rounds,
-        "selected": selected,
-        "expires": engine.clock.time() + DIALOGUE_SECONDS,
-    }
-    engine.text.put(key, orjson.dumps(row).decode())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    state: State
+    rounds: int
+    selected: Selected | None
+    message: str
+    reply: JsonObject
+    expires: float
+
+
+_ROW: TypeAdapter[_Row] = TypeAdapter(_Row)
+
+
+def _read(text: str | None) -> _Row | None:
+    try:
+        return None if text is None else _ROW.validate_json(text)
+    except ValidationError:
+        return None

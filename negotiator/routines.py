@@ -10,15 +10,20 @@ the tools.
 
 from collections import abc
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
-from negotiator.errors import PeerMisspoke
+from negotiator.bounded import keep
+from negotiator.errors import NegotiatorError, PeerMisspoke
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import Mapping
+from protocol_docs.errors import StoreUnusable
+from sandbox import POLICY_VERSION, RoutineRefused
 from sandbox.cache import RoutineCache, RoutineKey
 
 HANDLER_ABI = 1
@@ -30,6 +35,9 @@ State: TypeAlias = Literal["candidate", "serving", "demoted"]
 ENTRY_INTO: abc.Mapping[Role, str] = {"sender": "encode", "receiver": "arguments"}
 ENTRY_BACK: abc.Mapping[Role, str] = {"sender": "decode", "receiver": "reply"}
 ENTRY_WHOLE = "handle"
+
+MAX_READY = 4096
+"""Routines that are kept ready in one process."""
 
 RunSource: TypeAlias = Callable[..., Awaitable[JsonValue]]
 """`sandbox.Executor.arun`: source, data, and keywords tools, limits, entry, tenant."""
@@ -109,23 +117,51 @@ class Routine:
 
     @classmethod
     def from_json(cls, value: JsonValue) -> "Routine":
-        """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError where it is something else."""
-        if value.get("v") != 1:
-            raise ValueError("a routine of another version")
-        return cls(
-            protocol_hash=value["protocol_hash"],
-            role=value["role"],
-            kind=value["kind"],
-            key_digest=value["key_digest"],
-            into=_direction(value["into"]),
-            back=_direction(value["back"]),
-            source=value["source"],
-            tool=value["tool"],
-            whole=value["whole"],
-            state=value["state"],
-            verdict=Verdict(**value["verdict"]),
-            made_by=value["made_by"],
-        )
+        """Read what `to_json` wrote. Raises ValueError where it is something else."""
+        try:
+            row = _ROW.validate_json(orjson.dumps(value), strict=True)
+            return cls(
+                protocol_hash=row.protocol_hash,
+                role=row.role,
+                kind=row.kind,
+                key_digest=row.key_digest,
+                into=_direction(row.into),
+                back=_direction(row.back),
+                source=row.source,
+                tool=row.tool,
+                whole=row.whole,
+                state=row.state,
+                verdict=row.verdict,
+                made_by=row.made_by,
+            )
+        except (ValidationError, NegotiatorError, TypeError) as error:
+            raise ValueError("not a routine of this version") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DirectionRow:
+    mapping: dict[str, Any] | None
+    entry: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    v: Literal[1]
+    protocol_hash: str
+    role: Role
+    kind: Literal["mapping", "code"]
+    key_digest: str
+    into: _DirectionRow
+    back: _DirectionRow
+    source: str
+    tool: str | None
+    whole: bool
+    state: State
+    verdict: Verdict
+    made_by: str
+
+
+_ROW: TypeAdapter[_Row] = TypeAdapter(_Row)
 
 
 def _direction_json(direction: Direction) -> JsonObject:
@@ -133,12 +169,8 @@ def _direction_json(direction: Direction) -> JsonObject:
     return {"mapping": mapping, "entry": direction.entry}
 
 
-def _direction(value: JsonObject) -> Direction:
-    mapping = value["mapping"]
-    return Direction(
-        mapping=None if mapping is None else Mapping.from_json(mapping),
-        entry=value["entry"],
-    )
+def _direction(row: _DirectionRow) -> Direction:
+    return Direction(mapping=None if row.mapping is None else Mapping.from_json(row.mapping), entry=row.entry)
 
 
 Convert: TypeAlias = Callable[[JsonValue], JsonValue | Awaitable[JsonValue]]
@@ -205,48 +237,74 @@ def lay_over(below: JsonValue, above: JsonValue) -> JsonValue:
 
 
 class RoutineShelf:
-    """Where routines are kept: the cache on disk, and those made ready in this process before it."""
+    """Where routines are kept: the cache on disk, and those made ready in this process before it.
 
-    def __init__(self, cache: RoutineCache, run_source: RunSource) -> None:
+    Processes that share the cache see each other's routines when they first need one and each time they change or
+    demote one themselves. A routine that one process demotes goes on serving in another until it fails there too.
+    """
+
+    def __init__(self, cache: RoutineCache, run_source: RunSource, *, again_after: float = 3600.0) -> None:
+        """What failed or was demoted is not made anew for `again_after` seconds."""
         self._cache = cache
         self._run = run_source
-        self._ready: dict[tuple[str, Role, str], Runnable | None] = {}
+        self._again_after = again_after
+        self._ready: dict[tuple[str, Role, str], Runnable] = {}
 
     def get(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
         """The routine for this document, role and task (or toolset), in whatever state; None where there is none."""
         place = (protocol_hash, role, key_digest)
-        if place in self._ready:
-            return self._ready[place]
-        found: Runnable | None = None
+        found = self._ready.get(place)
+        return found if found is not None else self.fresh(*place)
+
+    def fresh(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
+        """The same, as it stands in the cache now, where another process may have changed it."""
+        place = (protocol_hash, role, key_digest)
         text = self._cache.get(_key(*place))
-        if text is not None:
-            try:
-                routine = Routine.from_json(orjson.loads(text))
-                if (routine.protocol_hash, routine.role, routine.key_digest) == place:
-                    found = Runnable(routine, self._run)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                found = None
-        if found is not None:
-            self._ready[place] = found
-        return found
+        if text is None:
+            return self._ready.get(place)
+        try:
+            routine = Routine.from_json(orjson.loads(text))
+        except ValueError:
+            return None
+        if (routine.protocol_hash, routine.role, routine.key_digest) != place:
+            return None
+        ready = self._ready.get(place)
+        if ready is None or ready.routine != routine:
+            ready = Runnable(_under_current_policy(routine), self._run)
+            keep(self._ready, place, ready, MAX_READY)
+        return ready
 
     def serving(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
         """The same, only where it may answer."""
         found = self.get(protocol_hash, role, key_digest)
         return found if found is not None and found.routine.serving else None
 
+    def wanted(self, protocol_hash: str, role: Role, key_digest: str) -> bool:
+        """Whether a routine is to be made here: there is none that serves or may yet, and none failed lately."""
+        found = self.get(protocol_hash, role, key_digest)
+        if found is not None and found.routine.state != "demoted":
+            return False
+        return self._cache.refusal(_key(protocol_hash, role, key_digest)) is None
+
     def put(self, routine: Routine) -> Runnable:
-        """Keep a routine, in place of the one that stood there."""
+        """Keep a routine, in place of the one that stood there; in memory alone where the cache has no room."""
         place = (routine.protocol_hash, routine.role, routine.key_digest)
         runnable = Runnable(routine, self._run)
-        self._cache.put(_key(*place), orjson.dumps(routine.to_json()).decode())
-        self._ready[place] = runnable
+        with suppress(RoutineRefused, StoreUnusable):
+            self._cache.put(_key(*place), orjson.dumps(routine.to_json()).decode())
+        keep(self._ready, place, runnable, MAX_READY)
         return runnable
 
     def demote(self, routine: Routine, why: str) -> None:
-        """Take a routine out of service; it is not offered again until it is made anew."""
+        """Take a routine out of service; none is made in its place for a while."""
         verdict = replace(routine.verdict, passed=False, detail=why[:300])
         self.put(replace(routine, state="demoted", verdict=verdict))
+        self.refuse(routine.protocol_hash, routine.role, routine.key_digest, why)
+
+    def refuse(self, protocol_hash: str, role: Role, key_digest: str, why: str) -> None:
+        """Note that no routine could be made here, so that a model is not asked for it with every request."""
+        with suppress(StoreUnusable):
+            self._cache.refuse(_key(protocol_hash, role, key_digest), why, seconds=self._again_after)
 
     def drop(self, routine: Routine) -> None:
         """Forget a routine."""
@@ -260,9 +318,17 @@ class RoutineShelf:
         for text in self._cache.values():
             try:
                 found.append(Routine.from_json(orjson.loads(text)))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except ValueError:
                 continue
         return sorted(found, key=lambda routine: (routine.protocol_hash, routine.role, routine.key_digest))
+
+
+def _under_current_policy(routine: Routine) -> Routine:
+    """Code that was verified under another sandbox policy is a candidate again: shown anew, not paid for anew."""
+    if routine.kind == "mapping" or routine.state == "demoted" or routine.verdict.sandbox_policy == POLICY_VERSION:
+        return routine
+    verdict = replace(routine.verdict, passed=False, shadows=0, sandbox_policy=POLICY_VERSION)
+    return replace(routine, state="candidate", verdict=verdict)
 
 
 def _key(protocol_hash: str, role: Role, key_digest: str) -> RoutineKey:

@@ -27,7 +27,7 @@ async def observe_sender(
 ) -> None:
     """Hold a sender's candidate against one exchange of the structured tier."""
     runnable = engine.routines.get(document.hash, "sender", task.digest)
-    if runnable is None or runnable.routine.state != "candidate":
+    if runnable is None or runnable.routine.state != "candidate" or _shows_nothing(runnable, received):
         return
     try:
         agreed = same(await runnable.into(payload), sent) and same(await runnable.back(received), output)
@@ -49,7 +49,7 @@ async def observe_receiver(
 ) -> None:
     """Hold a receiver's candidate against one exchange; its tool call is answered with the result that was got."""
     runnable = engine.routines.get(document.hash, "receiver", engine.toolset)
-    if runnable is None or runnable.routine.state != "candidate":
+    if runnable is None or runnable.routine.state != "candidate" or _shows_nothing(runnable, made):
         return
     try:
         if runnable.routine.whole:
@@ -87,9 +87,18 @@ async def _whole(
     return len(called) == 1 and same(called[0], arguments) and same(replied, made)
 
 
+def _shows_nothing(runnable: Runnable, reply: JsonValue) -> bool:
+    """Without schemas a reply in free text is no evidence: two readings of it may agree by chance."""
+    return runnable.routine.verdict.basis == "shadow_only" and not isinstance(reply, dict | list)
+
+
 def _count(engine: Engine, runnable: Runnable, *, agreed: bool, why: str) -> None:
-    routine, policy = runnable.routine, engine.cost_policy
-    verdict = routine.verdict
+    """Enter one comparison in the verdict as it stands now: other exchanges and other processes count too."""
+    tried, policy = runnable.routine, engine.cost_policy
+    now = engine.routines.fresh(tried.protocol_hash, tried.role, tried.key_digest)
+    if now is None or now.routine.state != "candidate" or not _same_program(now.routine, tried):
+        return
+    routine, verdict = now.routine, now.routine.verdict
     if agreed:
         verdict = replace(verdict, shadows=verdict.shadows + 1)
         if verdict.shadows >= policy.shadow_exchanges:
@@ -102,6 +111,10 @@ def _count(engine: Engine, runnable: Runnable, *, agreed: bool, why: str) -> Non
             engine.routines.demote(replace(routine, verdict=verdict), why)
             return
     engine.routines.put(replace(routine, verdict=verdict))
+
+
+def _same_program(one: Routine, other: Routine) -> bool:
+    return (one.into, one.back, one.source, one.tool) == (other.into, other.back, other.source, other.tool)
 
 
 def same(one: JsonValue, other: JsonValue) -> bool:

@@ -9,7 +9,7 @@ choice at all.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from negotiator.clock import Deadline
 from negotiator.code_writing import CodeRefused, Trial, joined, write_direction, write_receiver, write_sender
@@ -18,7 +18,7 @@ from negotiator.errors import BadInput, ModelError, NegotiatorError, PeerMisspok
 from negotiator.interpret import Interpreter, part_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
-from negotiator.mapping import Inference, Mapping, PairInference, infer_pair, merge, question_for
+from negotiator.mapping import Inference, Mapping, PairInference, merge, question_for
 from negotiator.negotiation import Objection
 from negotiator.routines import ENTRY_BACK, ENTRY_INTO, Direction, Role, Routine, Runnable, Verdict, lay_over
 from negotiator.schemas import Schema
@@ -26,10 +26,13 @@ from negotiator.shadow import passed_exactly
 from negotiator.task import Task, Tool
 from protocol_docs import ProtocolDocument
 from protocol_docs.examples import examples_of
-from sandbox import POLICY_VERSION, SandboxError
+from sandbox import POLICY_VERSION, SandboxError, SandboxUnavailable
 
 _JSON_FORM: Final = "JSON values (dicts and lists, already decoded)"
 MAX_VOTES: Final = 3
+
+Place: TypeAlias = tuple[str, Role, str]
+"""Where a routine stands: document, role, digest of the task or toolset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +45,12 @@ class Fit:
     """Whether it may serve at once."""
 
 
-def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -> Fit:
+async def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -> Fit:
     """Whether `document` fits `task` by rule; no model is asked."""
     schemas = engine.schemas_of(document)
     if schemas is None or (task.effect == "safe" and (document.annex is None or document.annex.effect != "safe")):
         return Fit(ready=False, exact=False)
-    pair = _sender_pair(task, schemas)
+    pair = await _sender_pair(engine, task, schemas)
     exact = pair.request.exact and pair.reply.exact
     return Fit(ready=exact or (pair.complete and engine.has_model), exact=exact)
 
@@ -61,8 +64,23 @@ async def make_sender(
 ) -> tuple[Objection, ...]:
     """Make this sender's routine for a document and put it on the shelf; what stands in the way, if anything.
 
-    The routine serves at once where the schemas leave no choice, else it is a candidate.
+    The routine serves at once where the schemas leave no choice, else it is a candidate. One that another peer's
+    agreement has brought is taken as it is, and what failed lately is not tried again yet.
     """
+    place: Place = (document.hash, "sender", task.digest)
+    if not engine.routines.wanted(*place):
+        return _standing(engine, place)
+    objections = await _make_sender(engine, task, document, account, deadline)
+    return _noted(engine, place, objections)
+
+
+async def _make_sender(
+    engine: Engine,
+    task: Task,
+    document: ProtocolDocument,
+    account: Account,
+    deadline: Deadline,
+) -> tuple[Objection, ...]:
     schemas = engine.schemas_of(document)
     if schemas is None:
         if not engine.has_model:
@@ -77,21 +95,19 @@ async def make_sender(
         samples=[*engine.observed.get(task.digest, []), *_given_examples(task.input)],
         replies=[] if document.annex is None else [example.reply for example in document.annex.examples],
     )
-    return await _make(engine, document, half, _sender_pair(task, schemas), account, deadline)
+    return await _make(engine, document, half, await _sender_pair(engine, task, schemas), account, deadline)
 
 
-def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable | None:
+async def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable | None:
     """The receiver's routine where a tool's schemas leave no choice; made at sight, without a model."""
-    found = engine.routines.get(document.hash, "receiver", engine.toolset)
-    if found is not None:
-        return found
+    place: Place = (document.hash, "receiver", engine.toolset)
     schemas = engine.schemas_of(document)
-    if schemas is None:
-        return None
+    if schemas is None or not engine.routines.wanted(*place):
+        return engine.routines.get(*place)
     for tool in engine.tools.values():
-        if not _effect_allowed(document, tool):
+        if not effect_allowed(document, tool):
             continue
-        pair = _receiver_pair(tool, schemas)
+        pair = await _receiver_pair(engine, tool, schemas)
         if pair.request.exact and pair.reply.exact:
             routine = Routine(
                 protocol_hash=document.hash,
@@ -114,7 +130,21 @@ async def make_receiver(
     account: Account,
     deadline: Deadline,
 ) -> tuple[Objection, ...]:
-    """Make this receiver's candidate for a stranger's document over `tool`."""
+    """Make this receiver's candidate for a stranger's document over `tool`, as `make_sender` does."""
+    place: Place = (document.hash, "receiver", engine.toolset)
+    if not engine.routines.wanted(*place):
+        return _standing(engine, place)
+    objections = await _make_receiver(engine, document, tool, account, deadline)
+    return _noted(engine, place, objections)
+
+
+async def _make_receiver(
+    engine: Engine,
+    document: ProtocolDocument,
+    tool: Tool,
+    account: Account,
+    deadline: Deadline,
+) -> tuple[Objection, ...]:
     schemas = engine.schemas_of(document)
     if schemas is None:
         return await _prose_receiver(engine, document, tool, account, deadline)
@@ -129,39 +159,51 @@ async def make_receiver(
         replies=examples_of(tool.output.json_schema),
         tool=tool.name,
     )
-    return await _make(engine, document, half, _receiver_pair(tool, schemas), account, deadline)
+    return await _make(engine, document, half, await _receiver_pair(engine, tool, schemas), account, deadline)
 
 
-def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | None:
-    """The tool whose schemas a document's map onto by rule; None where none does, or more than one."""
+async def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | None:
+    """The tool whose schemas a document's map onto by rule; None where none does, or more than one.
+
+    Without a model to verify a routine by, only an exact mapping will do.
+    """
     schemas = engine.schemas_of(document)
     if schemas is None:
         return None
-    found = [
-        tool
-        for tool in engine.tools.values()
-        if _effect_allowed(document, tool) and _receiver_pair(tool, schemas).complete
-    ]
+    found: list[Tool] = []
+    for tool in engine.tools.values():
+        if effect_allowed(document, tool):
+            pair = await _receiver_pair(engine, tool, schemas)
+            if pair.complete and (engine.has_model or (pair.request.exact and pair.reply.exact)):
+                found.append(tool)
     return found[0] if len(found) == 1 else None
 
 
-def _effect_allowed(document: ProtocolDocument, tool: Tool) -> bool:
+def effect_allowed(document: ProtocolDocument, tool: Tool) -> bool:
     """A document that says it is safe never reaches a transactional tool."""
     return not (document.annex is not None and document.annex.effect == "safe" and tool.effect == "transactional")
 
 
-def _sender_pair(task: Task, schemas: DocumentSchemas) -> PairInference:
-    return infer_pair(
-        (task.input.json_schema, schemas.request.json_schema),
-        (schemas.reply.json_schema, task.output.json_schema),
-    )
+async def _sender_pair(engine: Engine, task: Task, schemas: DocumentSchemas) -> PairInference:
+    return await engine.pair((task.input, schemas.request), (schemas.reply, task.output))
 
 
-def _receiver_pair(tool: Tool, schemas: DocumentSchemas) -> PairInference:
-    return infer_pair(
-        (schemas.request.json_schema, tool.input.json_schema),
-        (tool.output.json_schema, schemas.reply.json_schema),
-    )
+async def _receiver_pair(engine: Engine, tool: Tool, schemas: DocumentSchemas) -> PairInference:
+    return await engine.pair((schemas.request, tool.input), (tool.output, schemas.reply))
+
+
+def _standing(engine: Engine, place: Place) -> tuple[Objection, ...]:
+    found = engine.routines.get(*place)
+    if found is not None and found.routine.state != "demoted":
+        return ()
+    return (Objection(kind="other", detail="no routine could be made for this document lately"),)
+
+
+def _noted(engine: Engine, place: Place, objections: tuple[Objection, ...]) -> tuple[Objection, ...]:
+    """Remember a synthesis that cost something and failed, so that the next request does not pay for it again."""
+    if objections and engine.has_model:
+        engine.routines.refuse(*place, objections[0].detail)
+    return objections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +313,8 @@ async def _direction(
     async def trial(written: str) -> str | None:
         try:
             await asyncio.to_thread(engine.executor().check, written, entry=entry)
+        except SandboxUnavailable:
+            raise
         except SandboxError as error:
             return str(error)
         for sample in samples[:6]:
@@ -280,6 +324,8 @@ async def _direction(
             except BadInput as error:
                 wrong = error.violations[0] if error.violations else ("", str(error))
                 return f"for the example {sample!r:.300} the result is wrong at {wrong[0] or '/'}: {wrong[1]}"
+            except SandboxUnavailable:
+                raise
             except (SandboxError, PeerMisspoke) as error:
                 return f"for the example {sample!r:.300}: {error}"
         return None
@@ -436,6 +482,8 @@ def _compiles(engine: Engine, entries: Sequence[str]) -> Trial:
         for entry in entries:
             try:
                 await asyncio.to_thread(engine.executor().check, source, entry=entry)
+            except SandboxUnavailable:
+                raise
             except SandboxError as error:
                 return str(error)
         return None

@@ -3,10 +3,11 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import Any, cast
 
-from negotiator.errors import BadInput, NegotiatorError, ToolFailed
+from negotiator.errors import OutcomeUnknown, ToolFailed
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Effect
@@ -111,18 +112,24 @@ class Tool:
             bind=read.bind,
         )
 
-    async def call(self, arguments: JsonObject) -> JsonValue:
-        """Check the arguments, run the function, check and return its result as plain JSON.
+    def ready(self, arguments: JsonValue) -> Callable[[], Awaitable[JsonValue]]:
+        """Check the arguments; what is returned runs the function once and gives its result as plain JSON.
+
+        Checking apart from running lets a caller be sure that a refused call did nothing.
 
         Raises:
-            BadInput: the arguments do not fit.
-            ToolFailed: the function raised, or its result does not fit its own schema.
+            BadInput: the arguments do not fit. What is returned raises `ToolFailed` where the function raised or
+                its result does not fit its own schema, and `OutcomeUnknown` where the function does.
         """
         if self.bind is not None:
-            keywords = self.bind(arguments)
-        else:
-            loaded = self.input.load(arguments)
-            keywords = loaded if isinstance(loaded, dict) else dict(loaded)
+            return partial(self._run, self.bind(arguments))
+        return partial(self._run, _keywords(self.input.load(arguments)))
+
+    async def call(self, arguments: JsonValue) -> JsonValue:
+        """`ready`, and run at once."""
+        return await self.ready(arguments)()
+
+    async def _run(self, keywords: dict[str, Any]) -> JsonValue:
         try:
             if inspect.iscoroutinefunction(self.function):
                 value = await cast("Awaitable[Any]", self.function(**keywords))
@@ -130,15 +137,24 @@ class Tool:
                 value = self.function(**keywords)
             else:
                 value = await asyncio.to_thread(self.function, **keywords)
+            if inspect.isawaitable(value):  # a callable object or a partial of an async function
+                value = await value
             result = self.output.dump(value)
             self.output.check(result)
-        except NegotiatorError as error:
-            if isinstance(error, BadInput):
-                raise ToolFailed(f"the tool {self.name} returned what its own schema refuses") from error
+        except (ToolFailed, OutcomeUnknown):
             raise
         except Exception as error:
-            raise ToolFailed(f"the tool {self.name} raised {type(error).__name__}") from error
+            # Whatever it is, it is the tool's: an error of a peer that the tool itself asked says nothing of ours.
+            raise ToolFailed(f"the tool {self.name} failed with {type(error).__name__}") from error
         return result
+
+
+def _keywords(loaded: Any) -> dict[str, Any]:
+    if isinstance(loaded, dict):
+        return loaded
+    if is_dataclass(loaded):
+        return {each.name: getattr(loaded, each.name) for each in fields(loaded)}
+    return dict(loaded)
 
 
 def toolset_digest(tools: dict[str, Tool]) -> str:
