@@ -112,7 +112,7 @@ def run(
     results are copied as JSON, so nothing of the host's is shared.
 
     Args:
-        source: Python, in the language of `docs/sandbox.md`; at most 64 KiB.
+        source: Python, in the language that `sandbox.inside.policy` describes; at most 64 KiB.
         data: Plain JSON, at most 8 MiB of it.
         tools: Functions by name. Raise `ToolError` in one to give the handler an error it may catch; any other
             exception ends the call and is raised here as the same object.

@@ -11,7 +11,7 @@ from sandbox.locked import Locked
 from sandbox.pool import BOOTSTRAP
 
 CANARY = "canary-5f0c"
-SHORT = sandbox.Limits(wall_s=0.2, memory_bytes=48 * 1024 * 1024)
+SHORT = sandbox.Limits(wall_s=0.1, memory_bytes=48 * 1024 * 1024)
 
 
 LANGUAGE_ALONE = BOOTSTRAP.replace(
