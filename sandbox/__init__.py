@@ -21,10 +21,12 @@ from sandbox.errors import (
 )
 from sandbox.executor import Executor, Level, Tools, arun, check, default_executor, run
 from sandbox.inside import POLICY_VERSION
+from sandbox.language import LANGUAGE
 from sandbox.limits import Limits
 from sandbox.selftest import Probe, Report, self_test
 
 __all__ = [
+    "LANGUAGE",
     "POLICY_VERSION",
     "Executor",
     "HandlerFailed",

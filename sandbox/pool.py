@@ -319,11 +319,13 @@ class Pool:
     # What follows runs with the lock held.
 
     def _take(self, tenant: str, memory_bytes: int) -> Worker | None:
-        for worker in reversed(self._idle):
+        for worker in reversed(list(self._idle)):
             if worker.tenant == tenant and worker.memory_bytes == memory_bytes:
                 self._idle.remove(worker)
-                self._busy.add(worker)
-                return worker
+                if worker.process.poll() is None:
+                    self._busy.add(worker)
+                    return worker
+                self._bury(worker)
         if len(self._busy) >= self._most:
             return None
         for worker in self._spares:

@@ -5,6 +5,7 @@ No member reads a clock, a file, the environment, randomness or state that anoth
 
 import base64
 import binascii
+import bisect
 import calendar
 import collections
 import csv
@@ -12,6 +13,7 @@ import datetime as dt
 import decimal
 import fractions
 import functools
+import heapq
 import html
 import io
 import itertools
@@ -20,6 +22,8 @@ import math
 import operator
 import statistics
 import string
+import textwrap
+import unicodedata
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -132,6 +136,7 @@ FACADES: dict[str, Facade] = {
             "urlsafe_b64decode urlsafe_b64encode",
         ),
         "binascii": _named(binascii, "hexlify unhexlify crc32 Error"),
+        "bisect": _named(bisect, "bisect bisect_left bisect_right insort insort_left insort_right"),
         "calendar": _named(
             calendar,
             "isleap leapdays monthrange weekday timegm",
@@ -151,6 +156,7 @@ FACADES: dict[str, Facade] = {
         ),
         "fractions": _named(fractions, "Fraction"),
         "functools": {"reduce": functools.reduce, "lru_cache": _cache, "cache": _cache, "wraps": lambda _f: _identity},
+        "heapq": _named(heapq, "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest"),
         "html": _named(html, "escape unescape"),
         "io": _named(io, "StringIO"),
         "itertools": _named(
@@ -182,9 +188,11 @@ FACADES: dict[str, Facade] = {
         "string": _named(
             string, "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits octdigits punctuation whitespace"
         ),
+        "textwrap": _named(textwrap, "dedent fill indent shorten wrap"),
         "typing": dict.fromkeys(_TYPING.split(), Annotation())
         | {"cast": _cast, "TYPE_CHECKING": False, "TypeVar": _type_variable},
         "collections.abc": dict.fromkeys(("Callable", "Iterable", "Iterator", "Mapping", "Sequence"), Annotation()),
+        "unicodedata": _named(unicodedata, "bidirectional category combining east_asian_width name normalize numeric"),
         "urllib.parse": _named(urllib.parse, "quote quote_plus unquote unquote_plus urlencode parse_qs parse_qsl"),
     }.items()
 }

@@ -172,7 +172,7 @@ def _send_failure(pipe: Pipe, what: str, text: str, line: int | None) -> None:
 
 def _warm_up() -> None:
     """Use once, before the files are out of reach, what imports or reads something on its first use."""
-    for name in ("_strptime", "heapq", "unicodedata", "encodings.idna", "encodings.latin_1"):
+    for name in ("_strptime", "encodings.idna", "encodings.latin_1"):
         importlib.import_module(name)
     for name in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "ascii", "iso-8859-1", "utf8"):
         "a".encode(name).decode(name)

@@ -19,7 +19,7 @@ from sandbox.locked import Locked
 from sandbox.trusted import Trusted
 
 CANARY = "canary-71d3"
-PROGRAMS = int(os.environ.get("FUZZ_PROGRAMS", "1500"))
+PROGRAMS = int(os.environ.get("FUZZ_PROGRAMS", "600"))
 LOCKED_PROGRAMS = PROGRAMS // 10
 
 ATTRIBUTES = [
