@@ -8,8 +8,12 @@ from importlib import metadata
 
 from negotiator.cli import ask, demo, docs, doctor, exits, routines, serve
 from negotiator.cli.console import Console, one_line
+from negotiator.errors import BadInput
 
 _COMMANDS = (demo, serve, ask, docs, routines, doctor)
+
+_SHOWN = 5
+"""Violations of a schema that people are shown; programs get all."""
 
 _DESCRIPTION = """\
 Two agents first talk through a language model, agree on a protocol document, compile that agreement into
@@ -24,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = chosen.run(chosen, console)
         sys.stdout.flush()
     except exits.EXPECTED as error:
-        return _failed(console, exits.exit_code_of(error), error.code, str(error))
+        violations = error.violations if isinstance(error, BadInput) else ()
+        return _failed(console, exits.exit_code_of(error), error.code, str(error), violations)
     except KeyboardInterrupt:
         console.note("")
         return _failed(console, exits.INTERRUPTED, "interrupted", "interrupted")
@@ -50,10 +55,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _failed(console: Console, exit_code: int, code: str, message: str) -> int:
-    console.note(f"negotiator: {one_line(message)}")
+def _failed(
+    console: Console, exit_code: int, code: str, message: str, violations: Sequence[tuple[str, str]] = ()
+) -> int:
+    where = "; ".join(f"{pointer or '/'}: {what}" for pointer, what in violations[:_SHOWN])
+    console.note(f"negotiator: {one_line(f'{message}: {where}' if where else message)}")
     if console.as_json:
-        console.json({"error": {"code": code, "message": message}, "exit_code": exit_code})
+        said = {"code": code, "message": message}
+        wrong = [{"at": pointer, "what": what} for pointer, what in violations]
+        console.json({"error": said | ({"violations": wrong} if wrong else {}), "exit_code": exit_code})
     return exit_code
 
 

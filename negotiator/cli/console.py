@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 import threading
@@ -61,7 +62,7 @@ class Console:
 
 
 def _tick(what: str, over: threading.Event) -> None:
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     waited, pause = 0.0, _PATIENCE
     while not over.wait(pause):
         waited += pause

@@ -82,7 +82,7 @@ def load(named: str) -> "Agent":
         found = getattr(found, part, None)
     if not isinstance(found, Agent):
         what = "nothing" if found is None else f"a {type(found).__name__}"
-        raise UsageError(f"{module_name} has {what} named {attribute}, and no Agent")
+        raise UsageError(f"{module_name} has {what} named {attribute}; an Agent is needed")
     return found
 
 

@@ -8,7 +8,11 @@ from negotiator.cli.console import Console, one_line, short
 from negotiator.cli.demo.exchanges import Exchange, Summary, priced_as, usd_of
 from negotiator.models.base import Usage
 from negotiator.models.prices import PRICES_AS_OF, USD_PER_MILLION
+from negotiator.plan import CostPolicy
 
+_ROOM: Final = 36
+"""Columns that a reason needs to be read with ease."""
+_SHADOWS: Final = CostPolicy().shadow_exchanges
 _WORDS: Final = {"natural_language": "natural"}
 _HEAD: Final = f"{'':>3}  {'caller':<10}  {'receiver':<10}  {'calls':>5}  {'tokens':>6}  {'s':>6}  {'USD':>8}  "
 
@@ -20,7 +24,7 @@ class Show:
         self.console = console
         self.usd_at = priced_as(spec)
         self._served = {
-            "scripted": "scripted: prepared answers in a model's place; no language model is called",
+            "scripted": "scripted: prepared answers in the place of a language model",
             "none": "none: no language model; both sides' schemas map exactly",
         }.get(spec)
         self._number = 0
@@ -28,20 +32,25 @@ class Show:
     def begin(self, url: str, model: str, pids: tuple[int, int], *, same_words: bool) -> None:
         """Who they are, and what they talk through."""
         rate = USD_PER_MILLION[self.usd_at.rpartition("/")[2]]
-        wants = "city, day -> celsius, sky" if same_words else "place, when (24 Nov 2026) -> temperature_f, conditions"
+        wants = (
+            "city, day -> celsius, sky" if same_words else 'place, when ("24 Nov 2026") -> temperature_f, conditions'
+        )
         self._out("Two agents in two processes, over HTTP on loopback. They have never met.")
         self._out()
-        self._out(f"  caller    wants     {wants}  (process {pids[0]})")
-        self._out(f"  receiver  offers    forecast(city, day) -> celsius, sky  (process {pids[1]})")
-        self._out(f"            at        {url}")
-        self._out(f"  model     of both   {self._served or model}")
-        self._out(
-            f"  USD       what the tokens cost at {self.usd_at} ({rate[0]:g} in, {rate[1]:g} out a million; {PRICES_AS_OF})"
+        self._out(f"  caller    wants {wants}")
+        self._out("  receiver  offers forecast(city, day) -> celsius, sky")
+        self._out(f"            at {url}; processes {pids[0]} and {pids[1]}")
+        self._out(f"  model     {self._served or f'{model}, for both'}")
+        self._out(f"  USD       what the same tokens cost at {self.usd_at}:")
+        self._out(f"            {rate[0]:.2f} in and {rate[1]:.2f} out a million (list price of {PRICES_AS_OF})")
+        self._out()
+        self._wrapped(
+            "The same request, again and again. Calls, tokens, seconds and USD are those of both sides together.",
+            "",
+            hanging=0,
         )
         self._out()
-        self._out("The same request, again and again. Calls, tokens and seconds are those of both sides together.")
-        self._out()
-        self._out(_HEAD + "why")
+        self._out(_HEAD + ("why" if self._roomy else ""))
 
     def exchange(self, exchange: Exchange) -> None:
         """One exchange."""
@@ -57,8 +66,11 @@ class Show:
 
     def learned(self, exchange: Exchange, news: list[str]) -> None:
         """What came of it off the request's path."""
-        if news or exchange.learned.calls:
-            self._row("", ("learned", ""), exchange.learned, exchange.learned.seconds, "; ".join(news))
+        said = "; ".join(news)
+        if exchange.learned.calls:
+            self._row("", ("learned", ""), exchange.learned, exchange.learned.seconds, said)
+        elif said:
+            self._wrapped(f"learned     {said}", "     ", hanging=12)
 
     def further(self, made: list[Exchange], calls: int) -> None:
         """Many requests in one line."""
@@ -67,16 +79,21 @@ class Show:
         right = sum(each.right for each in made)
         by_routine = sum(each.final_tier == "routine" for each in made)
         self._out()
-        self._out(
-            f"{len(made)} further requests, each another: {calls} model calls, {by_routine} by routine on both sides, "
-            f"{right} right,"
+        self._wrapped(
+            f"{len(made)} further requests, each another: {calls} model calls; {by_routine} by routine on both sides; "
+            f"{right} right; {median(each.ms for each in made):.1f} ms each (median).",
+            "",
+            hanging=0,
         )
-        self._out(f"{median(each.ms for each in made):.1f} ms each (median).")
 
     def restarted(self, pids: tuple[int, int]) -> None:
         """Both processes are new."""
         self._out()
-        self._out(f"Both processes were ended and started anew (now {pids[0]} and {pids[1]}), on what they had kept:")
+        self._wrapped(
+            f"Both processes were ended, and started anew as {pids[0]} and {pids[1]} on what they had kept:",
+            "",
+            hanging=0,
+        )
         self._out()
 
     def end(self, summary: Summary) -> None:
@@ -102,16 +119,19 @@ class Show:
 
     def _verdict(self, summary: Summary) -> None:
         spent = sum((each.usage + each.learned for each in summary.exchanges), Usage())
-        total = f"{spent.calls} model calls, {spent.tokens} tokens, {usd_of(spent, self.usd_at):.5f} USD in all"
         if summary.good:
-            self._out(f"Routine on both sides; no model call since, and none after the restart. {total}.")
+            said = "Routine on both sides: no model call since, and none after the restart."
         elif summary.calls_after_routine is None:
-            self._out(f"Routines were NOT reached on both sides in {len(summary.exchanges)} exchanges. {total}.")
+            said = f"Routines were NOT reached on both sides in {len(summary.exchanges)} exchanges."
         else:
-            self._out(
+            wrong = sum(not each.right for each in summary.exchanges if each.phase != "learning")
+            said = (
                 f"NOT as it should be: {summary.calls_after_routine} model calls after the routines were reached, "
-                f"{summary.calls_after_restart} after the restart, final tier {summary.final_tier}. {total}."
+                f"{summary.calls_after_restart} after the restart, {wrong} wrong answers; final tier "
+                f"{summary.final_tier}."
             )
+        total = f"{spent.calls} model calls, {spent.tokens} tokens, {usd_of(spent, self.usd_at):.5f} USD in all."
+        self._wrapped(f"{said} {total}", "", hanging=0)
         self._out(f"Model: {self._served or summary.model}.")
 
     def _row(self, number: str, tiers: tuple[str, str], usage: Usage, seconds: float, why: str) -> None:
@@ -119,19 +139,28 @@ class Show:
             f"{number:>3}  {tiers[0]:<10}  {tiers[1]:<10}  {usage.calls:>5}  {usage.tokens:>6}  {seconds:>6.2f}  "
             f"{usd_of(usage, self.usd_at):>8.6f}  "
         )
-        lines = textwrap.wrap(why, max(self.console.width - len(head), 20)) or [""]
+        if not self._roomy:
+            self._out(head)
+            self._wrapped(why, "     ", hanging=0)
+            return
+        lines = textwrap.wrap(why, self.console.width - len(head)) or [""]
         self._out(head + lines[0])
         for line in lines[1:]:
             self._out(" " * len(head) + line)
+
+    @property
+    def _roomy(self) -> bool:
+        """Whether there is room beside the numbers for the reason."""
+        return self.console.width - len(_HEAD) >= _ROOM
 
     def _title(self, text: str) -> None:
         self._out()
         self._out(text)
 
-    def _wrapped(self, line: str, mark: str) -> None:
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
+    def _wrapped(self, line: str, mark: str, *, hanging: int | None = None) -> None:
+        indent = " " * (len(line) - len(line.lstrip()) + 2 if hanging is None else hanging)
         room = self.console.width - len(mark)
-        for part in textwrap.wrap(line, room, subsequent_indent=indent, drop_whitespace=False) or [""]:
+        for part in textwrap.wrap(line, room, subsequent_indent=indent) or [""]:
             self._out(mark + part)
 
     def _out(self, text: str = "") -> None:
@@ -145,15 +174,14 @@ def news_of(before: list[dict[str, Any]], after: list[dict[str, Any]], part: str
     said = []
     for routine in after:
         old = known.get(routine["id"])
+        what = f"the {part}'s {routine['kind']}"
+        state = {"serving": "serves", "candidate": "is a candidate"}.get(routine["state"], "was taken out of service")
         if old is None:
-            said.append(f"agreed on {short(routine['protocol_hash'])}" if part == "caller" else "")
-            said.append(f"{part}: {routine['kind']} routine, made by {routine['made_by']}, {routine['state']}")
+            if part == "caller":
+                said.append(f"agreed on {short(routine['protocol_hash'])}")
+            said.append(f"{what} (by {routine['made_by']}) {state}")
         elif (old["state"], old["verdict"]) != (routine["state"], routine["verdict"]):
-            said.append(f"{part}: {routine['state']}, {_shadows(routine)}")
-    return [word for word in said if word]
-
-
-def _shadows(routine: dict[str, Any]) -> str:
-    verdict = routine["verdict"]
-    said = f"agreed on {verdict['shadows']} shadowed exchanges"
-    return said + (f", {verdict['misses']} misses" if verdict["misses"] else "")
+            verdict = routine["verdict"]
+            misses = f", {verdict['misses']} missed" if verdict["misses"] else ""
+            said.append(f"{what} {state}: {verdict['shadows']} of {_SHADOWS} shadowed exchanges agreed{misses}")
+    return said

@@ -1,0 +1,147 @@
+"""`negotiator docs` on a state folder of the test."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from negotiator.cli import exits
+from protocol_docs import ProtocolDocument, catalog, draft_document, spell
+
+pytest.importorskip("diskcache")
+
+FORECAST = draft_document(
+    name="forecast",
+    description="Weather forecast for a city on a day.",
+    request_schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    reply_schema={"type": "object", "properties": {"celsius": {"type": "number"}}, "required": ["celsius"]},
+    effect="safe",
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "forecast.md"
+    path.write_bytes(FORECAST.data)
+    return path
+
+
+@pytest.fixture
+def state(tmp_path: Path, file: Path, negotiator: Any) -> Path:
+    """A state folder with one document in it."""
+    folder = tmp_path / "state"
+    added = negotiator("docs", "add", file, "--state", folder, "--source", "https://example.org/forecast.md")
+    assert (added.code, added.out.strip()) == (exits.OK, FORECAST.hash)
+    return folder
+
+
+def test_a_fresh_machine_lists_the_documents_of_the_package_and_makes_no_folder(
+    tmp_path: Path, negotiator: Any
+) -> None:
+    ran = negotiator("docs", "list", "--json", "--state", tmp_path / "absent")
+    assert {each["hash"] for each in ran.json} == catalog.hashes()
+    assert all(each["of_the_package"] for each in ran.json)
+    assert not (tmp_path / "absent").exists()
+
+
+def test_what_was_added_is_listed(state: Path, negotiator: Any) -> None:
+    ran = negotiator("docs", "list", "--json", "--state", state)
+    (ours,) = (each for each in ran.json if not each["of_the_package"])
+    assert (ours["hash"], ours["name"], ours["effect"]) == (FORECAST.hash, "forecast", "safe")
+    assert "forecast" in negotiator("docs", "list", "--state", state).out
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        FORECAST.hash,
+        FORECAST.hash[:19],
+        FORECAST.hash[7:13],
+        *(spell(FORECAST, each) for each in ("sha1-hex", "sha1-base64", "cid")),
+    ],
+)
+def test_a_document_is_shown_by_any_spelling_and_by_its_first_digits(
+    spelling: str, state: Path, negotiator_process: Any
+) -> None:
+    ran = negotiator_process("docs", "show", spelling, "--state", state)
+    assert (ran.code, ran.out) == (exits.OK, FORECAST.text)
+
+
+def test_a_shown_document_comes_with_its_sources_and_annex(state: Path, negotiator: Any) -> None:
+    ran = negotiator("docs", "show", FORECAST.hash, "--json", "--state", state)
+    assert ran.json["sources"] == ["https://example.org/forecast.md"]
+    assert ran.json["text"] == FORECAST.text
+    assert ran.json["annex"]["effect"] == "safe"
+    assert ran.json["spellings"]["sha1-base64"] == spell(FORECAST, "sha1-base64")
+
+
+def test_a_document_that_is_not_here_is_a_failure(state: Path, negotiator: Any) -> None:
+    assert negotiator("docs", "show", "sha256:" + "0" * 64, "--state", state).code == exits.FAILED
+
+
+def test_what_is_no_hash_is_a_wrong_call(state: Path, negotiator: Any) -> None:
+    assert negotiator("docs", "show", "forecast", "--state", state).code == exits.USAGE
+
+
+def test_words_find_documents_best_first(state: Path, negotiator: Any) -> None:
+    ran = negotiator("docs", "find", "weather", "city", "--json", "--state", state)
+    assert ran.json[0]["hash"] == FORECAST.hash
+    assert negotiator("docs", "find", "zeppelin", "--state", state).code == exits.FAILED
+
+
+def test_a_file_is_verified_against_its_hash(file: Path, tmp_path: Path, negotiator: Any) -> None:
+    assert negotiator("docs", "verify", file, FORECAST.hash).code == exits.OK
+    assert negotiator("docs", "verify", file, spell(FORECAST, "sha1-hex")).code == exits.OK
+    other = tmp_path / "other.md"
+    other.write_bytes(FORECAST.data + b"\n")
+    ran = negotiator("docs", "verify", other, FORECAST.hash, "--json")
+    assert ran.code == exits.FAILED
+    assert (ran.json["fits"], ran.json["asked"]) == (False, FORECAST.hash)
+
+
+def test_verifying_without_a_hash_says_what_a_file_is(file: Path, negotiator: Any) -> None:
+    ran = negotiator("docs", "verify", file)
+    assert ran.code == exits.OK
+    assert FORECAST.hash in ran.out
+    assert spell(FORECAST, "cid") in ran.out
+
+
+def test_a_plain_text_is_a_document_too(tmp_path: Path, negotiator: Any) -> None:
+    path = tmp_path / "rfc.txt"
+    path.write_text("Network Working Group\n\nA Dictionary Server Protocol\n", encoding="utf-8")
+    ran = negotiator("docs", "add", path, "--json", "--state", tmp_path / "state")
+    assert ran.json["hash"] == ProtocolDocument.from_bytes(path.read_bytes()).hash
+    assert ran.json["annex"] is None
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", exits.FAILED), (b"\xff\xfe", exits.FAILED)])
+def test_what_is_no_document_is_refused(content: bytes, code: int, tmp_path: Path, negotiator: Any) -> None:
+    path = tmp_path / "none"
+    path.write_bytes(content)
+    assert negotiator("docs", "add", path, "--state", tmp_path / "state").code == code
+
+
+def test_a_file_that_is_not_there_is_a_wrong_call(tmp_path: Path, negotiator: Any) -> None:
+    ran = negotiator("docs", "verify", tmp_path / "absent")
+    assert ran.code == exits.USAGE
+    assert "absent" in ran.err
+
+
+def test_a_name_with_control_characters_does_not_reach_the_terminal(tmp_path: Path, negotiator: Any) -> None:
+    path = tmp_path / "sly.md"
+    path.write_text("---\nname: a\x1b[2Jb\ndescription: d\nmultiround: false\n---\ntext\n", encoding="utf-8")
+    negotiator("docs", "add", path, "--state", tmp_path / "state")
+    assert "\x1b" not in negotiator("docs", "list", "--state", tmp_path / "state").out
+    assert "\x1b" not in negotiator("docs", "verify", path).out
+
+
+def test_without_diskcache_adding_says_what_to_install(
+    file: Path, tmp_path: Path, negotiator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "diskcache" else find(name))
+    ran = negotiator("docs", "add", file, "--state", tmp_path / "state")
+    assert ran.code == exits.NOT_HERE
+    assert 'pip install "metaparley[disk]"' in ran.err
