@@ -32,6 +32,8 @@ class Field:
     """Its own schema, with references followed one step."""
     document: JsonObject
     """The whole schema, which references point into."""
+    within: tuple[str, ...] | None = None
+    """The optional object that cannot be there without it; None where there is none such."""
 
     @property
     def name(self) -> str:
@@ -71,7 +73,8 @@ def shape_of(schema: JsonObject, document: JsonObject | None = None) -> Shape:
     """
     fields: list[Field] = []
     objects: dict[tuple[str, ...], bool] = {}
-    _walk(schema, schema if document is None else document, (), required=True, fields=fields, objects=objects)
+    whole = schema if document is None else document
+    _walk(schema, whole, (), required=True, within=None, fields=fields, objects=objects)
     required = tuple(path for path, always in objects.items() if always)
     return Shape(tuple(fields), required, tuple(path for path, always in objects.items() if not always))
 
@@ -82,6 +85,7 @@ def _walk(
     path: tuple[str, ...],
     *,
     required: bool,
+    within: tuple[str, ...] | None,
     fields: list[Field],
     objects: dict[tuple[str, ...], bool],
 ) -> None:
@@ -94,9 +98,19 @@ def _walk(
     if walkable and not nullable and isinstance(properties, dict) and properties and len(path) < MAX_DEPTH:
         objects[path] = required
         needed = plain.get("required", [])
+        needed = needed if isinstance(needed, list) else []
+        inside = path if within is None and not required else within
         for name, inner in properties.items():
-            always = required and isinstance(needed, list) and name in needed
-            _walk(inner, document, (*path, name), required=always, fields=fields, objects=objects)
+            here = name in needed
+            _walk(
+                inner,
+                document,
+                (*path, name),
+                required=required and here,
+                within=inside if here else None,
+                fields=fields,
+                objects=objects,
+            )
         return
     if walkable and path == () and properties == {}:
         objects[path] = required
@@ -116,6 +130,7 @@ def _walk(
             format=form if isinstance(form, str) else None,
             schema=plain,
             document=document,
+            within=within,
         )
     )
 

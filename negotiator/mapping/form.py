@@ -90,6 +90,9 @@ class Mapping:
     refused: tuple[str, ...] = ()
     """Source fields that have no place in the target: a value that holds one is `BadInput`, so that nothing the
     sender meant is dropped in silence."""
+    together: tuple[tuple[str, str], ...] = ()
+    """Pairs of an optional object of the target and a field that it cannot be without: a result that holds the
+    one and lacks the other is `BadInput`."""
 
     def __post_init__(self) -> None:
         if sum(1 for _ in self._all_fields()) > MAX_FIELDS:
@@ -103,7 +106,7 @@ class Mapping:
             if any(not _is_empty_object(holder) for holder in above) or _is_above(steps, written):
                 raise UsageError("a mapping writes one value over another")
             written[steps] = field
-        for pointer in self.refused:
+        for pointer in (*self.refused, *(each for pair in self.together for each in pair)):
             _steps(pointer)
 
     def _all_fields(self, depth: int = 0) -> Iterator[FieldMapping]:
@@ -119,6 +122,8 @@ class Mapping:
         written: JsonObject = {"fields": [_field_to_json(field) for field in self.fields]}
         if self.refused:
             written["refused"] = list(self.refused)
+        if self.together:
+            written["together"] = [list(pair) for pair in self.together]
         return written
 
     @classmethod
@@ -134,6 +139,7 @@ class Mapping:
         """
         steps = [_compile_field(field) for field in self.fields]
         refused = [(pointer, _getter(_steps(pointer))) for pointer in self.refused]
+        together = [(_getter(_steps(whole)), _getter(_steps(part)), part) for whole, part in self.together]
 
         def apply(value: JsonValue) -> JsonValue:
             for pointer, get in refused:
@@ -142,6 +148,9 @@ class Mapping:
             result: JsonValue = {}
             for step in steps:
                 result = step(value, result)
+            for get_whole, get_part, part in together:
+                if get_part(result) is _ABSENT and get_whole(result) is not _ABSENT:
+                    raise BadInput("an object would lack what it needs", ((part, "has no value to be made from"),))
             return result
 
         return apply
@@ -296,12 +305,20 @@ _FIELD_KEYS: Final = frozenset(
 def _mapping_from_json(value: JsonValue, depth: int) -> Mapping:
     if depth > MAX_DEPTH:
         raise UsageError(f"a mapping is nested at most {MAX_DEPTH} deep")
-    if not isinstance(value, dict) or not value.keys() <= {"fields", "refused"}:
+    if not isinstance(value, dict) or not value.keys() <= {"fields", "refused", "together"}:
         raise UsageError("not a mapping")
-    fields, refused = value.get("fields"), value.get("refused", [])
-    if not isinstance(fields, list) or not isinstance(refused, list) or len(fields) + len(refused) > MAX_FIELDS:
+    fields: JsonValue = value.get("fields")
+    refused, together = value.get("refused", []), value.get("together", [])
+    lists = (fields, refused, together)
+    if not all(isinstance(each, list) for each in lists) or sum(map(len, lists)) > 2 * MAX_FIELDS:
         raise UsageError("not a mapping")
-    return Mapping(tuple(_field_from_json(field, depth) for field in fields), tuple(_text(item) for item in refused))
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in together):  # noqa: PLR2004
+        raise UsageError("not a mapping")
+    return Mapping(
+        tuple(_field_from_json(field, depth) for field in fields),
+        tuple(_text(each) for each in refused),
+        tuple((_text(whole), _text(part)) for whole, part in together),
+    )
 
 
 def _text(value: JsonValue) -> str:

@@ -16,7 +16,7 @@ from negotiator.mapping.assignment import FORBIDDEN, assign_with_margins
 from negotiator.mapping.carry import Carry, Needs, carry
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
 from negotiator.mapping.form import Conversion, FieldMapping, Mapping, pointer
-from negotiator.mapping.likeness import Reading, evidence, log_odds, read
+from negotiator.mapping.likeness import Reading, evidence, in_words, log_odds, read
 
 Direction: TypeAlias = Literal["request", "reply"]
 Basis: TypeAlias = Literal["exact", "words", "model"]
@@ -28,7 +28,8 @@ MAX_PAIRED: Final = 256
 """Fields of both sides together; with more, only what is exact is mapped (256 take some two seconds)."""
 _EXACT_MARGIN: Final = 100.0
 """The margin of what cannot be read otherwise."""
-_OTHER_PLACE: Final = 2.0
+_WORDS_FOR_BONUS: Final = 1.0
+_OTHER_PLACE: Final = 0.7
 """Log-odds lost where a field stands in request and reply on one side and in one of them on the other."""
 
 
@@ -385,7 +386,10 @@ def _gain(one: Slot, other: Slot, rarity: MappingOf[str, float], kinds: MappingO
     if not shared or any(_carried(one, other, scope) is None for scope in shared):
         return FORBIDDEN
     apart = len(one.places.keys() ^ other.places.keys())
-    return log_odds(evidence(one.reading, other.reading, rarity, kinds)) + bonus - _OTHER_PLACE * apart
+    found = evidence(one.reading, other.reading, rarity, kinds)
+    # What remains at the end is no pair for that alone: some word must speak for it.
+    earned = bonus * min(1.0, in_words(found) / _WORDS_FOR_BONUS)
+    return log_odds(found) + earned - _OTHER_PLACE * apart
 
 
 def _carried(one: Slot, other: Slot, scope: Scope) -> Carry | None:
@@ -485,63 +489,101 @@ class _Builder:
         fields = [FieldMapping(to=pointer(path), const={}) for path in target.required_objects]
         read_from: set[tuple[str, ...]] = set()
         paired_arrays = {there.path: here for here, there in self._problem.arrays[scope]}
+        hollow = self._hollow_objects(scope, target)
+        together: list[tuple[str, str]] = []
         for wanted in target.fields:
             at = above_target + pointer(wanted.path)
-            if wanted.path in paired_arrays:
-                given = paired_arrays[wanted.path]
-                start = above_source + pointer(given.path)
-                inner = self._mapping((scope[0], (*scope[1], given.path)), f"{start}/-", f"{at}/-")
-                if not any(field.source is not None for field in inner.fields):
-                    self._leave_open(wanted, at, f"shares no field with {start}")
-                    continue
-                self._matches.append(Match(at, start, 0.0, _EXACT_MARGIN, "words"))
-                read_from.add(given.path)
-                if self._is_always_there(given, wanted, start, at):
-                    fields.append(_field(given, wanted, Carry(), inner))
+            if any(wanted.path[: len(path)] == path for path in hollow):
+                self._optional.append(at)
                 continue
-            found = self._match(scope, wanted, above_source, at)
-            if found is None:
+            made = self._field(scope, wanted, above_source, at, paired_arrays.get(wanted.path))
+            if made is None:
                 continue
-            given, carried = found
-            start = above_source + pointer(given.path)
+            given, field = made
             read_from.add(given.path)
-            if carried.needs != "none":
-                self._rest.append(at)
-                if wanted.required or self._direction == "request":
-                    self._blocking.append(f"{start} to {at}: {carried.reason}")
-            elif self._is_always_there(given, wanted, start, at):
-                fields.append(_field(given, wanted, carried, None))
-        return Mapping(tuple(fields), self._refused(scope, source, read_from, above_source))
+            if field is not None:
+                fields.append(field)
+                if wanted.within is not None:
+                    together.append((pointer(wanted.within), pointer(wanted.path)))
+        refused = self._refused(scope, source, read_from, above_source)
+        return Mapping(tuple(fields), refused, tuple(together))
+
+    def _hollow_objects(self, scope: Scope, target: Shape) -> list[tuple[str, ...]]:
+        """Optional objects of the target that cannot be made whole, and so are not made at all."""
+        needs: dict[tuple[str, ...], bool] = {}
+        arrays = {there.path for _, there in self._problem.arrays[scope]}
+        for wanted in target.fields:
+            if wanted.within is not None and wanted.path not in arrays:
+                pair = self._sure_pair(scope, wanted)
+                whole = pair is not None and pair[2].needs == "none"
+                needs[wanted.within] = needs.get(wanted.within, True) and whole
+        return [path for path, whole in needs.items() if not whole]
+
+    def _field(
+        self, scope: Scope, wanted: Field, above_source: str, at: str, array: Field | None
+    ) -> tuple[Field, FieldMapping | None] | None:
+        """The field that `wanted` is read from and how; None where that is open, and no how where code must do it."""
+        if array is not None:
+            start = above_source + pointer(array.path)
+            inner = self._mapping((scope[0], (*scope[1], array.path)), f"{start}/-", f"{at}/-")
+            if not any(field.source is not None for field in inner.fields):
+                self._leave_open(wanted, at, f"shares no field with {start}")
+                return None
+            self._matches.append(Match(at, start, 0.0, _EXACT_MARGIN, "words"))
+            there = self._is_always_there(array, wanted, start, at)
+            return array, _field(array, wanted, Carry(), inner) if there else None
+        found = self._match(scope, wanted, above_source, at)
+        if found is None:
+            return None
+        given, carried = found
+        start = above_source + pointer(given.path)
+        if carried.needs != "none":
+            self._rest.append(at)
+            if wanted.required or self._direction == "request":
+                self._blocking.append(f"{start} to {at}: {carried.reason}")
+            return given, None
+        there = self._is_always_there(given, wanted, start, at)
+        return given, _field(given, wanted, carried, None) if there else None
 
     def _match(self, scope: Scope, wanted: Field, above_source: str, at: str) -> tuple[Field, Carry] | None:
-        """The field that `wanted` is read from, where that is sure."""
-        problem, pairing = self._problem, self._pairing
-        row, column = self._pair_of(scope, wanted)
-        if row is None or column is None:
+        """The field that `wanted` is read from, where that is sure; recorded either way."""
+        problem = self._problem
+        pair = self._likely_pair(scope, wanted)
+        if pair is None:
             self._leave_open(wanted, at, "has no counterpart")
             return None
-        one, other = problem.ours[row], problem.theirs[column]
-        if scope not in one.places or scope not in other.places:
-            self._leave_open(wanted, at, "has no counterpart here")
-            return None
-        given = (one if self._direction == "request" else other).places[scope]
-        carried = _carried(one, other, scope)
+        row, column, carried = pair
+        given = (problem.ours[row] if self._direction == "request" else problem.theirs[column]).places[scope]
         start = above_source + pointer(given.path)
         match = Match(
             target=at,
             source=start,
             score=problem.gains[row][column],
-            margin=pairing.margin[row],
+            margin=self._pairing.margin[row],
             basis="model" if (row, column) in problem.voted else "words",
-            needs="none" if carried is None else carried.needs,
-            reason="" if carried is None else carried.reason,
+            needs=carried.needs,
+            reason=carried.reason,
         )
-        if carried is None or match.margin < problem.thresholds.margin:
+        if match.margin < problem.thresholds.margin:
             self._doubtful.append(match)
             self._leave_open(wanted, at, f"is perhaps {start}, which is not sure enough")
             return None
         self._matches.append(match)
         return given, carried
+
+    def _likely_pair(self, scope: Scope, wanted: Field) -> tuple[int, int, Carry] | None:
+        """The indexes of ours and theirs that are paired and stand in this scope, and how values travel."""
+        row, column = self._pair_of(scope, wanted)
+        if row is None or column is None:
+            return None
+        one, other = self._problem.ours[row], self._problem.theirs[column]
+        carried = _carried(one, other, scope) if scope in one.places and scope in other.places else None
+        return None if carried is None else (row, column, carried)
+
+    def _sure_pair(self, scope: Scope, wanted: Field) -> tuple[int, int, Carry] | None:
+        pair = self._likely_pair(scope, wanted)
+        sure = pair is not None and self._pairing.margin[pair[0]] >= self._problem.thresholds.margin
+        return pair if sure else None
 
     def _is_always_there(self, given: Field, wanted: Field, start: str, at: str) -> bool:
         if not wanted.required or given.required or given.schema.get("default") is not None:
@@ -569,6 +611,13 @@ class _Builder:
         else:
             self._optional.append(at)
 
+    def _has_no_partner_in(self, scope: Scope, index: int) -> bool:
+        """Whether one of ours surely has no counterpart at this place, though perhaps at another."""
+        if self._pairing.margin[index] < self._problem.thresholds.margin:
+            return False
+        partner = self._pairing.partner[index]
+        return partner is None or scope not in self._problem.theirs[partner].places
+
     def _refused(self, scope: Scope, source: Shape, read_from: set[tuple[str, ...]], above: str) -> tuple[str, ...]:
         """Source fields that nothing reads; in a request, those that are surely without a counterpart."""
         refused = []
@@ -580,11 +629,7 @@ class _Builder:
             if self._direction == "reply":
                 continue
             index = next((at for at, slot in enumerate(self._problem.ours) if slot.places.get(scope) is given), None)
-            sure = (
-                index is not None
-                and self._pairing.partner[index] is None
-                and self._pairing.margin[index] >= self._problem.thresholds.margin
-            )
+            sure = index is not None and self._has_no_partner_in(scope, index)
             if given.required:
                 self._blocking.append(f"{start} is always given and has no place at the other side")
             elif sure:

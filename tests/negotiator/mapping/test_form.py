@@ -53,6 +53,7 @@ def mapping(inner: "st.SearchStrategy[Mapping] | None" = None) -> "st.SearchStra
         Mapping,
         st.lists(leaf(inner), max_size=4, unique_by=lambda field: field.to).map(tuple),
         st.lists(POINTERS, max_size=2).map(tuple),
+        st.lists(st.tuples(POINTERS, POINTERS), max_size=1).map(tuple),
     )
 
 
@@ -134,6 +135,17 @@ def test_items_are_mapped_one_by_one_and_errors_say_where() -> None:
         apply({"items": "text"})
 
 
+def test_an_object_that_would_lack_what_it_needs_is_refused() -> None:
+    apply = Mapping(
+        (FieldMapping(to="/p/a", source="/a"), FieldMapping(to="/p/b", source="/b")),
+        together=(("/p", "/p/a"), ("/p", "/p/b")),
+    ).compile()
+    assert apply({}) == {}
+    assert apply({"a": 1, "b": 2}) == {"p": {"a": 1, "b": 2}}
+    with pytest.raises(BadInput):
+        apply({"a": 1})
+
+
 def test_a_default_is_what_an_absent_source_stands_for_and_is_translated_like_it() -> None:
     apply = Mapping(
         (FieldMapping(to="/a", source="/x", has_default=True, default="eco", table=(("eco", "Economy"),)),)
@@ -171,6 +183,8 @@ def test_a_default_is_what_an_absent_source_stands_for_and_is_translated_like_it
         {"fields": [{"to": "/a/c", "from": "/c"}, {"to": "/a", "from": "/b"}]},
         {"fields": [], "refused": ["x"]},
         {"fields": [], "refused": [1]},
+        {"fields": [], "together": [["/a"]]},
+        {"fields": [], "together": [["/a", 1]]},
         {"fields": [{"to": f"/{n}", "from": "/b"} for n in range(513)]},
         {"fields": [{"to": "/" + "a" * 513, "from": "/b"}]},
     ],

@@ -262,6 +262,18 @@ def test_flat_and_nested_objects_meet() -> None:
     assert found.mapping.compile()({"guest_name": "Ada", "city": "Rome"}) == {"hotel": {"city": "Rome"}, "name": "Ada"}
 
 
+def test_an_optional_object_is_made_whole_or_not_at_all() -> None:
+    hotel = {"type": "object", "properties": {"hotel": obj(city={}, price={"type": "number"})}}
+    assert infer(obj(city={}), hotel, direction="reply").unmatched_optional == ("/hotel/city", "/hotel/price")
+    assert infer(obj(city={}), hotel).mapping is None
+    whole = infer(obj([], city={}, price={"type": "number"}), hotel, direction="reply")
+    assert whole.mapping is not None
+    assert whole.mapping.compile()({"city": "Rome", "price": 9}) == {"hotel": {"city": "Rome", "price": 9}}
+    assert whole.mapping.compile()({}) == {}
+    with pytest.raises(BadInput):
+        whole.mapping.compile()({"city": "Rome"})
+
+
 def test_recursive_schemas_come_to_an_end() -> None:
     tree: dict[str, Any] = {
         "$ref": "#/$defs/Node",
