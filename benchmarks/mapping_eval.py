@@ -25,8 +25,8 @@ from benchmarks.data import data_directory
 from benchmarks.scenarios.sgdx_data import split_directory
 from negotiator.jsonvalue import JsonObject
 from negotiator.mapping import Inference, PairInference, Thresholds, infer_pair, merge, question_for
-from negotiator.mapping.inference import Problem, state_problem
 from negotiator.mapping.likeness import BIAS, FEATURES, WEIGHTS, evidence
+from negotiator.mapping.problem import Problem, state_problem
 from negotiator.mapping.words import rarity
 
 VARIANTS = (1, 2, 3, 4, 5)

@@ -157,13 +157,16 @@ class Interpreter:
 
     async def choose_fields(self, question: MappingQuestion) -> JsonValue:
         """One answer to what a mapping's rules left open: for each field, its counterpart's name or `none`."""
+        return await self.choose("choose_fields", question.system, question.user, question.schema, question.max_tokens)
 
-        def check(value: JsonValue) -> JsonValue:
-            return value
+    async def choose(self, purpose: str, system: str, user: str, schema: JsonObject, max_tokens: int) -> JsonObject:
+        """An answer among the values that `schema`, of an object, allows."""
 
-        return await self._ask(
-            Question("choose_fields", question.system, question.user, question.schema, check, question.max_tokens)
-        )
+        def check(value: JsonValue) -> JsonObject:
+            found: JsonObject = value
+            return found
+
+        return await self._ask(Question(purpose, system, user, schema, check, max_tokens))
 
     async def write(self, purpose: str, system: str, user: str) -> str:
         """Free text, such as code; at most 2,048 tokens."""

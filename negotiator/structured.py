@@ -1,20 +1,26 @@
 """The structured tier: a document says the shape, a model fills it for this one request.
 
-Fields that the schemas leave no choice about are copied by rule; the model is asked for the rest, bound to the
-document's schema. Without schemas the model follows the document's prose.
+Fields that the schemas leave no choice about are copied by rule; for the rest the model says which field they are
+read from, or writes the value where none can be copied. Without schemas the model follows the document's prose.
 """
+
+from collections.abc import Sequence
+from typing import Final
 
 from negotiator.describe import resolve
 from negotiator.engine import Engine
-from negotiator.errors import BadInput
-from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value, part_of
+from negotiator.errors import BadInput, PeerMisspoke
+from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.mapping import FieldMapping, Mapping, infer
-from negotiator.mapping.fields import same_values, shape_of
+from negotiator.mapping import Inference
+from negotiator.pairing import pair_record
 from negotiator.routines import lay_over
 from negotiator.schemas import Schema
+from negotiator.synthesis import receiver_pair, sender_pair
 from negotiator.task import Task, Tool
 from protocol_docs import ProtocolDocument
+
+REQUESTS: Final = frozenset({"encode_request", "decode_request"})
 
 
 async def encode_request(
@@ -29,7 +35,9 @@ async def encode_request(
     if schemas is None:
         return body_value(await interpreter.write_prose_request(document.text, task, payload))
     described = f"{task.description} ({document.name}: {document.description})"
-    return await convert(interpreter, described, payload, task.input.json_schema, schemas.request, "encode_request")
+    pair = await sender_pair(engine, task, schemas)
+    given = task.input.json_schema
+    return await convert(interpreter, described, payload, given, schemas.request, pair.request, "encode_request")
 
 
 async def decode_reply(
@@ -45,7 +53,9 @@ async def decode_reply(
     if schemas is None:
         return await interpreter.read_prose_reply(document.text, task, body_text(sent), body_text(received))
     described = f"{task.description} ({document.name}: {document.description})"
-    return await convert(interpreter, described, received, schemas.reply.json_schema, task.output, "decode_reply")
+    pair = await sender_pair(engine, task, schemas)
+    given = schemas.reply.json_schema
+    return await convert(interpreter, described, received, given, task.output, pair.reply, "decode_reply")
 
 
 async def read_arguments(
@@ -60,8 +70,10 @@ async def read_arguments(
     if schemas is None:
         return await interpreter.read_request(body_text(body), tool, document.text)
     described = f"{tool.description} ({document.name}: {document.description})"
+    pair = await receiver_pair(engine, tool, schemas)
+    given = schemas.request.json_schema
     arguments: JsonObject = await convert(
-        interpreter, described, body, schemas.request.json_schema, tool.input, "decode_request"
+        interpreter, described, body, given, tool.input, pair.request, "decode_request"
     )
     return arguments
 
@@ -79,7 +91,9 @@ async def write_reply(
     if schemas is None:
         return await interpreter.write_prose_reply(document.text, body_text(body), result)
     described = f"{tool.description} ({document.name}: {document.description})"
-    return await convert(interpreter, described, result, tool.output.json_schema, schemas.reply, "encode_reply")
+    pair = await receiver_pair(engine, tool, schemas)
+    given = tool.output.json_schema
+    return await convert(interpreter, described, result, given, schemas.reply, pair.reply, "encode_reply")
 
 
 async def convert(
@@ -88,46 +102,55 @@ async def convert(
     source: JsonValue,
     source_schema: JsonObject,
     target: Schema,
+    inference: Inference,
     purpose: str,
 ) -> JsonValue:
-    """A value of `target` that says what `source` says: exact fields by rule, the rest by the model."""
-    known, rest = _by_rule(source, source_schema, target)
-    if not rest and target.is_valid(known):
-        return known
-    asked = part_of(target.json_schema, rest) if known else target
-    filled = await interpreter.fill(description, source, source_schema, asked, purpose=purpose)
-    value = lay_over(known, filled) if known else filled
+    """A value of `target` that says what `source` says.
+
+    Exact fields are copied by rule; the model pairs the rest, and fills by value what no copying can make. In a
+    request nothing may be left behind: a value that found no place raises `NotAnswered`.
+    """
+    if inference.exact and inference.mapping is not None:
+        return inference.mapping.compile()(source)
+    pairing = await pair_record(interpreter, description, source, source_schema, target.json_schema, inference)
+    if purpose in REQUESTS and pairing.unread and not pairing.open:
+        raise NotAnswered(f"{pairing.unread[0]} has no place at the other side")
     try:
+        value = pairing.mapping.compile()(source)
+        if pairing.open:
+            asked = Schema.of(only(target.json_schema, pairing.open))
+            value = lay_over(value, await interpreter.fill(description, source, source_schema, asked, purpose=purpose))
         target.check(value)
-    except BadInput as error:
+    except (BadInput, PeerMisspoke) as error:
         raise NotAnswered("what was filled does not fit the document") from error
     return value
 
 
-def _by_rule(source: JsonValue, source_schema: JsonObject, target: Schema) -> tuple[JsonObject, set[str]]:
-    """The top-level fields that rules leave no choice about, and the names of the others.
+def only(schema: JsonObject, pointers: Sequence[str]) -> JsonObject:
+    """The schema with only the fields at `pointers` (JSON Pointers; `/-` for items) and what holds them."""
+    kept = _only(schema, schema, [tuple(_steps(pointer)) for pointer in pointers])
+    return {**kept, **{word: schema[word] for word in ("$defs", "definitions") if word in schema}}
 
-    No choice: a namesake of the same type, unit and values. Numbers in another known unit are converted by rule
-    too, where words pair them surely, since models are poor at arithmetic.
-    """
-    here = {found.path: found for found in shape_of(source_schema).fields}
-    wanted = {found.path[0]: found for found in shape_of(target.json_schema).fields if len(found.path) == 1}
-    names = set(resolve(target.json_schema, target.json_schema).get("properties", {}))
-    inference = infer(source_schema, target.json_schema, direction="reply")
-    fields: list[FieldMapping] = []
-    for each in inference.partial.fields:
-        name = each.to.removeprefix("/")
-        found = wanted.get(name)
-        if each.source is None or found is None:
-            continue
-        namesake = here.get((name,))
-        exact = each.source == each.to and namesake is not None and same_values(namesake, found)
-        if (exact and each.convert is None and each.each is None) or (
-            each.convert is not None and each.convert.name == "unit"
-        ):
-            fields.append(each)
-    try:
-        known = Mapping(tuple(fields)).compile()(source)
-    except BadInput:
-        return {}, names
-    return known, names - {each.to.removeprefix("/") for each in fields}
+
+def _only(schema: JsonObject, root: JsonObject, paths: Sequence[tuple[str, ...]]) -> JsonObject:
+    if any(not path for path in paths):
+        return schema
+    here = resolve(schema, root)
+    items = [path[1:] for path in paths if path[0] == "-"]
+    if items:
+        return {**here, "items": _only(here.get("items", {}), root, items)}
+    names = dict.fromkeys(path[0] for path in paths)
+    properties = here.get("properties", {})
+    return {
+        "type": "object",
+        "properties": {
+            name: _only(properties.get(name, {}), root, [path[1:] for path in paths if path[0] == name])
+            for name in names
+        },
+        "required": [name for name in names if name in here.get("required", [])],
+        "additionalProperties": False,
+    }
+
+
+def _steps(pointer: str) -> list[str]:
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]

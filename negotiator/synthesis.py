@@ -50,7 +50,7 @@ async def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -
     schemas = engine.schemas_of(document)
     if schemas is None or (task.effect == "safe" and (document.annex is None or document.annex.effect != "safe")):
         return Fit(ready=False, exact=False)
-    pair = await _sender_pair(engine, task, schemas)
+    pair = await sender_pair(engine, task, schemas)
     exact = pair.request.exact and pair.reply.exact
     return Fit(ready=exact or (pair.complete and engine.has_model), exact=exact)
 
@@ -95,7 +95,7 @@ async def _make_sender(
         samples=[*engine.observed.get(task.digest, []), *_given_examples(task.input)],
         replies=[] if document.annex is None else [example.reply for example in document.annex.examples],
     )
-    return await _make(engine, document, half, await _sender_pair(engine, task, schemas), account, deadline)
+    return await _make(engine, document, half, await sender_pair(engine, task, schemas), account, deadline)
 
 
 async def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable | None:
@@ -107,7 +107,7 @@ async def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable
     for tool in engine.tools.values():
         if not effect_allowed(document, tool):
             continue
-        pair = await _receiver_pair(engine, tool, schemas)
+        pair = await receiver_pair(engine, tool, schemas)
         if pair.request.exact and pair.reply.exact:
             routine = Routine(
                 protocol_hash=document.hash,
@@ -159,7 +159,7 @@ async def _make_receiver(
         replies=examples_of(tool.output.json_schema),
         tool=tool.name,
     )
-    return await _make(engine, document, half, await _receiver_pair(engine, tool, schemas), account, deadline)
+    return await _make(engine, document, half, await receiver_pair(engine, tool, schemas), account, deadline)
 
 
 async def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | None:
@@ -173,7 +173,7 @@ async def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | No
     found: list[Tool] = []
     for tool in engine.tools.values():
         if effect_allowed(document, tool):
-            pair = await _receiver_pair(engine, tool, schemas)
+            pair = await receiver_pair(engine, tool, schemas)
             if pair.complete and (engine.has_model or (pair.request.exact and pair.reply.exact)):
                 found.append(tool)
     return found[0] if len(found) == 1 else None
@@ -184,11 +184,13 @@ def effect_allowed(document: ProtocolDocument, tool: Tool) -> bool:
     return not (document.annex is not None and document.annex.effect == "safe" and tool.effect == "transactional")
 
 
-async def _sender_pair(engine: Engine, task: Task, schemas: DocumentSchemas) -> PairInference:
+async def sender_pair(engine: Engine, task: Task, schemas: DocumentSchemas) -> PairInference:
+    """What rules know of a sender's half."""
     return await engine.pair((task.input, schemas.request), (schemas.reply, task.output))
 
 
-async def _receiver_pair(engine: Engine, tool: Tool, schemas: DocumentSchemas) -> PairInference:
+async def receiver_pair(engine: Engine, tool: Tool, schemas: DocumentSchemas) -> PairInference:
+    """What rules know of a receiver's half."""
     return await engine.pair((schemas.request, tool.input), (tool.output, schemas.reply))
 
 

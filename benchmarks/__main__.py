@@ -1,0 +1,43 @@
+"""`python -m benchmarks run NAME --out DIR` and `python -m benchmarks fetch NAME --data DIR`."""
+
+import argparse
+import logging
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.data import DataMissing
+from negotiator.errors import NegotiatorError
+
+SCENARIOS = {"sgdx": "agents in two vocabularies, over recorded calls"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 when it ran, 2 for what cannot be run here."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="run a benchmark").add_subparsers(dest="name", required=True)
+    modules = {}
+    for name, described in SCENARIOS.items():
+        modules[name] = import_module(f"benchmarks.scenarios.{name}")
+        one = running.add_parser(name, help=described, description=modules[name].__doc__)
+        modules[name].add_arguments(one)
+        one.add_argument("--out", type=Path, default=Path("out") / name, help="where the report goes")
+        one.add_argument("--verbose", action="store_true", help="log what was wrong and what was learned")
+    given = parser.parse_args(arguments)
+    if given.verbose:
+        logging.basicConfig(level=logging.INFO)
+        logging.getLogger("negotiator").setLevel(logging.DEBUG)
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        modules[given.name].run(given, given.out)
+    except (DataMissing, NegotiatorError) as error:
+        print(f"{given.name}: {error}", file=sys.stderr)
+        return 2
+    print((given.out / "report.md").read_text(encoding="utf-8"))
+    print(f"report: {given.out / 'report.json'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One file a scenario. Each has `add_arguments(parser)` and `run(arguments) -> report`."""
