@@ -4,8 +4,10 @@ Pure: no I/O, no clock, no randomness. What rules cannot decide becomes a questi
 """
 
 from negotiator.mapping.form import Conversion, FieldMapping, Mapping
-from negotiator.mapping.inference import Inference, Match, PairInference, Thresholds, exact_fields, infer, infer_pair
+from negotiator.mapping.inference import infer, infer_pair
+from negotiator.mapping.problem import Thresholds
 from negotiator.mapping.question import MappingQuestion, merge, question_for
+from negotiator.mapping.result import Inference, Match, PairInference
 
 __all__ = [
     "Conversion",
@@ -16,7 +18,6 @@ __all__ = [
     "Match",
     "PairInference",
     "Thresholds",
-    "exact_fields",
     "infer",
     "infer_pair",
     "merge",

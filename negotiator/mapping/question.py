@@ -12,17 +12,9 @@ from typing import Final, TypeVar
 
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping.assignment import FORBIDDEN
-from negotiator.mapping.inference import (
-    Inference,
-    PairInference,
-    Pairing,
-    Problem,
-    Slot,
-    pair_of,
-    pair_up,
-    solve,
-    with_votes,
-)
+from negotiator.mapping.inference import pair_of, solve
+from negotiator.mapping.problem import Pairing, Problem, Slot, pair_up, with_votes
+from negotiator.mapping.result import Inference, PairInference
 
 NONE: Final = "none"
 MAX_ASKED: Final = 24

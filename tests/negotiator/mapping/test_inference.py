@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from negotiator.errors import BadInput
-from negotiator.mapping import Inference, Thresholds, exact_fields, infer, infer_pair
+from negotiator.mapping import Inference, Thresholds, infer, infer_pair
 from negotiator.schemas import Schema
 
 
@@ -151,9 +151,6 @@ def test_a_namesake_that_means_another_thing_is_not_believed() -> None:
         venue={"description": "Venue of the concert"},
     )
     assert pairs(infer(source, target)) in ({}, {"/event_name": "/name", "/venue": "/event_name"})
-    sure, rest = exact_fields(source, target)
-    assert not sure.fields
-    assert set(rest) == {"event_name", "venue"}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +170,6 @@ def test_a_unit_is_never_taken_for_another(here: Any, there: Any, needs: str) ->
         assert found.mapping is None
         assert found.rest == ("/temperature",)
         assert found.needs_conversion[0].reason
-        assert exact_fields(obj(temperature=here), obj(temperature=there))[1] == ("temperature",)
     else:
         assert found.mapping is not None
         assert found.mapping.compile()({"temperature": 20}) == {"temperature": 68.0}
@@ -313,14 +309,6 @@ def test_chinese_fields_meet_english_ones() -> None:
     )
     found = infer(source, target)
     assert pairs(found) == {"/from_city": "/出发城市", "/to_city": "/到达城市", "/date": "/日期"}
-
-
-def test_exact_fields_are_those_that_names_and_values_leave_no_choice_about() -> None:
-    source = obj(city={}, day={"format": "date"}, size={"enum": ["s", "l"]}, extra={})
-    target = obj(city={}, day={}, size={"enum": ["l", "s"]})
-    sure, rest = exact_fields(source, target)
-    assert rest == ("day",)
-    assert sure.compile()({"city": "Rome", "day": "2026-11-24", "size": "s"}) == {"city": "Rome", "size": "s"}
 
 
 NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=6)

@@ -1,0 +1,283 @@
+"""From a pairing to the mapping that it makes, in one direction."""
+
+from typing import Final
+
+from negotiator.mapping.carry import Carry, carry
+from negotiator.mapping.fields import Field, Shape, same_values, shape_of
+from negotiator.mapping.form import Conversion, FieldMapping, Mapping, pointer
+from negotiator.mapping.problem import (
+    MAX_ARRAYS_DEEP,
+    Direction,
+    Pairing,
+    Problem,
+    Scope,
+    carried_between,
+    holds_objects,
+)
+from negotiator.mapping.result import Inference, Match
+
+"""Fields of both sides together; with more, only what is exact is mapped (256 take some two seconds)."""
+_EXACT_MARGIN: Final = 100.0
+"""The margin of what cannot be read otherwise."""
+
+
+def is_exact(source: Shape, target: Shape, direction: Direction, depth: int = 0) -> bool:
+    """Whether every field has its namesake of the same values, and nothing that was meant would be left out."""
+    here = {found.path: found for found in source.fields}
+    there = {found.path: found for found in target.fields}
+    if here.keys() != there.keys() and (direction == "request" or not there.keys() <= here.keys()):
+        return False
+    for path, wanted in there.items():
+        given = here[path]
+        if (wanted.required and not given.required) or (given.nullable and not wanted.nullable):
+            return False
+        if depth < MAX_ARRAYS_DEEP and holds_objects(given) and holds_objects(wanted):
+            if given.nullable != wanted.nullable:
+                return False
+            inner = shape_of(given.items or {}, given.document), shape_of(wanted.items or {}, wanted.document)
+            if not is_exact(*inner, direction, depth + 1):
+                return False
+        elif not same_values(given, wanted) or carry(given, wanted) != Carry():
+            return False
+    return True
+
+
+def exact_inference(source: Shape, target: Shape, problem: Problem) -> Inference:
+    """The inference of two shapes that `is_exact` holds for."""
+    mapping, matches = _exact_mapping(target, "")
+    left = {found.path for found in source.fields} - {found.path for found in target.fields}
+    return Inference(
+        matches=tuple(matches),
+        doubtful=(),
+        unmatched_required=(),
+        unmatched_optional=(),
+        unmatched_source=tuple(pointer(path) for path in sorted(left)),
+        blocking=(),
+        mapping=mapping,
+        partial=mapping,
+        rest=(),
+        exact=True,
+        problem=problem,
+    )
+
+
+def _exact_mapping(target: Shape, above: str, depth: int = 0) -> tuple[Mapping, list[Match]]:
+    fields = [FieldMapping(to=pointer(path), const={}) for path in target.required_objects]
+    whole = Conversion("to_empty_object")
+    fields += [FieldMapping(to=at, source=at, convert=whole) for at in map(pointer, target.optional_objects)]
+    matches: list[Match] = []
+    for wanted in target.fields:
+        at = pointer(wanted.path)
+        each = None
+        matches.append(Match(above + at, above + at, _EXACT_MARGIN, _EXACT_MARGIN, "exact"))
+        if depth < MAX_ARRAYS_DEEP and holds_objects(wanted):
+            inside = shape_of(wanted.items or {}, wanted.document)
+            each, inner = _exact_mapping(inside, f"{above}{at}/-", depth + 1)
+            matches += inner
+        fields.append(FieldMapping(to=at, source=at, required=wanted.required, each=each))
+    return Mapping(tuple(fields)), matches
+
+
+class Builder:
+    """Builds one direction's inference from a pairing."""
+
+    def __init__(self, problem: Problem, pairing: Pairing, direction: Direction) -> None:
+        self._problem = problem
+        self._pairing = pairing
+        self._direction = direction
+        self._matches: list[Match] = []
+        self._doubtful: list[Match] = []
+        self._required: list[str] = []
+        self._optional: list[str] = []
+        self._source: list[str] = []
+        self._blocking: list[str] = []
+        self._rest: list[str] = []
+
+    def inference(self, scope: Scope) -> Inference:
+        """What is found at `scope`, which is the root of the direction."""
+        mapping = self._mapping(scope, "", "")
+        return Inference(
+            matches=tuple(self._matches),
+            doubtful=tuple(self._doubtful),
+            unmatched_required=tuple(self._required),
+            unmatched_optional=tuple(self._optional),
+            unmatched_source=tuple(self._source),
+            blocking=tuple(self._blocking),
+            mapping=None if self._blocking else mapping,
+            partial=mapping,
+            rest=tuple(self._rest),
+            exact=False,
+            problem=self._problem,
+        )
+
+    def _mapping(self, scope: Scope, above_source: str, above_target: str) -> Mapping:
+        source, target = self._problem.shapes[scope]
+        fields = [FieldMapping(to=pointer(path), const={}) for path in target.required_objects]
+        read_from: set[tuple[str, ...]] = set()
+        paired_arrays = {there.path: here for here, there in self._problem.arrays[scope]}
+        hollow = self._hollow_objects(scope, target)
+        together: list[tuple[str, str]] = []
+        for wanted in target.fields:
+            at = above_target + pointer(wanted.path)
+            if any(wanted.path[: len(path)] == path for path in hollow):
+                self._optional.append(at)
+                continue
+            made = self._field(scope, wanted, above_source, at, paired_arrays.get(wanted.path))
+            if made is None:
+                continue
+            given, field = made
+            read_from.add(given.path)
+            if field is not None:
+                fields.append(field)
+                if wanted.within is not None:
+                    together.append((pointer(wanted.within), pointer(wanted.path)))
+        refused = self._refused(scope, source, read_from, above_source)
+        return Mapping(tuple(fields), refused, tuple(together))
+
+    def _hollow_objects(self, scope: Scope, target: Shape) -> list[tuple[str, ...]]:
+        """Optional objects of the target that cannot be made whole, and so are not made at all."""
+        needs: dict[tuple[str, ...], bool] = {}
+        arrays = {there.path for _, there in self._problem.arrays[scope]}
+        for wanted in target.fields:
+            if wanted.within is not None and wanted.path not in arrays:
+                pair = self._sure_pair(scope, wanted)
+                whole = pair is not None and pair[2].needs == "none"
+                needs[wanted.within] = needs.get(wanted.within, True) and whole
+        return [path for path, whole in needs.items() if not whole]
+
+    def _field(
+        self, scope: Scope, wanted: Field, above_source: str, at: str, array: Field | None
+    ) -> tuple[Field, FieldMapping | None] | None:
+        """The field that `wanted` is read from and how; None where that is open, and no how where code must do it."""
+        if array is not None:
+            start = above_source + pointer(array.path)
+            inner = self._mapping((scope[0], (*scope[1], array.path)), f"{start}/-", f"{at}/-")
+            if not any(field.source is not None for field in inner.fields):
+                self._leave_open(wanted, at, f"shares no field with {start}")
+                return None
+            self._matches.append(Match(at, start, 0.0, _EXACT_MARGIN, "words"))
+            there = self._is_always_there(array, wanted, start, at)
+            return array, _field(array, wanted, Carry(), inner) if there else None
+        found = self._match(scope, wanted, above_source, at)
+        if found is None:
+            return None
+        given, carried = found
+        start = above_source + pointer(given.path)
+        if carried.needs != "none":
+            self._rest.append(at)
+            if wanted.required or self._direction == "request":
+                self._blocking.append(f"{start} to {at}: {carried.reason}")
+            return given, None
+        there = self._is_always_there(given, wanted, start, at)
+        return given, _field(given, wanted, carried, None) if there else None
+
+    def _match(self, scope: Scope, wanted: Field, above_source: str, at: str) -> tuple[Field, Carry] | None:
+        """The field that `wanted` is read from, where that is sure; recorded either way."""
+        problem = self._problem
+        pair = self._likely_pair(scope, wanted)
+        if pair is None:
+            self._leave_open(wanted, at, "has no counterpart")
+            return None
+        row, column, carried = pair
+        given = (problem.ours[row] if self._direction == "request" else problem.theirs[column]).places[scope]
+        start = above_source + pointer(given.path)
+        match = Match(
+            target=at,
+            source=start,
+            score=problem.gains[row][column],
+            margin=self._pairing.margin[row],
+            basis="model" if (row, column) in problem.voted else "words",
+            needs=carried.needs,
+            reason=carried.reason,
+        )
+        if match.margin < problem.thresholds.margin:
+            self._doubtful.append(match)
+            self._leave_open(wanted, at, f"is perhaps {start}, which is not sure enough")
+            return None
+        self._matches.append(match)
+        return given, carried
+
+    def _likely_pair(self, scope: Scope, wanted: Field) -> tuple[int, int, Carry] | None:
+        """The indexes of ours and theirs that are paired and stand in this scope, and how values travel."""
+        row, column = self._pair_of(scope, wanted)
+        if row is None or column is None:
+            return None
+        one, other = self._problem.ours[row], self._problem.theirs[column]
+        carried = carried_between(one, other, scope) if scope in one.places and scope in other.places else None
+        return None if carried is None else (row, column, carried)
+
+    def _sure_pair(self, scope: Scope, wanted: Field) -> tuple[int, int, Carry] | None:
+        pair = self._likely_pair(scope, wanted)
+        sure = pair is not None and self._pairing.margin[pair[0]] >= self._problem.thresholds.margin
+        return pair if sure else None
+
+    def _is_always_there(self, given: Field, wanted: Field, start: str, at: str) -> bool:
+        if not wanted.required or given.required or given.schema.get("default") is not None:
+            return True
+        self._rest.append(at)
+        self._blocking.append(f"{at} is required and {start} may be absent")
+        return False
+
+    def _pair_of(self, scope: Scope, wanted: Field) -> tuple[int | None, int | None]:
+        problem, pairing = self._problem, self._pairing
+        side = problem.theirs if self._direction == "request" else problem.ours
+        index = next((at for at, slot in enumerate(side) if slot.places.get(scope) is wanted), None)
+        if index is None:
+            return None, None
+        if self._direction == "reply":
+            return index, pairing.partner[index]
+        row = next((at for at, partner in enumerate(pairing.partner) if partner == index), None)
+        return row, index
+
+    def _leave_open(self, wanted: Field, at: str, why: str) -> None:
+        if wanted.required:
+            self._required.append(at)
+            self._rest.append(at)
+            self._blocking.append(f"{at} is required and {why}")
+        else:
+            self._optional.append(at)
+
+    def _has_no_partner_in(self, scope: Scope, index: int) -> bool:
+        """Whether one of ours surely has no counterpart at this place, though perhaps at another."""
+        if self._pairing.margin[index] < self._problem.thresholds.margin:
+            return False
+        partner = self._pairing.partner[index]
+        return partner is None or scope not in self._problem.theirs[partner].places
+
+    def _refused(self, scope: Scope, source: Shape, read_from: set[tuple[str, ...]], above: str) -> tuple[str, ...]:
+        """Source fields that nothing reads; in a request, those that are surely without a counterpart."""
+        refused = []
+        for given in source.fields:
+            if given.path in read_from:
+                continue
+            start = above + pointer(given.path)
+            self._source.append(start)
+            if self._direction == "reply":
+                continue
+            index = next((at for at, slot in enumerate(self._problem.ours) if slot.places.get(scope) is given), None)
+            sure = index is not None and self._has_no_partner_in(scope, index)
+            if given.required:
+                self._blocking.append(f"{start} is always given and has no place at the other side")
+            elif sure:
+                refused.append(pointer(given.path))
+            else:
+                self._blocking.append(f"{start} has no place that is sure enough")
+        return tuple(refused)
+
+
+def _field(given: Field, wanted: Field, carried: Carry, each: Mapping | None) -> FieldMapping:
+    if carried.item is not None:
+        item = FieldMapping(to="", source="", table=carried.item.table, convert=carried.item.convert, required=True)
+        each = Mapping((item,))
+    default = None if given.required else given.schema.get("default")
+    return FieldMapping(
+        to=pointer(wanted.path),
+        source=pointer(given.path),
+        has_default=default is not None,
+        default=default,
+        required=wanted.required,
+        null_is_absent=given.nullable and not wanted.nullable,
+        table=carried.table,
+        convert=carried.convert,
+        each=each,
+    )
