@@ -31,7 +31,8 @@ if sys.platform != "linux":
         "pass executor=Trusted() for code that a person has approved"
     )
 
-from sandbox.pool import BOOTSTRAP, START_SECONDS, Flood, Late, Pool, Ticket, Worker
+from sandbox.pool import Pool, Ticket
+from sandbox.processes import BOOTSTRAP, START_SECONDS, Flood, Late, Worker
 
 PATIENCE_SECONDS = 10.0
 """How long a call waits for a free worker, in seconds."""

@@ -5,7 +5,6 @@ wall alone.
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +75,7 @@ def self_test() -> Report:
     if sys.platform != "linux":
         return Report("locked", None, {}, (), f"the locked executor needs Linux and this is {sys.platform}")
     from sandbox.locked import Locked  # noqa: PLC0415 - not importable elsewhere
-    from sandbox.pool import BOOTSTRAP  # noqa: PLC0415 - not importable elsewhere
+    from sandbox.processes import BOOTSTRAP  # noqa: PLC0415 - not importable elsewhere
 
     bootstrap = BOOTSTRAP.replace("inside.worker import serve", "inside.unguarded import serve_anything as serve")
     executor = Locked(workers=1, _bootstrap=bootstrap)
@@ -90,6 +89,8 @@ def self_test() -> Report:
 
 
 def _tried(executor: Executor) -> Iterator[Probe]:
+    import tempfile  # noqa: PLC0415 - only the self-test needs it, and everybody imports this package
+
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         canary = Path(directory, "canary")

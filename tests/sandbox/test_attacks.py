@@ -8,7 +8,7 @@ import pytest
 
 import sandbox
 from sandbox.locked import Locked
-from sandbox.pool import BOOTSTRAP
+from sandbox.processes import BOOTSTRAP
 
 CANARY = "canary-5f0c"
 SHORT = sandbox.Limits(wall_s=0.1, memory_bytes=48 * 1024 * 1024)

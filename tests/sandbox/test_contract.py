@@ -248,7 +248,18 @@ def test_tool_arguments_count_against_the_output(call: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"wall_s": 0}, {"wall_s": 61}, {"memory_bytes": 1}, {"output_bytes": 0}, {"tool_calls": -1}]
+    "numbers",
+    [
+        {"wall_s": 0},
+        {"wall_s": 61},
+        {"wall_s": float("nan")},
+        {"memory_bytes": 1},
+        {"memory_bytes": 1 << 40},
+        {"output_bytes": 0},
+        {"output_bytes": 1 << 32},
+        {"tool_calls": -1},
+        {"tool_calls": 10**6},
+    ],
 )
 def test_limits_out_of_range_are_refused(numbers: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
