@@ -123,6 +123,8 @@ class Prepare(ast.NodeTransformer):
                     used.add(name)
                     if not isinstance(context, ast.Load):
                         self.bound.add(name)
+                case ast.Attribute(attr=name):
+                    used.add(name)
                 case ast.arg(arg=name):
                     self.parameters.add(name)
                     self.bound.add(name)
@@ -163,13 +165,6 @@ class Prepare(ast.NodeTransformer):
         """Drops the annotation."""
         node.arg = self.rename(node.arg)
         node.annotation = None
-        return node
-
-    def visit_keyword(self, node: ast.keyword) -> ast.AST:
-        """A keyword is renamed only where a function of this program has such a parameter."""
-        if node.arg in self.parameters:
-            node.arg = self.rename(node.arg)
-        self.generic_visit(node)
         return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
@@ -225,20 +220,35 @@ class Prepare(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> Any:
-        """`super().__init__(...)` is the one use of `super` there is."""
+        """`super().__init__(...)` is the one use of `super` there is; keywords follow their parameters' names."""
+        if self._may_be_own(node.func):
+            for keyword in node.keywords:
+                if keyword.arg in self.parameters:
+                    keyword.arg = self.rename(keyword.arg)
         match node.func:
             case ast.Attribute(attr="__init__", value=ast.Call(func=ast.Name(id="super"), args=[], keywords=[])):
-                first = self.first_parameters[-1] if self.first_parameters else None
-                if first is None:
-                    self.refuse(node, "super() is used outside a method")
-                    return node
-                own: list[ast.expr] = [GuardName("__class__", ast.Load()), ast.Name(first, ast.Load())]
-                args = [self.visit(arg) for arg in node.args]
-                keywords = [self.visit(keyword) for keyword in node.keywords]
-                call = ast.Call(func=GuardName("_super_init_", ast.Load()), args=own + args, keywords=keywords)
-                return self.at(call, node)
+                return self._super_init(node)
         self.generic_visit(node)
         return node
+
+    def _may_be_own(self, function: ast.expr) -> bool:
+        # A builtin, a tool or a method of text and dict takes keywords under the names that were written.
+        match function:
+            case ast.Name(id=name):
+                return name in self.bound
+            case ast.Attribute(attr=name):
+                return name not in ("format", "update")
+        return True
+
+    def _super_init(self, node: ast.Call) -> Any:
+        first = self.first_parameters[-1] if self.first_parameters else None
+        if first is None:
+            self.refuse(node, "super() is used outside a method")
+            return node
+        own: list[ast.expr] = [GuardName("__class__", ast.Load()), ast.Name(first, ast.Load())]
+        args = [self.visit(arg) for arg in node.args]
+        keywords = [self.visit(keyword) for keyword in node.keywords]
+        return self.at(ast.Call(func=GuardName("_super_init_", ast.Load()), args=own + args, keywords=keywords), node)
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> Any:
         """A format specification goes through a guard that bounds its widths."""

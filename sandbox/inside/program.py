@@ -1,5 +1,6 @@
 """A program and one call of it, whatever process it runs in."""
 
+import re
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from sandbox.inside.policy import FILENAME, Refused, compile_handler
 
 KEPT_PROGRAMS = 256
 TEXT_LIMIT = 300
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 
 
 class EndOfCall(BaseException):
@@ -99,6 +101,8 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - the text is a stranger's
         text = ""
+    # Where an object lies is nobody's business, and differs from run to run.
+    text = _ADDRESS.sub("0x", text[: 4 * TEXT_LIMIT])
     return f"{kind[:60]}: {text}"[:TEXT_LIMIT] if text else kind[:60]
 
 

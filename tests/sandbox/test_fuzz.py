@@ -190,7 +190,6 @@ def shape(table: Any) -> Any:
     return {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
 
 
-@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 def test_no_program_gets_past_the_language(file: str) -> None:
     executor = Trusted()
     before = [shape(table) for table in (BUILTINS, INSTANCE, ON_CLASS, {k: v.members for k, v in FACADES.items()})]

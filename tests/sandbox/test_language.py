@@ -63,3 +63,10 @@ def test_a_failure_says_what_to_do_instead(locked: Locked, body: str, words: str
 )
 def test_everyday_library_calls_work(locked: Locked, source: str, result: Any) -> None:
     assert locked.run(source, "host 10.0.0.1") == result
+
+
+def test_an_error_text_does_not_say_where_an_object_lies(locked: Locked) -> None:
+    with pytest.raises(sandbox.HandlerFailed) as caught:
+        locked.run("def handle(data):\n    return {}[handle]", None)
+    assert "function handle at 0x" in str(caught.value)
+    assert "0x7" not in str(caught.value)
