@@ -233,7 +233,9 @@ def fit(directory: Path, *, steps: int = 120, pull: float = 0.002) -> tuple[list
     Each slot's partner is one of the other side's slots or none; fitted in both directions, over whole schemas and
     over such with a fifth of the slots removed. Pure Python: some minutes.
     """
-    problems = [_evidence_of(case) for remove in ("none", "both") for case in cases(directory, remove=remove, seed=1)]
+    problems = [
+        _evidence_of(case) for remove in ("none", "target", "both") for case in cases(directory, remove=remove, seed=1)
+    ]
     weights = [0.0] * len(FEATURES) + [0.0]
     momentum, spread = [0.0] * len(weights), [0.0] * len(weights)
     for step in range(1, steps + 1):

@@ -207,9 +207,9 @@ def evidence(
     )
 
 
-WEIGHTS: Final = (2.43, 1.73, 2.49, 1.80, 1.91, 0.26, -3.05, -0.19, 0.63, 0.40, -1.37, 1.22, 1.38, -2.04)
+WEIGHTS: Final = (2.78, 1.83, 2.64, 1.91, 2.37, 0.23, -2.82, -0.16, 0.79, 0.29, -1.59, 1.24, 1.50, -1.93)
 """In the order of `FEATURES`."""
-BIAS: Final = -2.83
+BIAS: Final = -3.42
 """The log-odds of two fields that show no evidence at all."""
 
 

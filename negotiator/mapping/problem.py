@@ -28,9 +28,9 @@ _OTHER_PLACE: Final = 0.7
 class Thresholds:
     """Margins in log-odds, chosen on the training half of SGD-X."""
 
-    margin: float = 1.0
+    margin: float = 0.75
     """A pair is used where every reading without it is less likely by this much."""
-    closed_bonus: float = 1.5
+    closed_bonus: float = 1.75
     """Added to every pair where both sides have equally many fields at the same places: a whole fit is evidence."""
 
 
