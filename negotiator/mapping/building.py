@@ -23,6 +23,8 @@ _EXACT_MARGIN: Final = 100.0
 
 def is_exact(source: Shape, target: Shape, direction: Direction, depth: int = 0) -> bool:
     """Whether every field has its namesake of the same values, and nothing that was meant would be left out."""
+    if not (source.is_whole and target.is_whole):
+        return False
     here = {found.path: found for found in source.fields}
     there = {found.path: found for found in target.fields}
     if here.keys() != there.keys() and (direction == "request" or not there.keys() <= here.keys()):
@@ -40,6 +42,23 @@ def is_exact(source: Shape, target: Shape, direction: Direction, depth: int = 0)
         elif not same_values(given, wanted) or carry(given, wanted) != Carry():
             return False
     return True
+
+
+def no_inference(problem: Problem, why: str) -> Inference:
+    """The inference where nothing can be said."""
+    return Inference(
+        matches=(),
+        doubtful=(),
+        unmatched_required=(),
+        unmatched_optional=(),
+        unmatched_source=(),
+        blocking=(why,),
+        mapping=None,
+        partial=Mapping(),
+        rest=("",),
+        exact=False,
+        problem=problem,
+    )
 
 
 def exact_inference(source: Shape, target: Shape, problem: Problem) -> Inference:

@@ -8,7 +8,7 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.mapping import words
 from negotiator.mapping.conversions import UNITS, is_date_pattern, unit_conversion
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
-from negotiator.mapping.form import Conversion
+from negotiator.mapping.form import MAX_TABLE_ROWS, Conversion
 from negotiator.mapping.likeness import is_boolean, normal
 
 Needs: TypeAlias = Literal["none", "conversion"]
@@ -51,6 +51,8 @@ def carry(source: Field, target: Field) -> Carry | None:
 def _carry(source: Field, target: Field) -> Carry | None:
     if source.is_whole_object or target.is_whole_object:
         return _carry_whole(source, target)
+    if not (_is_plain_list(source.enum) and _is_plain_list(target.enum)):
+        return _PLAIN if same_values(source, target) else _needs("the lists of values are long, or not of scalars")
     if ("array" in source.types) or ("array" in target.types):
         return _carry_array(source, target)
     here, there = stated_units(source), stated_units(target)
@@ -153,6 +155,11 @@ def _carry_enum(source: Field, target: Field) -> Carry | None:
     if not here.keys() & there.keys() and source.types != target.types:
         return None
     return _needs("the lists of values differ")
+
+
+def _is_plain_list(values: tuple[JsonValue, ...] | None) -> bool:
+    few = values is None or len(values) <= MAX_TABLE_ROWS
+    return few and all(isinstance(value, str | int | float) for value in values or ())
 
 
 def _same(one: JsonValue, other: JsonValue) -> bool:

@@ -62,6 +62,8 @@ class Shape:
     required_objects: tuple[tuple[str, ...], ...]
     """Those that must be there even when empty, outer ones first."""
     optional_objects: tuple[tuple[str, ...], ...] = ()
+    is_whole: bool = True
+    """Whether `fields` is all of them; False past `MAX_FIELDS`."""
 
 
 def shape_of(schema: JsonObject, document: JsonObject | None = None) -> Shape:
@@ -76,7 +78,8 @@ def shape_of(schema: JsonObject, document: JsonObject | None = None) -> Shape:
     whole = schema if document is None else document
     _walk(schema, whole, (), required=True, within=None, fields=fields, objects=objects)
     required = tuple(path for path, always in objects.items() if always)
-    return Shape(tuple(fields), required, tuple(path for path, always in objects.items() if not always))
+    optional = tuple(path for path, always in objects.items() if not always)
+    return Shape(tuple(fields[:MAX_FIELDS]), required, optional, len(fields) <= MAX_FIELDS)
 
 
 def _walk(

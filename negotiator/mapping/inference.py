@@ -5,8 +5,9 @@ only where every other reading is less likely by a margin; what is below it is l
 Nothing is ever guessed.
 """
 
+from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonObject
-from negotiator.mapping.building import Builder, exact_inference, is_exact
+from negotiator.mapping.building import Builder, exact_inference, is_exact, no_inference
 from negotiator.mapping.problem import Direction, Problem, Thresholds, pair_up, state_problem
 from negotiator.mapping.result import Inference, PairInference
 
@@ -62,8 +63,14 @@ def solve(problem: Problem) -> dict[Direction, Inference]:
         direction, inside = scope
         if inside:
             continue
-        if is_exact(source, target, direction):
-            solved[direction] = exact_inference(source, target, problem)
-        else:
-            solved[direction] = Builder(problem, pairing, direction).inference(scope)
+        try:
+            if is_exact(source, target, direction):
+                solved[direction] = exact_inference(source, target, problem)
+            elif source.is_whole and target.is_whole:
+                solved[direction] = Builder(problem, pairing, direction).inference(scope)
+            else:
+                solved[direction] = no_inference(problem, "there are too many fields")
+        except UsageError as error:
+            # What a schema may hold is wider than what a mapping may.
+            solved[direction] = no_inference(problem, str(error))
     return solved

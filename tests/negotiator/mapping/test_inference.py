@@ -290,10 +290,21 @@ def test_recursive_schemas_come_to_an_end() -> None:
 
 def test_very_many_fields_are_not_paired() -> None:
     def wide(prefix: str) -> dict[str, Any]:
-        return obj(**{f"{prefix}{number}": {} for number in range(200)})
+        return obj(**{f"{prefix}{number}": {} for number in range(140)})
 
     assert infer(wide("a"), wide("b")).mapping is None
     assert infer(wide("a"), wide("a")).exact
+
+
+def test_nothing_is_mapped_of_what_is_too_large_to_be_seen_whole() -> None:
+    schema = obj(**{f"field{number}": {} for number in range(300)})
+    found = infer(schema, schema)
+    assert found.mapping is None
+    assert found.blocking
+    long_name = obj(**{"a" * 600: {}})
+    assert infer(long_name, long_name).mapping is None
+    many = {"enum": [f"value {number}" for number in range(600)]}
+    assert infer(obj(city={}), obj(city=many)).mapping is None
 
 
 def test_chinese_fields_meet_english_ones() -> None:
@@ -386,6 +397,46 @@ def test_whatever_is_mapped_fits_the_target(data: st.DataObject) -> None:
         with suppress(BadInput):  # values that a table or cast does not know are refused, not bent
             result = found.mapping.compile()(value)
         assert result is None or Schema.of(target).is_valid(result)
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=3)
+    | st.sampled_from(["string", "object", "array", "#", "#/a"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "type",
+                    "properties",
+                    "items",
+                    "enum",
+                    "const",
+                    "required",
+                    "$ref",
+                    "anyOf",
+                    "allOf",
+                    "format",
+                    "default",
+                    "a",
+                ]
+            )
+            | st.sampled_from(["description", "oneOf", "prefixItems", "$defs"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+).filter(lambda value: isinstance(value, dict))
+
+
+@given(ODD, ODD)
+def test_any_json_at_all_is_answered(source: Any, target: Any) -> None:
+    for found in (infer(source, target), infer(target, source, direction="reply"), infer(source, source)):
+        assert (found.mapping is None) == bool(found.blocking)
 
 
 WORDS = ["city", "price", "date", "rating", "phone", "address", "genre", "humidity", "passengers", "duration"]
