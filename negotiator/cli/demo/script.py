@@ -15,6 +15,9 @@ _GIVEN: Final = re.compile(r"^- (place|when|celsius|sky)\b[^\n]*?: ([^\n:]+)$", 
 _OBJECT: Final = re.compile(r"^\{.*\}$", re.MULTILINE)
 _WANTED: Final = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
+_PAIRS: Final = {"city": "place", "day": "when", "temperature_f": "celsius", "conditions": "sky"}
+"""Of each target field, the source field that means the same."""
+
 _ENCODE: Final = """\
 ```python
 import datetime
@@ -36,6 +39,7 @@ def scripted() -> ScriptedModel:
             "read_reply": _from_words,
             "encode_request": _from_json,
             "decode_reply": _from_json,
+            "pair_fields": _pairs,
             "write_fields": _code,
         }
     )
@@ -47,6 +51,10 @@ def _from_words(messages: Sequence[Message], schema: JsonObject | None) -> JsonO
 
 def _from_json(messages: Sequence[Message], schema: JsonObject | None) -> JsonObject:
     return _wanted(json.loads(_OBJECT.findall(messages[-1].content)[-1]), schema)
+
+
+def _pairs(_messages: Sequence[Message], schema: JsonObject | None) -> JsonObject:
+    return {name: _PAIRS[name] for name in (schema or {})["properties"]}
 
 
 def _code(messages: Sequence[Message], _schema: JsonObject | None) -> str:
