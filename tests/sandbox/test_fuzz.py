@@ -80,7 +80,10 @@ class Writer:
             body += f"    try:\n{lines}    except Exception as x:\n        out.append(str(x))\n"
         return (
             f"{''.join(head)}"
-            "def t(f):\n    try:\n        return str(f())\n    except Exception as e:\n        return str(e)\n"
+            # Errors that are caught make recursion branch: the steps are counted, for this process has no deadline.
+            "steps = []\n"
+            "def t(f):\n    steps.append(1)\n    if len(steps) > 300:\n        return 'enough'\n"
+            "    try:\n        return str(f())\n    except Exception as e:\n        return str(e)\n"
             f"class A{self.either(['', '(ValueError)'], ['(str)', '(object)', '(A)'])}:\n    x = 1\n"
             f"    def {self.either(['m', '__init__', '__eq__', '_p'], ['__getattribute__', '__str__'])}(self, *a):\n"
             f"        self.x = t(lambda: {self.expression(2)})\n"
