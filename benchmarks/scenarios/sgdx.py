@@ -196,12 +196,15 @@ async def _run_pair(pair: Pair, service: Service, client: Agent, transport: Coun
     )
     result = Result(pair)
     before = client.engine.ledger.total, service.agent.engine.ledger.total
-    spoken = transport.dialogue
+    spoken, started = transport.dialogue, time.monotonic()
     for at, call in enumerate(pair.calls):
         await _request(pair, service, client, task, url, call, result)
         await client.settle()
         await service.agent.settle()
-        _progress(f"{pair.service} {pair.method}: request {at + 1} of {len(pair.calls)}, {result.tier}")
+        seconds = time.monotonic() - started
+        _progress(
+            f"{seconds:6.0f} s  {pair.service} {pair.method}: request {at + 1} of {len(pair.calls)}, {result.tier}"
+        )
     after = client.engine.ledger.total, service.agent.engine.ledger.total
     result.usage = _minus(after[0], before[0]) + _minus(after[1], before[1])
     agreed = client.engine.agreements.find(task.digest, url)
@@ -232,6 +235,7 @@ async def _request(
         tier = "structured" if client.engine.agreements.find(task.digest, url) else "natural_language"
         result.counts[tier]["refused"] += 1
         result.reasons[type(error).__name__] += 1
+        logging.getLogger("benchmarks").info("refused (%s): %s: %s", tier, type(error).__name__, error)
         return
     done = service.called == [(pair.method, call["parameters"])]
     right = done and _same_rows(outcome.json, pair.expected(call))
