@@ -105,6 +105,7 @@ class _Asking:
 
     async def run(self, value: object) -> Outcome:
         self.started = self.engine.clock.monotonic()
+        self.deadline.require()
         self.payload = self.task.input.dump(value)
         self.task.input.check(self.payload)
         canonical(self.payload)
@@ -190,13 +191,13 @@ class _Asking:
 
     async def _under(self, document: ProtocolDocument, plan: Plan) -> Done | None:
         """The exchange under a document; None where nothing was sent and natural language is next."""
-        if plan.tier == "routine":
-            done = await self._by_routine(document)
-            if done is not None:
-                return done
-        if not self.engine.has_model:
-            return None
         try:
+            if plan.tier == "routine":
+                done = await self._by_routine(document)
+                if done is not None:
+                    return done
+            if not self.engine.has_model:
+                return None
             return await self._structured(document)
         except NotAnswered as error:
             if self.replied:

@@ -112,10 +112,13 @@ async def adopt_listed(
             continue
         if document.hash in catalog.hashes():
             continue
-        if (await judge_sender(engine, task, document)).ready:
+        fit = await judge_sender(engine, task, document)
+        if fit.ready:
             # Only what is used is kept: a listing may hold any number of texts.
             with suppress(StoreUnusable):
                 engine.documents.put(document)
+            if fit.exact:
+                await make_sender(engine, task, document, Account(), deadline)  # by rule: it asks no model
             engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
             return engine.agreements.find(task.digest, base_url)
     return None

@@ -9,10 +9,10 @@ from typing import Final
 
 from negotiator.describe import resolve
 from negotiator.engine import Engine
-from negotiator.errors import BadInput, PeerMisspoke
+from negotiator.errors import BadInput, PeerMisspoke, UsageError
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.mapping import Inference
+from negotiator.mapping import Inference, Mapping
 from negotiator.pairing import pair_record
 from negotiator.routines import lay_over
 from negotiator.schemas import Schema
@@ -89,7 +89,7 @@ async def write_reply(
     """A receiver's half, outward: the reply body. Raises `NotAnswered`, `ModelError`."""
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return await interpreter.write_prose_reply(document.text, body_text(body), result)
+        return body_value(await interpreter.write_prose_reply(document.text, body_text(body), result))
     described = f"{tool.description} ({document.name}: {document.description})"
     pair = await receiver_pair(engine, tool, schemas)
     given = tool.output.json_schema
@@ -111,19 +111,35 @@ async def convert(
     request nothing may be left behind: a value that found no place raises `NotAnswered`.
     """
     if inference.exact and inference.mapping is not None:
-        return inference.mapping.compile()(source)
+        return _fitting(inference.mapping, source, target)
     pairing = await pair_record(interpreter, description, source, source_schema, target.json_schema, inference)
     if purpose in REQUESTS and pairing.unread and not pairing.open:
         raise NotAnswered(f"{pairing.unread[0]} has no place at the other side")
     try:
         value = pairing.mapping.compile()(source)
         if pairing.open:
-            asked = Schema.of(only(target.json_schema, pairing.open))
+            asked = _part(target, pairing.open)
             value = lay_over(value, await interpreter.fill(description, source, source_schema, asked, purpose=purpose))
         target.check(value)
     except (BadInput, PeerMisspoke) as error:
         raise NotAnswered("what was filled does not fit the document") from error
     return value
+
+
+def _fitting(mapping: Mapping, source: JsonValue, target: Schema) -> JsonValue:
+    try:
+        value = mapping.compile()(source)
+        target.check(value)
+    except BadInput as error:
+        raise NotAnswered("a value does not fit the other side") from error
+    return value
+
+
+def _part(target: Schema, pointers: Sequence[str]) -> Schema:
+    try:
+        return Schema.of(only(target.json_schema, pointers))
+    except UsageError:  # the fields that are kept refer to some that are not
+        return target
 
 
 def only(schema: JsonObject, pointers: Sequence[str]) -> JsonObject:

@@ -18,7 +18,7 @@ from negotiator.errors import BadInput, ModelError, NegotiatorError, PeerMisspok
 from negotiator.interpret import Interpreter, part_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
-from negotiator.mapping import Inference, Mapping, PairInference, merge, question_for
+from negotiator.mapping import FieldMapping, Inference, Mapping, PairInference, merge, question_for
 from negotiator.negotiation import Objection
 from negotiator.routines import ENTRY_BACK, ENTRY_INTO, Direction, Role, Routine, Runnable, Verdict, lay_over
 from negotiator.schemas import Schema
@@ -308,6 +308,8 @@ async def _direction(
     open_fields = {_first(pointer) for pointer in inference.rest}
     if not open_fields or "" in open_fields:
         raise _Unsettled(_missing(inference))
+    # A pair that cannot carry what was seen is no pair, whatever the words say.
+    open_fields |= {_first(each.to) for each in inference.partial.fields if not _carries(each, samples)}
     below = Mapping(tuple(each for each in inference.partial.fields if _first(each.to) not in open_fields))
     compiled = below.compile()
     wanted = part_of(target.json_schema, open_fields)
@@ -342,6 +344,16 @@ async def _direction(
         samples=samples,
     )
     return Direction(mapping=below, entry=entry), [(entry, written)]
+
+
+def _carries(field: FieldMapping, samples: Sequence[JsonValue]) -> bool:
+    carried = Mapping((field,)).compile()
+    try:
+        for sample in samples:
+            carried(sample)
+    except BadInput:
+        return False
+    return True
 
 
 async def settle(interpreter: Interpreter, pair: PairInference, description: str) -> PairInference:

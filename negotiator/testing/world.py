@@ -1,5 +1,6 @@
 """Agents that meet in one process, without a network."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import orjson
 
 from negotiator.agent import Agent
 from negotiator.clock import Deadline
+from negotiator.errors import PeerUnreachable
 from negotiator.jsonvalue import JsonObject
 from negotiator.models.base import Model
 from negotiator.testing.clock import VirtualClock
@@ -50,8 +52,10 @@ class World:
         self.clock = clock or VirtualClock()
         self.memory = MemoryTransport()
         """Where faults are ordered: `world.memory.fail("mem://server", "hang_up_after")`."""
+        self._waiting: list[tuple[int, asyncio.Event]] = []
         self.carried: list[Carried] = []
         """Every request that was sent, in order, lost ones included."""
+        self.agents: list[Agent] = []
         self._stack = AsyncExitStack()
 
     def agent(
@@ -74,8 +78,26 @@ class World:
             **options,
         )
         self._stack.push_async_callback(agent.aclose)
+        self.agents.append(agent)
         self.memory.serve(address or f"mem://{name}", agent.handler())
         return agent
+
+    async def settle(self) -> None:
+        """Return when no agent learns any more."""
+        for agent in self.agents:
+            await agent.settle()
+
+    async def sent(self, count: int) -> None:
+        """Return when `count` requests have been sent since the world began."""
+        reached = asyncio.Event()
+        self._waiting.append((count, reached))
+        self._note()
+        await reached.wait()
+
+    def _note(self) -> None:
+        for most, reached in self._waiting:
+            if len(self.carried) >= most:
+                reached.set()
 
     def exchanges(self) -> list[Carried]:
         """The requests that were exchanges: no listings, and nothing of the negotiation dialogue."""
@@ -104,8 +126,14 @@ class _Seen:
         self._world = world
 
     async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
-        self._world.carried.append(Carried(base_url, request))
-        return await self._world.memory.send(base_url, request, deadline=deadline)
+        sent = Carried(base_url, request)
+        self._world.carried.append(sent)
+        self._world._note()  # noqa: SLF001 - a part of the world
+        try:
+            return await self._world.memory.send(base_url, request, deadline=deadline)
+        except PeerUnreachable:
+            self._world.carried.remove(sent)
+            raise
 
     async def aclose(self) -> None:
         """The transport is the world's."""
