@@ -1,0 +1,104 @@
+"""Which tier, and when an agreement is worth its price."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from negotiator.models.base import Usage
+from negotiator.plan import CostPolicy, ReceiverSituation, SenderSituation, Spending, plan_receiver, plan_sender
+
+POLICY = CostPolicy()
+DUE = Spending(spent=10.0, exchanges=1)
+NOT_DUE = Spending()
+HASH = "sha256:" + "0" * 64
+
+BOOLS = (False, True)
+
+
+@pytest.mark.parametrize(
+    ("situation", "tier", "negotiate"),
+    [
+        (SenderSituation(document=HASH, routine_ready=True, model=False), "routine", "no"),
+        (SenderSituation(document=HASH, routine_ready=True, natural_language=False), "routine", "no"),
+        (SenderSituation(document=HASH), "structured", "no"),
+        (SenderSituation(document=HASH, natural_language=False), "structured", "no"),
+        (SenderSituation(), "natural_language", "no"),
+        (SenderSituation(spending=DUE), "natural_language", "no"),
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2)), "natural_language", "after"),
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2), negotiable=False), "natural_language", "no"),
+        (SenderSituation(model=False), None, "first"),
+        (SenderSituation(natural_language=False), None, "first"),
+        (SenderSituation(model=False, negotiable=False), None, "no"),
+        (SenderSituation(document=HASH, model=False), None, "no"),
+        (SenderSituation(routine_ready=True), "natural_language", "no"),
+    ],
+)
+def test_the_senders_table(situation: SenderSituation, tier: str | None, negotiate: str) -> None:
+    plan = plan_sender(situation, POLICY)
+    assert (plan.tier, plan.negotiate) == (tier, negotiate)
+    assert plan.protocol_hash == (HASH if tier in ("routine", "structured") else None)
+    assert plan.reason
+
+
+@pytest.mark.parametrize("flags", list(itertools.product(BOOLS, repeat=5)))
+def test_a_sender_plans_no_tier_that_cannot_run(flags: tuple[bool, ...]) -> None:
+    document, ready, model, words, negotiable = flags
+    situation = SenderSituation(
+        document=HASH if document else None,
+        routine_ready=ready,
+        model=model,
+        natural_language=words,
+        negotiable=negotiable,
+        spending=Spending(spent=10.0, exchanges=2),
+    )
+    plan = plan_sender(situation, POLICY)
+    assert plan.tier != "routine" or (document and ready)
+    assert plan.tier != "structured" or (document and model)
+    assert plan.tier != "natural_language" or (words and model)
+    assert plan.negotiate == "no" or negotiable
+    assert plan.tier is not None or plan.negotiate == "first" or not (document and ready)
+
+
+@pytest.mark.parametrize("flags", list(itertools.product(BOOLS, repeat=4)))
+def test_the_receivers_table(flags: tuple[bool, ...]) -> None:
+    native, ready, model, budget = flags
+    situation = ReceiverSituation(native=native, routine_ready=ready, model=model, within_budget=budget)
+    plan = plan_receiver(situation)
+    expected = "routine" if native or ready else "structured" if model and budget else None
+    assert plan.tier == expected
+    assert plan.reason
+
+
+costs = st.floats(min_value=0, max_value=1e6, allow_nan=False)
+
+
+@given(spent=costs, exchanges=st.integers(1, 10_000), agreement=costs)
+def test_an_agreement_is_due_exactly_where_what_was_spent_and_one_more_pass_its_price(
+    spent: float, exchanges: int, agreement: float
+) -> None:
+    spending = Spending(spent=spent, exchanges=exchanges, agreement=agreement)
+    assert spending.tier_up_due(POLICY) == (spent + spent / exchanges > agreement)
+
+
+@given(interpreted=st.floats(min_value=1e-4, max_value=100), times=st.floats(min_value=0, max_value=50))
+def test_the_spending_before_an_agreement_stays_under_its_price(interpreted: float, times: float) -> None:
+    """Ski rental: with every exchange costing the same, no more than C is spent before it is agreed."""
+    agreement = interpreted * times
+    spent, exchanges = interpreted, 1
+    while not Spending(spent=spent, exchanges=exchanges, agreement=agreement).tier_up_due(POLICY):
+        spent, exchanges = spent + interpreted, exchanges + 1
+    assert spent <= max(agreement, interpreted) * (1 + 1e-9)
+
+
+def test_nothing_is_due_before_the_first_exchange_or_where_calls_cost_nothing() -> None:
+    assert not Spending(agreement=0.0).tier_up_due(POLICY)
+    assert not Spending(spent=0.0, exchanges=100).tier_up_due(POLICY)
+    assert Spending(spent=2.0, exchanges=2).tier_up_due(CostPolicy(agreement_in_interpreted=2.0))
+    assert not Spending(spent=1.0, exchanges=1).tier_up_due(CostPolicy(agreement_in_interpreted=2.0))
+
+
+def test_a_local_model_is_not_free() -> None:
+    assert POLICY.cost(Usage(calls=1, seconds=5, usd=0.0)) == pytest.approx(5 * 0.0002 + 0.0001)
+    assert POLICY.cost(Usage(calls=1, seconds=0, usd=None)) == pytest.approx(0.0001)

@@ -1,0 +1,154 @@
+"""Replies kept by idempotency key, by workers that share a store."""
+
+import asyncio
+
+import pytest
+
+from negotiator.messages import Reply, Request
+from negotiator.replies import KEEP_SECONDS, Replies
+from negotiator.testing import VirtualClock
+from protocol_docs import MemoryTextStore, StoreFull
+
+pytestmark = pytest.mark.anyio
+
+DONE = Reply(status="success", body={"n": 1})
+
+
+def request(body: object = "x", key: str = "k") -> Request:
+    return Request(body=body, idempotency_key=key)
+
+
+def workers(count: int = 2) -> tuple[list[Replies], VirtualClock, MemoryTextStore]:
+    store, clock = MemoryTextStore(), VirtualClock()
+    return [Replies(store, clock, abandoned_after=120) for _ in range(count)], clock, store
+
+
+async def test_a_kept_reply_is_had_again_from_every_worker() -> None:
+    (one, other), _, _ = workers()
+    standing, claim = await one.claim("p", request())
+    assert standing == "new"
+    assert one.finish(claim, DONE)
+    for worker in (one, other):
+        assert (await worker.claim("p", request()))[0] == DONE
+        assert (await worker.claim("p", request("another body")))[0] == "conflict"
+    assert (await other.claim("somebody else", request()))[0] == "new"
+
+
+async def test_the_same_key_at_once_waits_for_the_first_in_the_same_process() -> None:
+    (one, other), _, _ = workers()
+    _, claim = await one.claim("p", request())
+    waiting = [asyncio.ensure_future(one.claim("p", request())) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert (await other.claim("p", request()))[0] == "elsewhere"
+    assert (await one.claim("p", request("another")))[0] == "conflict"
+    one.finish(claim, DONE)
+    assert [standing for standing, _ in await asyncio.gather(*waiting)] == [DONE] * 3
+
+
+async def test_a_claim_given_up_is_taken_by_one_of_those_that_wait() -> None:
+    (one,), _, _ = workers(1)
+    _, claim = await one.claim("p", request())
+    waiting = [asyncio.ensure_future(one.claim("p", request())) for _ in range(3)]
+    await asyncio.sleep(0)
+    one.finish(claim, None)
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    ((standing, again),) = [task.result() for task in done]
+    assert standing == "new"
+    one.finish(again, DONE)
+    assert sorted(str(standing) for standing, _ in await asyncio.gather(*waiting)) == sorted([str(DONE)] * 2 + ["new"])
+
+
+async def test_a_waiting_request_that_is_cancelled_takes_nobody_with_it() -> None:
+    (one,), _, _ = workers(1)
+    _, claim = await one.claim("p", request())
+    waiting = asyncio.ensure_future(one.claim("p", request()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert one.finish(claim, DONE)
+    assert (await one.claim("p", request()))[0] == DONE
+
+
+async def test_an_abandoned_claim_is_taken_over_by_one_worker_alone() -> None:
+    crew, clock, _ = workers(5)
+    await crew[0].claim("p", request())
+    clock.advance(121)
+    standings = [(await worker.claim("p", request()))[0] for worker in crew[1:]]
+    assert sorted(map(str, standings)) == ["abandoned", "elsewhere", "elsewhere", "elsewhere"]
+    clock.advance(121)
+    last = [(await worker.claim("p", request()))[0] for worker in crew[2:]]
+    assert last.count("abandoned") == 1, "the one that took it over has crashed too"
+
+
+async def test_two_that_find_it_abandoned_at_the_same_moment_do_not_both_take_it() -> None:
+    (dead, one, other), clock, store = workers(3)
+    await dead.claim("p", request())
+    clock.advance(121)
+    put, seen = store.put, []
+
+    def put_later(key: str, text: str) -> None:
+        if not seen:  # the first is about to take it over when the second looks
+            seen.append(key)
+            seen.append(other._standing(key, _digest(text)))
+        put(key, text)
+
+    store.put = put_later  # type: ignore[method-assign]
+    assert (await one.claim("p", request()))[0] == "abandoned"
+    assert seen[1] == "elsewhere"
+
+
+def _digest(row: str) -> str:
+    import orjson
+
+    return str(orjson.loads(row)["request"])
+
+
+async def test_what_cannot_be_kept_leaves_the_claim_standing_and_lets_nobody_wait() -> None:
+    (one, other), clock, store = workers()
+    _, claim = await one.claim("p", request())
+    waiting = asyncio.ensure_future(one.claim("p", request()))
+    await asyncio.sleep(0)
+
+    def full(*_: object) -> None:
+        raise StoreFull("full")
+
+    put, store.put = store.put, full  # type: ignore[method-assign]
+    assert not one.finish(claim, DONE)
+    assert (await waiting)[0] == DONE
+    store.put = put  # type: ignore[method-assign]
+    assert (await other.claim("p", request()))[0] == "elsewhere"
+    clock.advance(121)
+    assert (await other.claim("p", request()))[0] == "abandoned"
+
+
+async def test_old_rows_are_dropped_by_themselves() -> None:
+    (one,), clock, store = workers(1)
+    for number in range(300):
+        _, claim = await one.claim("p", request(key=str(number)))
+        one.finish(claim, DONE)
+    clock.advance(KEEP_SECONDS + 1)
+    for number in range(300):
+        _, claim = await one.claim("p", request(key=f"new {number}"))
+        one.finish(claim, DONE)
+    assert len(list(store.keys())) <= 300
+
+
+@pytest.mark.parametrize("row", ["", "[]", "no json", '{"reply": 3}', '{"reply": {"status": "success", "x": 1}}'])
+async def test_a_row_that_cannot_be_read_is_never_a_reason_to_run_again_at_once(row: str) -> None:
+    (one,), _, store = workers(1)
+    _, claim = await one.claim("p", request())
+    one.finish(claim, DONE)
+    store.put(claim.key, row)
+    standing, _ = await one.claim("p", request())
+    if isinstance(standing, Reply):
+        assert standing.code == "outcome_unknown"
+    else:
+        assert standing == "abandoned", "the journal then decides"
+
+
+async def test_a_clock_set_back_does_not_open_a_claim() -> None:
+    (one, other), clock, _ = workers()
+    await one.claim("p", request())
+    clock.jump(-86_400)
+    assert (await other.claim("p", request()))[0] == "elsewhere"
