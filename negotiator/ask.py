@@ -33,7 +33,7 @@ from negotiator.ledger import Account
 from negotiator.messages import PeerTier, Reply, Request, Tier
 from negotiator.negotiate import adopt_listed, agree_and_make
 from negotiator.outcome import Outcome, Step
-from negotiator.plan import Plan, SenderSituation, plan_sender
+from negotiator.plan import Plan, SenderSituation, agreement_due, plan_sender
 from negotiator.reach import PeerRecord, error_of
 from negotiator.routines import Runnable
 from negotiator.shadow import observe_sender
@@ -61,7 +61,7 @@ async def ask(
     request = _Asking(engine, base_url, task, deadline, idempotency_key or engine.new_id())
     try:
         async with asyncio.timeout(max(deadline.remaining(), 0)):
-            return await request.run(value)
+            outcome = await request.run(value)
     except (TimeoutError, PeerHungUp, PeerUnreachable) as error:
         # The transport keeps the same deadline, and may be the first to notice that it has passed.
         if deadline.remaining() > 0 and not isinstance(error, TimeoutError):
@@ -71,6 +71,8 @@ async def ask(
         raise DeadlinePassed from error
     finally:
         request.enter()
+    request.learn()
+    return outcome
 
 
 _UNKNOWN_TO_THE_PEER = ("deadline_passed", "internal_error")
@@ -96,6 +98,8 @@ class _Asking:
     """Whether a reply came, so that nothing may be sent again."""
     tier: Tier | None = None
     """The tier that answered."""
+    document: ProtocolDocument | None = None
+    """The one that it answered under."""
     demoted: bool = False
     """Whether a routine failed before anything was sent."""
     peer_tier: PeerTier = "unknown"
@@ -118,7 +122,7 @@ class _Asking:
         loaded = self._loaded(output)
         if tier != "routine":
             self.engine.observe(self.task.digest, self.payload)
-        self._learn(plan, document)
+        self.document = document
         return Outcome(
             output=loaded,
             json=output,
@@ -144,22 +148,22 @@ class _Asking:
             raise PeerMisspoke(f"the reply is not what the task's output type takes: {error}") from error
 
     async def _plan(self) -> Plan:
-        for attempt in range(2):
-            document = await self._agreed()
-            situation = SenderSituation(
-                document=None if document is None else document.hash,
-                routine_ready=document is not None and self._routine(document) is not None,
-                model=self.engine.has_model,
-                natural_language=self.task.natural_language,
-                negotiable=self.engine.agreements.refused(self.task.digest, self.base_url) is None,
-                spending=self.engine.ledger.spending(self._spending_key),
-            )
-            plan = plan_sender(situation, self.engine.cost_policy)
-            if plan.negotiate != "first" or attempt:
-                return plan
+        plan = plan_sender(self._situation(await self._agreed()))
+        if plan.negotiate_first:
             self._step("negotiate", plan.reason)
             await self._negotiate()
-        raise AssertionError("unreachable")
+            plan = plan_sender(self._situation(await self._agreed()))
+        return plan
+
+    def _situation(self, document: ProtocolDocument | None) -> SenderSituation:
+        return SenderSituation(
+            document=None if document is None else document.hash,
+            routine_ready=document is not None and self._routine(document) is not None,
+            model=self.engine.has_model,
+            natural_language=self.task.natural_language,
+            negotiable=self.engine.agreements.refused(self.task.digest, self.base_url) is None,
+            spending=self.engine.ledger.spending(self._spending_key),
+        )
 
     async def _agreed(self) -> ProtocolDocument | None:
         agreed = self.engine.agreements.find(self.task.digest, self.base_url)
@@ -320,10 +324,13 @@ class _Asking:
         if not isinstance(error, SandboxUnavailable):
             self.engine.routines.demote(runnable.routine, f"{type(error).__name__}: {error}")
 
-    def _learn(self, plan: Plan, document: ProtocolDocument | None) -> None:
-        due = plan.negotiate == "after" or (
-            document is not None and self.engine.routines.wanted(document.hash, "sender", self.task.digest)
-        )
+    def learn(self) -> None:
+        """Begin what is worth its price now that this exchange is paid for."""
+        document = self.document
+        if document is None:
+            due = agreement_due(self._situation(None), self.engine.cost_policy)
+        else:
+            due = self.engine.routines.wanted(document.hash, "sender", self.task.digest)
         if due:
             engine, base_url, task = self.engine, self.base_url, self.task
             engine.learner.start(self._learning_key, lambda: agree_and_make(engine, base_url, task))

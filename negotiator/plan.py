@@ -8,7 +8,6 @@ routine and its shadowed exchanges costs C once; agree when what was spent so fa
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from negotiator.messages import Tier
 from negotiator.models.base import Usage
@@ -97,15 +96,15 @@ class Plan:
     """What to do, and why."""
 
     tier: Tier | None
-    """None: no tier is possible, or `negotiate` has to come first."""
+    """None: no tier is possible, unless an agreement makes one so first."""
     reason: str
     """A sentence for people."""
     protocol_hash: str | None = None
-    negotiate: Literal["no", "first", "after"] = "no"
-    """`first`: before the exchange, as nothing else can serve it. `after`: off the request's path."""
+    negotiate_first: bool = False
+    """Whether a document has to be agreed before the exchange, as nothing else can serve it."""
 
 
-def plan_sender(situation: SenderSituation, policy: CostPolicy) -> Plan:
+def plan_sender(situation: SenderSituation) -> Plan:
     """Choose the cheapest tier that is ready."""
     if situation.document is not None and situation.routine_ready:
         return Plan(tier="routine", protocol_hash=situation.document, reason="a verified routine is ready")
@@ -116,20 +115,25 @@ def plan_sender(situation: SenderSituation, policy: CostPolicy) -> Plan:
             reason="a document is agreed; its routine is not verified yet",
         )
     if situation.model and situation.natural_language:
-        due = situation.negotiable and situation.spending.tier_up_due(policy)
-        why = "no document is agreed yet"
-        if due:
-            why += "; an agreement is now worth its price"
-        elif situation.document is None and not situation.negotiable:
-            why = "no agreement could be reached lately"
-        return Plan(tier="natural_language", reason=why, negotiate="after" if due else "no")
+        why = "no document is agreed yet" if situation.negotiable else "no agreement could be reached lately"
+        return Plan(tier="natural_language", reason=why)
     if situation.negotiable and situation.document is None:
         return Plan(
             tier=None,
             reason="no model may read natural language here: a document comes first",
-            negotiate="first",
+            negotiate_first=True,
         )
     return Plan(tier=None, reason=_why_none(situation))
+
+
+def agreement_due(situation: SenderSituation, policy: CostPolicy) -> bool:
+    """Whether to agree on a document now, off the request's path, after an exchange has been paid for."""
+    return (
+        situation.document is None
+        and situation.model
+        and situation.negotiable
+        and situation.spending.tier_up_due(policy)
+    )
 
 
 def _why_none(situation: SenderSituation) -> str:

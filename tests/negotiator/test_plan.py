@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negotiator.models.base import Usage
-from negotiator.plan import CostPolicy, ReceiverSituation, SenderSituation, Spending, plan_receiver, plan_sender
+from negotiator.plan import (
+    CostPolicy,
+    ReceiverSituation,
+    SenderSituation,
+    Spending,
+    agreement_due,
+    plan_receiver,
+    plan_sender,
+)
 
 POLICY = CostPolicy()
 DUE = Spending(spent=10.0, exchanges=1)
@@ -18,28 +26,43 @@ BOOLS = (False, True)
 
 
 @pytest.mark.parametrize(
-    ("situation", "tier", "negotiate"),
+    ("situation", "tier", "first"),
     [
-        (SenderSituation(document=HASH, routine_ready=True, model=False), "routine", "no"),
-        (SenderSituation(document=HASH, routine_ready=True, natural_language=False), "routine", "no"),
-        (SenderSituation(document=HASH), "structured", "no"),
-        (SenderSituation(document=HASH, natural_language=False), "structured", "no"),
-        (SenderSituation(), "natural_language", "no"),
-        (SenderSituation(spending=DUE), "natural_language", "no"),
-        (SenderSituation(spending=Spending(spent=10.0, exchanges=2)), "natural_language", "after"),
-        (SenderSituation(spending=Spending(spent=10.0, exchanges=2), negotiable=False), "natural_language", "no"),
-        (SenderSituation(model=False), None, "first"),
-        (SenderSituation(natural_language=False), None, "first"),
-        (SenderSituation(model=False, negotiable=False), None, "no"),
-        (SenderSituation(document=HASH, model=False), None, "no"),
-        (SenderSituation(routine_ready=True), "natural_language", "no"),
+        (SenderSituation(document=HASH, routine_ready=True, model=False), "routine", False),
+        (SenderSituation(document=HASH, routine_ready=True, natural_language=False), "routine", False),
+        (SenderSituation(document=HASH), "structured", False),
+        (SenderSituation(document=HASH, natural_language=False), "structured", False),
+        (SenderSituation(), "natural_language", False),
+        (SenderSituation(spending=DUE), "natural_language", False),
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2), negotiable=False), "natural_language", False),
+        (SenderSituation(model=False), None, True),
+        (SenderSituation(natural_language=False), None, True),
+        (SenderSituation(model=False, negotiable=False), None, False),
+        (SenderSituation(document=HASH, model=False), None, False),
+        (SenderSituation(routine_ready=True), "natural_language", False),
     ],
 )
-def test_the_senders_table(situation: SenderSituation, tier: str | None, negotiate: str) -> None:
-    plan = plan_sender(situation, POLICY)
-    assert (plan.tier, plan.negotiate) == (tier, negotiate)
+def test_the_senders_table(situation: SenderSituation, tier: str | None, first: bool) -> None:
+    plan = plan_sender(situation)
+    assert (plan.tier, plan.negotiate_first) == (tier, first)
     assert plan.protocol_hash == (HASH if tier in ("routine", "structured") else None)
     assert plan.reason
+
+
+@pytest.mark.parametrize(
+    ("situation", "due"),
+    [
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2)), True),
+        (SenderSituation(spending=Spending(spent=5.0, exchanges=1)), False),
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2, agreement=15.0)), False),
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2), negotiable=False), False),
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2), model=False), False),
+        (SenderSituation(spending=Spending(spent=10.0, exchanges=2), document=HASH), False),
+        (SenderSituation(), False),
+    ],
+)
+def test_an_agreement_is_due_when_what_was_spent_and_the_next_exchange_cost_more(situation, due) -> None:
+    assert agreement_due(situation, POLICY) is due
 
 
 @pytest.mark.parametrize("flags", list(itertools.product(BOOLS, repeat=5)))
@@ -53,12 +76,12 @@ def test_a_sender_plans_no_tier_that_cannot_run(flags: tuple[bool, ...]) -> None
         negotiable=negotiable,
         spending=Spending(spent=10.0, exchanges=2),
     )
-    plan = plan_sender(situation, POLICY)
+    plan = plan_sender(situation)
     assert plan.tier != "routine" or (document and ready)
     assert plan.tier != "structured" or (document and model)
     assert plan.tier != "natural_language" or (words and model)
-    assert plan.negotiate == "no" or negotiable
-    assert plan.tier is not None or plan.negotiate == "first" or not (document and ready)
+    assert not plan.negotiate_first or negotiable
+    assert plan.tier is not None or plan.negotiate_first or not (document and ready)
 
 
 @pytest.mark.parametrize("flags", list(itertools.product(BOOLS, repeat=4)))
