@@ -11,13 +11,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+from negotiator import Agent
 from negotiator.transports import asgi_app
 from negotiator.wire import WireHandler
 
@@ -81,9 +81,9 @@ def _environment() -> dict[str, str]:
 class _Peer:
     """A script of `peers/` that runs for the session, and talks in lines of JSON. It ends with its standard input."""
 
-    def __init__(self, python: str, script: str) -> None:
+    def __init__(self, python: str, script: str, *arguments: object) -> None:
         self._process = subprocess.Popen(
-            [python, str(PEERS / script)],
+            [python, str(PEERS / script), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -122,13 +122,60 @@ class _Peer:
         self._process.stdout.close()
 
 
+class AgoraReceiver:
+    """The package's receiver in a process of its own, with a scripted partner for its model."""
+
+    def __init__(self, python: str, *arguments: object) -> None:
+        self._peer = _Peer(python, "agora_receiver.py", *arguments)
+        self.port: int = 0
+
+    def start(self) -> "AgoraReceiver":
+        """Return when it listens."""
+        self.port = self._peer.hear()["port"]
+        return self
+
+    @property
+    def url(self) -> str:
+        """Its base address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def calls(self) -> dict[str, int]:
+        """Turns of its model so far, by the package's categories."""
+        told: dict[str, int] = self._peer.tell()
+        return told
+
+    def end(self) -> None:
+        """End the process."""
+        self._peer.end()
+
+
 @pytest.fixture(scope="session")
-def agora_receiver(agora_python: str) -> Iterator[str]:
-    """The base address of the package's receiver, with a scripted partner for its model."""
-    peer = _Peer(agora_python, "agora_receiver.py")
+def agora_peer(agora_python: str) -> Iterator[AgoraReceiver]:
+    """The package's receiver, one for the session: what tests have it learn must not be the same."""
+    peer = AgoraReceiver(agora_python)
     try:
-        yield f"http://127.0.0.1:{peer.hear()['port']}"
+        yield peer.start()
     finally:
+        peer.end()
+
+
+@pytest.fixture(scope="session")
+def agora_receiver(agora_peer: AgoraReceiver) -> str:
+    """The base address of the package's receiver."""
+    return agora_peer.url
+
+
+@pytest.fixture
+def start_agora_receiver(agora_python: str) -> Iterator[Callable[..., AgoraReceiver]]:
+    """Start one more: `start(port, folder)`, both optional. It ends with the test at the latest."""
+    running: list[AgoraReceiver] = []
+
+    def start(*arguments: object) -> AgoraReceiver:
+        running.append(AgoraReceiver(agora_python, *arguments))
+        return running[-1].start()
+
+    yield start
+    for peer in running:
         peer.end()
 
 
@@ -142,31 +189,58 @@ def agora_orders(agora_python: str) -> Iterator[Callable[..., Any]]:
         peer.end()
 
 
-@contextmanager
-def serving(handler: WireHandler) -> Iterator[str]:
-    """`handler` over real HTTP, in an event loop of its own thread; gives its base address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(asgi_app(handler), log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
+class Served:
+    """An ASGI application behind a real HTTP server, in an event loop of its own thread."""
+
+    def __init__(self, app: Callable[..., Any], *agents: Agent) -> None:
+        """`agents` are closed in that loop when it ends."""
+        self._agents = agents
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        """Its base address."""
+
+    def settle(self) -> None:
+        """Return when the agents learn no more."""
+        for agent in self._agents:
+            asyncio.run_coroutine_threadsafe(agent.settle(), self._loop).result(60)
+
+    def end(self) -> None:
+        """Stop serving."""
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._listener.close()
+
+    def _run(self) -> None:
+        with self._runner:
+            self._runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        await self._server.serve([self._listener])
+        for agent in self._agents:
+            await agent.aclose()
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[WireHandler], str]]:
-    """Serve any `WireHandler` over HTTP until the test ends."""
-    open_ones = []
+def serve_app() -> Iterator[Callable[..., Served]]:
+    """Serve an ASGI application, and the agents behind it, over HTTP until the test ends."""
+    running: list[Served] = []
 
-    def start(handler: WireHandler) -> str:
-        context = serving(handler)
-        open_ones.append(context)
-        return context.__enter__()
+    def start(app: Callable[..., Any], *agents: Agent) -> Served:
+        running.append(Served(app, *agents))
+        return running[-1]
 
     yield start
-    for context in reversed(open_ones):
-        context.__exit__(None, None, None)
+    for served in reversed(running):
+        served.end()
+
+
+@pytest.fixture
+def serve(serve_app: Callable[..., Served]) -> Callable[[WireHandler], str]:
+    """Serve any `WireHandler` over HTTP until the test ends; gives its base address."""
+    return lambda handler: serve_app(asgi_app(handler)).url

@@ -17,7 +17,7 @@ from negotiator.messages import Reply, Request
 from negotiator.reach import Reach
 from negotiator.serving import AgoraDoor
 from negotiator.transports.http_client import HTTPTransport
-from protocol_docs import DataUri, MemoryTextStore, ProtocolDocument, as_data_uri, read_source, render_document, spell
+from protocol_docs import DataUri, MemoryTextStore, ProtocolDocument, as_data_uri, read_source, render_document
 
 pytestmark = [pytest.mark.interop, pytest.mark.anyio]
 
@@ -218,16 +218,3 @@ async def test_its_receiver_taken_for_a_standard_peer_is_found_out(agora_receive
         assert (await fresh.exchange(agora_receiver, request, deadline)).status == "success"
     assert fresh.known(agora_receiver).dialect == "agora-0.2.0"
     await transport.aclose()
-
-
-# --- documents ---
-
-
-def test_its_parser_reads_a_document_of_ours(agora_orders):
-    told = agora_orders(do="parse", text=DOCUMENT.text, uri=as_data_uri(DOCUMENT))
-    assert told == {
-        "metadata": {"name": DOCUMENT.name, "description": DOCUMENT.description, "multiround": False},
-        "hash": spell(DOCUMENT, "sha1-base64"),
-        "own_uri": True,
-        "our_uri": True,
-    }

@@ -1,9 +1,10 @@
 """The package's own sender and its own parser, at the orders of a test: one JSON object a line in, one out.
 
-{"do": "ask", "target", "cities": [...], "thresholds": {...}, "know": bool, "routine": bool}
-    -> {"results": [{"value"} or {"error"}], "calls": {category: turns}, "heard": [...]}; each order a new sender
+{"do": "ask", "target", "cities": [...], "thresholds": {...}, "know": bool, "routine": bool, "takes": "own"/"offered"}
+    -> {"results": [{"value"} or {"error"}], "calls": {category: turns}, "heard": [...], "known": [hashes]}; each
+       order a new sender
 {"do": "parse", "text", "uri"}
-    -> {"metadata", "hash", "own_uri": bool, "our_uri": bool}
+    -> {"metadata", "hash", "source", "own_uri": bool, "our_uri": bool}
 """
 
 import json
@@ -17,7 +18,7 @@ from scripted import DOCUMENT, SENDER_CODE, ScriptedPartners
 
 
 def ask(order):
-    partners = ScriptedPartners("sender")
+    partners = ScriptedPartners("sender", order.get("takes", "own"))
     with tempfile.TemporaryDirectory() as folder:
         sender = agora.Sender.make_default(
             partners, storage_path=str(Path(folder) / "sender.json"), **order.get("thresholds", {})
@@ -52,7 +53,8 @@ def ask(order):
                 results.append({"value": temperature(city, target=order["target"])})
             except Exception as error:  # noqa: BLE001 - what came of it is the result
                 results.append({"error": f"{type(error).__name__}: {error}"})
-    return {"results": results, "calls": partners.calls, "heard": partners.heard}
+        known = sender.memory.protocol_ids()
+    return {"results": results, "calls": partners.calls, "heard": partners.heard, "known": known}
 
 
 def parse(order):
@@ -61,6 +63,7 @@ def parse(order):
     return {
         "metadata": extract_metadata(text),
         "hash": name,
+        "source": encode_as_data_uri(text),
         "own_uri": download_and_verify_protocol(name, encode_as_data_uri(text)) == text,
         "our_uri": download_and_verify_protocol(name, order["uri"]) == text,
     }

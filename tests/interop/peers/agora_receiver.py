@@ -1,4 +1,8 @@
-"""The package's own receiver behind its own server. Prints its port, and ends when its standard input does."""
+"""The package's own receiver behind its own server: `agora_receiver.py [PORT [FOLDER]]`.
+
+Prints its port, then answers each line of its standard input with the turns of its model so far, by category.
+Ends when its standard input does. What it learns it keeps in FOLDER.
+"""
 
 import json
 import logging
@@ -15,13 +19,15 @@ from werkzeug.serving import make_server
 # The package prints what its routines answer.
 channel, sys.stdout = sys.stdout, sys.stderr
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-with tempfile.TemporaryDirectory() as folder:
-    receiver = agora.Receiver.make_default(
-        ScriptedPartners("receiver"), tools=[temperature_db], storage_path=str(Path(folder) / "receiver.json")
-    )
-    server = make_server("127.0.0.1", 0, agora.ReceiverServer(receiver).app, threaded=True)
+port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+with tempfile.TemporaryDirectory() as own:
+    folder = Path(sys.argv[2] if len(sys.argv) > 2 else own)
+    partners = ScriptedPartners("receiver")
+    receiver = agora.Receiver.make_default(partners, tools=[temperature_db], storage_path=str(folder / "receiver.json"))
+    server = make_server("127.0.0.1", port, agora.ReceiverServer(receiver).app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"port": server.server_port}), file=channel, flush=True)
-    sys.stdin.read()
+    for _ in sys.stdin:
+        print(json.dumps(partners.calls), file=channel, flush=True)
 # Its timers of 300 seconds would keep the process.
 os._exit(0)

@@ -51,6 +51,7 @@ class ScriptedPartner(Conversation):
     def __init__(self, owner, role, prompt, tools, category):
         self.owner, self.role, self.prompt, self.category = owner, role, prompt, category
         self.turn = 0
+        self.first = None
         self.tools = {getattr(tool, "name", getattr(tool, "__name__", "")): tool for tool in tools}
 
     def __call__(self, message, print_output=True):  # noqa: FBT002 - the package's signature
@@ -58,15 +59,23 @@ class ScriptedPartner(Conversation):
         self.owner.calls[self.category] = self.owner.calls.get(self.category, 0) + 1
         return getattr(self, f"_{self.role}_{self.category}")(message)
 
+    def _opening(self, message):
+        self.first = self.first or message
+        return self.first
+
     def _receiver_conversation(self, message):
         if "The protocol is the following" in self.prompt:
             return json.dumps({"temperature": temperature_db(json.loads(message)["city"])})
         if "what was my first question" in message.lower():
             return f"This is turn {self.turn}."
-        city = re.search(r"in (\w+)", message)
+        city = re.search(r"- city: (\w+)", message) or re.search(r"in (\w+)", message)
         return f"It is {temperature_db(city[1] if city else 'Rome')} degrees."
 
     def _receiver_negotiation(self, message):
+        if "Quibble" in self._opening(message):
+            return "I would need to know the country too." if self.turn == 1 else "REJECT: no country, no answer."
+        if "Ponder" in self._opening(message):
+            return "Let me see: one city at a time?" if self.turn == 1 else "ACCEPT, then."
         return "ACCEPT" if self.turn == 1 else f"Still fine with me, in turn {self.turn}."
 
     def _receiver_protocolChecking(self, message):  # noqa: N802 - the package's category
@@ -79,6 +88,10 @@ class ScriptedPartner(Conversation):
         self.owner.heard.append(message)
         if self.turn == 1:
             return "I propose: a JSON object with the city, a JSON object with the temperature."
+        if self.owner.takes == "offered":
+            if "# ---" not in message:
+                return "Then what do you offer for the temperature of a city?"
+            return f"<FINALPROTOCOL>\n{message[message.index('# ---') :]}\n</FINALPROTOCOL>"
         return f"<FINALPROTOCOL>\n{DOCUMENT}\n</FINALPROTOCOL>"
 
     def _sender_protocolChecking(self, message):  # noqa: N802 - the package's category
@@ -106,10 +119,13 @@ class ScriptedPartner(Conversation):
 
 
 class ScriptedPartners(Toolformer):
-    """Makes conversations, counts their turns by category, keeps what the other agent said."""
+    """Makes conversations, counts their turns by category, keeps what the other agent said.
 
-    def __init__(self, role):
-        self.role, self.calls, self.heard = role, {}, []
+    `takes` is the document that a sender's negotiation ends with: its `own`, or the one that it was `offered`.
+    """
+
+    def __init__(self, role, takes="own"):
+        self.role, self.takes, self.calls, self.heard = role, takes, {}, []
 
     def new_conversation(self, prompt, tools, category=None):
         return ScriptedPartner(self, self.role, prompt, tools, category)
