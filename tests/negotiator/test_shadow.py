@@ -204,5 +204,5 @@ def test_same_is_symmetric_and_holds_for_a_value_itself(value: JsonValue, other:
         (21.0, 21.1, False),
     ],
 )
-def test_what_is_the_same(one: JsonValue, other: JsonValue, expected: bool) -> None:  # noqa: FBT001
+def test_what_is_the_same(one: JsonValue, other: JsonValue, expected: bool) -> None:
     assert same(one, other) is expected

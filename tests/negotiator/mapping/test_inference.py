@@ -179,7 +179,7 @@ UNITS = ["celsius", "fahrenheit", "kelvin", "miles", "km", "kg", "pounds lbs", "
 
 
 @given(st.sampled_from(UNITS), st.sampled_from(UNITS), st.booleans(), st.sampled_from(["string", "number", "integer"]))
-def test_a_swapped_unit_is_never_a_plain_copy(here: str, there: str, in_name: bool, kind: str) -> None:  # noqa: FBT001
+def test_a_swapped_unit_is_never_a_plain_copy(here: str, there: str, in_name: bool, kind: str) -> None:
     assume(here != there)
 
     def quantity(unit: str) -> dict[str, Any]:

@@ -123,7 +123,7 @@ async def test_a_schema_is_strict_only_within_the_rules_of_strict() -> None:
         ({**CLOSED, "$defs": {"b": OPEN}}, False),
     ],
 )
-def test_the_rules_of_strict(schema: Any, fits: bool) -> None:  # noqa: FBT001
+def test_the_rules_of_strict(schema: Any, fits: bool) -> None:
     assert fits_strict(schema) is fits
 
 

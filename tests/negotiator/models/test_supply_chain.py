@@ -82,7 +82,7 @@ def test_a_file_that_runs_by_itself_must_be_known(
     tmp_path: Path,
     name: str,
     content: str,
-    found: bool,  # noqa: FBT001
+    found: bool,
 ) -> None:
     (tmp_path / name).write_text(content)
     assert bool(list(check.in_site_packages(tmp_path))) is found
@@ -93,7 +93,7 @@ def test_a_malicious_release_that_is_installed_is_found(
     check: ModuleType,
     tmp_path: Path,
     version: str,
-    found: bool,  # noqa: FBT001
+    found: bool,
 ) -> None:
     (tmp_path / f"litellm-{version}.dist-info").mkdir()
     assert bool(list(check.in_site_packages(tmp_path))) is found
