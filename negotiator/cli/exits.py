@@ -31,7 +31,7 @@ MEANINGS: Final = {
     USAGE: "the command was called wrongly, or a value does not fit",
     NOT_HERE: "not possible here: an extra, a model, a store or a sandbox is missing; the message says which",
     UNKNOWN: "the outcome is unknown: the request may have taken effect; ask before repeating it",
-    AGAIN: "nothing was done and it may be tried again: peer out of reach or busy, or the time ran out",
+    AGAIN: "not done, and trying again repeats nothing: the peer is out of reach or busy, or the time ran out",
     INTERRUPTED: "interrupted",
 }
 

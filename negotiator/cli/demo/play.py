@@ -22,6 +22,8 @@ from negotiator.models import Message
 PARTS: Final = ("caller", "receiver")
 MAX_EXCHANGES: Final = 12
 """How often the same request is asked before the demo gives up."""
+MAX_FAILURES: Final = 4
+"""The same, where every one of them fails."""
 _START_SECONDS: Final = 60.0
 _ANSWER_SECONDS: Final = 400.0
 """A negotiation with its synthesis may take 300."""
@@ -140,6 +142,8 @@ class Play:
             known = kept
             if exchange.final_tier == "routine":
                 return True
+            if len(self._exchanges) == MAX_FAILURES and all(each.error for each in self._exchanges):
+                break
         return False
 
     async def _go_on(self, url: str) -> int:

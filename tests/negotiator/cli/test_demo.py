@@ -93,6 +93,7 @@ def test_a_demo_whose_model_is_of_no_use_fails_and_says_so(negotiator_process: A
     said = ran.json
     assert (said["model"], said["final_tier"], said["ok"]) == ("recorded/useless", "none", False)
     assert (said["model_calls_after_routine"], said["model_calls_after_restart"]) == (None, None)
+    assert len(said["exchanges"]) == 4
     assert said["protocol_hash"] is None
     assert {exchange["tier"] for exchange in said["exchanges"]} == {"none"}
     assert all(exchange["error"] for exchange in said["exchanges"])
