@@ -6,14 +6,17 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import fetch
 from benchmarks.data import DataMissing
+from benchmarks.fetch_sgd import SGD
 from negotiator.errors import NegotiatorError
 
 SCENARIOS = {"sgdx": "agents in two vocabularies, over recorded calls"}
+DATA_SETS = {data_set.name: data_set for data_set in (SGD,)}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when it ran, 2 for what cannot be run here."""
+    """Exit code 0 when it ran, 2 for what cannot be run or had here."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="run a benchmark").add_subparsers(dest="name", required=True)
@@ -24,12 +27,19 @@ def main(arguments: list[str] | None = None) -> int:
         modules[name].add_arguments(one)
         one.add_argument("--out", type=Path, default=Path("out") / name, help="where the report goes")
         one.add_argument("--verbose", action="store_true", help="log what was wrong and what was learned")
+    fetching = commands.add_parser("fetch", help="fetch a public data set").add_subparsers(dest="name", required=True)
+    for data_set in DATA_SETS.values():
+        described = f"{data_set.title} ({data_set.licence})"
+        fetch.add_arguments(fetching.add_parser(data_set.name, help=described, description=described))
     given = parser.parse_args(arguments)
-    if given.verbose:
-        logging.basicConfig(level=logging.INFO)
-        logging.getLogger("negotiator").setLevel(logging.DEBUG)
-        logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
+        if given.command == "fetch":
+            fetch.run(DATA_SETS[given.name], given.data)
+            return 0
+        if given.verbose:
+            logging.basicConfig(level=logging.INFO)
+            logging.getLogger("negotiator").setLevel(logging.DEBUG)
+            logging.getLogger("httpx").setLevel(logging.WARNING)
         modules[given.name].run(given, given.out)
     except (DataMissing, NegotiatorError) as error:
         print(f"{given.name}: {error}", file=sys.stderr)
