@@ -67,7 +67,6 @@ def _git(folder: Path, *arguments: str) -> str:
 @pytest.fixture
 def home(tmp_path: Path) -> Callable[..., DataSet]:
     """Makes the data set with its home in a repository here: `home({path: content})` over what is published."""
-
     if shutil.which("git") is None:
         pytest.skip("no git")
 
