@@ -248,12 +248,15 @@ class _Negotiation:
         reply, conversation = await self._speak(text, None)
         accepted = await self._accepts(reply)
         if not accepted:
-            answer, conversation = await self._speak(
+            reply, conversation = await self._speak(
                 "I can use this document only. Please answer ACCEPT or REJECT.", conversation
             )
-            accepted = await self._accepts(answer)
+            accepted = await self._accepts(reply)
         await self._close(conversation)
-        return await self._take(document) if accepted else None
+        if not accepted:
+            self.why = f"the peer says: {body_text(reply.body).strip()[:200]}"
+            return None
+        return await self._take(document)
 
     async def _speak(self, text: str, conversation: str | None) -> tuple[Reply, str | None]:
         self._within_caps()

@@ -171,7 +171,8 @@ async def respond_in_words(engine: Engine, request: Request, context: ExchangeCo
     tool = await intended_tool(engine, intent, context.deadline)
     if tool is None:
         return Reply(status="success", body="I offer nothing that does this, so I can agree to no protocol for it.")
-    document = document_of(tool)
+    # Its sender strips what it takes for the final protocol before it hashes it.
+    document = ProtocolDocument.from_text(document_of(tool).text.strip())
     engine.documents.put(document)
     if not engine.agreements.serve(engine.toolset, document.hash):
         return Reply(status="success", body="I agree to no further protocols at the moment.", tier="routine")

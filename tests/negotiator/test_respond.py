@@ -243,15 +243,15 @@ async def test_strangers_cannot_spend_the_model_on_openings_beyond_their_budget(
     assert model.calls == []
 
 
-async def test_in_words_an_offer_holds_the_document_byte_for_byte(world: World) -> None:
+async def test_in_words_an_offer_holds_the_document_as_the_peer_will_hash_it(world: World) -> None:
     server = world.agent("server")
     offer_forecast(server)
     context = ExchangeContext(dialect="agora-0.2.0", deadline=Deadline.after(60, world.clock))
     request = Request(kind="negotiation", body="I want the weather forecast for a city and a day", multiround=True)
     reply = await answer(server.engine, request, context)
-    document = document_of(server.engine.tools["forecast"])
-    assert str(reply.body).endswith("\n\n" + document.text)
-    assert document.hash in server._listing()
+    stripped = ProtocolDocument.from_text(document_of(server.engine.tools["forecast"]).text.strip())
+    assert str(reply.body).endswith("\n\n" + stripped.text)
+    assert stripped.hash in server._listing()
     nothing = await answer(world.agent("empty").engine, request, context)
     assert "nothing" in str(nothing.body)
 

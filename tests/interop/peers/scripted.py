@@ -54,7 +54,7 @@ class ScriptedPartner(Conversation):
         self.first = None
         self.tools = {getattr(tool, "name", getattr(tool, "__name__", "")): tool for tool in tools}
 
-    def __call__(self, message, print_output=True):  # noqa: FBT002 - the package's signature
+    def __call__(self, message, print_output=True):
         self.turn += 1
         self.owner.calls[self.category] = self.owner.calls.get(self.category, 0) + 1
         return getattr(self, f"_{self.role}_{self.category}")(message)
