@@ -111,6 +111,7 @@ class Agent:
         for document in catalog.all_documents():
             self.engine.documents.put(document)
         self._sync: _LoopThread | None = None
+        self._starting = threading.Lock()
 
     @overload
     def tool(self, function: F, /) -> F: ...
@@ -232,7 +233,7 @@ class Agent:
         return self.engine.routines.routines()
 
     async def aclose(self) -> None:
-        """Stop learning, let go of connections and workers."""
+        """Stop learning, let go of connections and of the model. The sandbox's workers belong to the process."""
         await self.engine.learner.aclose()
         await self._transport.aclose()
         await self.engine.model.aclose()
@@ -299,8 +300,9 @@ class Agent:
         else:
             work.close()
             raise UsageError("there is a running event loop: await the async method instead")
-        if self._sync is None:
-            self._sync = _LoopThread()
+        with self._starting:
+            if self._sync is None:
+                self._sync = _LoopThread()
         return self._sync.run(work)
 
 

@@ -14,43 +14,55 @@ _LOG = logging.getLogger("negotiator.learning")
 
 
 class Learner:
-    """Background tasks by key. What fails is logged without payload and can be tried again later."""
+    """Background tasks by key. What fails is logged without payload and can be tried again later.
+
+    An agent may be used from several event loops (a server's, and the thread behind `ask_sync`): each has its own
+    work here, and waits for its own alone.
+    """
 
     def __init__(self) -> None:
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[None]] = {}
 
     def start(self, key: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Begin `work` unless work of this key is under way; True if it was begun."""
-        if key in self._running:
+        loop = asyncio.get_running_loop()
+        if (loop, key) in self._running:
             return False
-        task = asyncio.get_running_loop().create_task(self._guarded(key, work))
-        self._running[key] = task
-        task.add_done_callback(lambda _done: self._running.pop(key, None))
+        task = loop.create_task(self._guarded(key, work))
+        self._running[loop, key] = task
+        task.add_done_callback(lambda _done: self._running.pop((loop, key), None))
         return True
 
     def busy(self, key: str) -> bool:
         """Whether work of this key is under way."""
-        return key in self._running
+        return (asyncio.get_running_loop(), key) in self._running
 
     async def wait_for(self, key: str) -> None:
         """Return when the work of this key, if any, has ended."""
-        task = self._running.get(key)
+        task = self._running.get((asyncio.get_running_loop(), key))
         if task is not None:
             await asyncio.wait([task])
 
     async def settle(self) -> None:
         """Return when nothing is under way, what was begun meanwhile included."""
-        while self._running:
-            await asyncio.wait(list(self._running.values()))
+        while running := self._here():
+            await asyncio.wait(running)
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:
-        """Cancel what is under way and wait for it to end."""
-        running = list(self._running.values())
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        """Cancel what is under way, and wait for the end of what this loop runs."""
+        here = self._here()
+        for (loop, _), task in list(self._running.items()):
+            if task in here:
+                task.cancel()
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+        if here:
+            await asyncio.wait(here)
+
+    def _here(self) -> list[asyncio.Task[None]]:
+        loop = asyncio.get_running_loop()
+        return [task for (of, _), task in list(self._running.items()) if of is loop]
 
     async def _guarded(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -1,0 +1,59 @@
+"""The structured tier: what the schemas decide is copied, the rest is asked and checked."""
+
+import pytest
+
+from negotiator.clock import Deadline
+from negotiator.errors import ModelMisspoke
+from negotiator.interpret import Interpreter, NotAnswered
+from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.ledger import Account
+from negotiator.mapping import infer
+from negotiator.models.scripted import ScriptedModel
+from negotiator.schemas import Schema
+from negotiator.structured import convert, only
+from negotiator.testing import VirtualClock
+from tests.negotiator.engine_world import TEXT, obj
+
+pytestmark = pytest.mark.anyio
+
+
+async def converted(
+    model: ScriptedModel, value: JsonValue, source: JsonObject, target: JsonObject, purpose: str = "encode_request"
+) -> JsonValue:
+    asked = Interpreter(model, Account(), Deadline.after(60, VirtualClock()))
+    found = infer(source, target, direction="request")
+    return await convert(asked, "d", value, source, Schema.of(target), found, purpose)
+
+
+async def test_exact_schemas_ask_no_model() -> None:
+    shape = obj(a=TEXT, b={"type": "integer"})
+    assert await converted(ScriptedModel({}), {"a": "x", "b": 1}, shape, shape) == {"a": "x", "b": 1}
+
+
+async def test_a_value_that_does_not_fit_the_other_side_is_not_answered() -> None:
+    loose, tight = obj(a=TEXT), obj(a={"type": "string", "maxLength": 2})
+    model = ScriptedModel({"pair_fields": {"a": "a"}, "encode_request": {"answer": {"a": "too long"}}})
+    with pytest.raises((NotAnswered, ModelMisspoke)):
+        await converted(model, {"a": "too long"}, loose, tight)
+
+
+async def test_the_host_carries_the_values_that_the_model_names() -> None:
+    source, target = obj(x=TEXT, y=TEXT), obj(one=TEXT, two=TEXT)
+    model = ScriptedModel({"pair_fields": {"one": "y", "two": "x"}})
+    assert await converted(model, {"x": "1", "y": "2"}, source, target) == {"one": "2", "two": "1"}
+
+
+async def test_in_a_request_no_value_is_left_behind() -> None:
+    source, target = obj(x=TEXT, y=TEXT), obj(one=TEXT)
+    model = ScriptedModel({"pair_fields": {"one": "y"}})
+    with pytest.raises(NotAnswered, match="/x"):
+        await converted(model, {"x": "1", "y": "2"}, source, target)
+    assert await converted(model, {"x": "1", "y": "2"}, source, target, "decode_reply") == {"one": "2"}
+
+
+def test_only_some_fields_of_a_schema() -> None:
+    shape = obj(a=TEXT, b=obj(c=TEXT, d=TEXT), rows={"type": "array", "items": obj(e=TEXT, f=TEXT)})
+    part = only(shape, ["/a", "/b/d", "/rows/-/e"])
+    assert list(part["properties"]) == ["a", "b", "rows"]
+    assert list(part["properties"]["b"]["properties"]) == ["d"]
+    assert list(part["properties"]["rows"]["items"]["properties"]) == ["e"]
