@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from negotiator.clock import Deadline
@@ -119,7 +119,7 @@ class _Answering:
                 document = await self._document()
                 if document is None:
                     return Reply(status="rejected", code="document_not_found")
-                reply = await self._under(document)
+                reply = _in_kind(await self._under(document), request)
         except (ToolFailed, OutcomeUnknown, EffectsAlreadyMade):
             raise
         except Exception as error:
@@ -353,6 +353,13 @@ class _Answering:
 
     def _interpreter(self) -> Interpreter:
         return Interpreter(self.engine.model, self.account, self.context.deadline)
+
+
+def _in_kind(reply: Reply, request: Request) -> Reply:
+    """A peer that says JSON as text is answered in text: some dialects know no other bodies."""
+    if reply.status == "success" and isinstance(request.body, str) and not isinstance(reply.body, str):
+        return replace(reply, body=body_text(reply.body))
+    return reply
 
 
 def _misfit(schema: Schema, body: JsonValue) -> Reply:

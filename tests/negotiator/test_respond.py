@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from negotiator import Agent, CostPolicy
 from negotiator.answer import answer
 from negotiator.clock import Deadline
+from negotiator.interpret import body_value
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Request
 from negotiator.models.scripted import ScriptedModel
@@ -39,7 +40,8 @@ async def say(agent: Agent, body: JsonValue, principal: str = "anonymous") -> Js
     context = ExchangeContext(dialect="agora-2025", deadline=deadline, principal=principal)
     reply = await answer(agent.engine, Request(body=body, hashes=document.aliases), context)
     assert reply.status == "success"
-    made: JsonObject = reply.body
+    assert isinstance(reply.body, str) == isinstance(body, str), "text is answered in text"
+    made: JsonObject = body_value(reply.body)
     annex = document.annex
     assert annex is not None
     assert "error" in made or Schema.of(annex.reply_schema).is_valid(made), "the document's own schema holds"
