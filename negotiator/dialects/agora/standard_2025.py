@@ -40,11 +40,13 @@ class Standard2025(AgoraDialect):
             envelope["idempotencyKey"] = request.idempotency_key
         return envelope
 
-    def _reply_fields(self, reply: Reply, request: Request | None) -> JsonObject:  # noqa: ARG002 - the port's
+    def _reply_fields(self, reply: Reply, request: Request | None) -> JsonObject:
         told: JsonObject = {}
         if reply.status == "success":
-            # 6.2: a string or an object, present if and only if it succeeded.
-            told["body"] = reply.body if string_or_object(reply.body) else as_text(reply.body)
+            # 6.2: a string or an object, present if and only if it succeeded. The paper and 2024, whose requests
+            # under a document look the same, know strings alone.
+            wants_text = request is not None and isinstance(request.body, str)
+            told["body"] = reply.body if string_or_object(reply.body) and not wants_text else as_text(reply.body)
         else:
             spelling = spelling_of(reply)
             told["error"] = spelling.text if spelling.rejected else fields.clip(reply.error) or spelling.text
