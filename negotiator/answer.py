@@ -128,7 +128,8 @@ class _Answering:
                 raise EffectsAlreadyMade from error
             raise
         finally:
-            self.engine.ledger.strangers(self.engine.today, self.account)
+            if self.account.usage.calls:
+                self.engine.ledger.strangers(self.engine.today, self.account)
             self.engine.ledger.exchange("receiver", self.tier, "receiver", self.account)
         return reply
 
@@ -170,7 +171,7 @@ class _Answering:
                 native=native is not None,
                 routine_ready=runnable is not None,
                 model=engine.has_model and bool(engine.tools),
-                within_budget=engine.within_budget,
+                within_budget=native is not None or runnable is not None or engine.within_budget,
             )
         )
         if native is not None:

@@ -156,9 +156,11 @@ class _Asking:
         return plan
 
     def _situation(self, document: ProtocolDocument | None) -> SenderSituation:
+        if document is not None and self._routine(document) is not None:
+            # What follows reads the store, and would change nothing.
+            return SenderSituation(document=document.hash, routine_ready=True)
         return SenderSituation(
             document=None if document is None else document.hash,
-            routine_ready=document is not None and self._routine(document) is not None,
             model=self.engine.has_model,
             natural_language=self.task.natural_language,
             negotiable=self.engine.agreements.refused(self.task.digest, self.base_url) is None,

@@ -95,9 +95,9 @@ async def adopt_listed(
     Looked for once per listing; a document that fits only with a model's help is left to a negotiation.
     """
     listed = list(peer.listing)[:MAX_LISTED]
-    known = set(engine.agreements.documents_for(task.digest))
     if not engine.first_look(base_url, task.digest, tuple(listed)):
         return None
+    known = set(engine.agreements.documents_for(task.digest))
     # A listing whose addresses do not answer must leave the request the larger part of its time.
     until = Deadline.after(max(deadline.remaining(), 0) / 4, engine.clock)
     for spelling in sorted(listed, key=lambda name: name not in known):
