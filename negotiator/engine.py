@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from negotiator.agreements import Agreements
@@ -40,6 +42,12 @@ class DocumentSchemas(NamedTuple):
 
     request: Schema
     reply: Schema
+
+
+@cache
+def _comparing() -> ThreadPoolExecutor:
+    """One thread a process compares schemas, so that strangers' never take those that tools run in."""
+    return ThreadPoolExecutor(1, thread_name_prefix="negotiator-schemas")
 
 
 def _compiled(document: ProtocolDocument) -> DocumentSchemas | None:
@@ -112,11 +120,12 @@ class Engine:
         return self._schemas[document.hash]
 
     async def pair(self, request: tuple[Schema, Schema], reply: tuple[Schema, Schema]) -> PairInference:
-        """`mapping.infer_pair`, remembered; in a thread, since a stranger's schemas can take it seconds."""
+        """`mapping.infer_pair`, remembered; in a thread of its own, since a stranger's schemas can take it seconds."""
         key = tuple(schema.digest for schema in (*request, *reply))
         found = self._pairs.get(key)
         if found is None:
-            found = await asyncio.to_thread(
+            found = await asyncio.get_running_loop().run_in_executor(
+                _comparing(),
                 infer_pair,
                 (request[0].json_schema, request[1].json_schema),
                 (reply[0].json_schema, reply[1].json_schema),

@@ -101,12 +101,12 @@ async def adopt_listed(
     # A listing whose addresses do not answer must leave the request the larger part of its time.
     until = Deadline.after(max(deadline.remaining(), 0) / 4, engine.clock)
     for spelling in sorted(listed, key=lambda name: name not in known):
+        left = until.remaining()
+        if left <= 0:
+            break
         try:
             document = engine.documents.get(spelling)
             if document is None:
-                left = until.remaining()
-                if left <= 0:
-                    break
                 document = await engine.find_document((spelling,), tuple(peer.listing[spelling]), timeout=left)
         except DocumentError:
             continue

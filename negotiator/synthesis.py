@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from negotiator.clock import Deadline
 from negotiator.code_writing import CodeRefused, Trial, joined, write_direction, write_receiver, write_sender
 from negotiator.engine import DocumentSchemas, Engine
-from negotiator.errors import BadInput, ModelError, NegotiatorError, PeerMisspoke
+from negotiator.errors import BadInput, ModelMisspoke, NegotiatorError, PeerMisspoke
 from negotiator.interpret import Interpreter, part_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
@@ -260,7 +260,7 @@ async def _make(
             sources += written
         except _Unsettled as error:
             return error.objections
-        except (CodeRefused, ModelError) as error:
+        except (CodeRefused, ModelMisspoke) as error:
             return (Objection(kind="other", detail=f"no routine could be written: {error}"[:300]),)
     routine = Routine(
         protocol_hash=document.hash,
@@ -443,7 +443,7 @@ async def _prose_sender(
             Interpreter(engine.model, account, deadline), trial,
             document=document, task=task, body_form=_JSON_FORM, samples=samples,
         )  # fmt: skip
-    except (CodeRefused, ModelError) as error:
+    except (CodeRefused, ModelMisspoke) as error:
         return (Objection(kind="unclear", detail=f"no routine could be written: {error}"[:300]),)
     routine = Routine(
         protocol_hash=document.hash,
@@ -474,7 +474,7 @@ async def _prose_receiver(
             Interpreter(engine.model, account, deadline), trial,
             document=document, tools=[tool], body_form=_JSON_FORM, samples=[],
         )  # fmt: skip
-    except (CodeRefused, ModelError) as error:
+    except (CodeRefused, ModelMisspoke) as error:
         return (Objection(kind="unclear", detail=f"no routine could be written: {error}"[:300]),)
     routine = Routine(
         protocol_hash=document.hash,

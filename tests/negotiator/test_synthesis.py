@@ -216,7 +216,56 @@ async def test_strangers_schemas_are_compared_beside_the_loop_and_once(
     monkeypatch.setattr(engine, "infer_pair", infer)
     server = world.agent("server")
     offer_forecast(server)
-    await asyncio.gather(*(suitable_tool(server.engine, BY_PARTS) for _ in range(2)))
-    await suitable_tool(server.engine, BY_PARTS)
+    for _ in range(3):
+        await suitable_tool(server.engine, BY_PARTS)
+    assert len(threads) == 1
     assert threading.get_ident() not in threads
-    assert len(threads) <= 2
+
+
+async def test_schemas_that_are_long_compared_take_no_thread_of_a_tool(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    from negotiator import engine
+    from negotiator.answer import answer
+    from negotiator.messages import Request
+    from negotiator.respond import document_of
+    from negotiator.serving import ExchangeContext
+
+    release, real = threading.Event(), engine.infer_pair
+
+    def long(*pairs: object) -> object:
+        assert release.wait(30)
+        return real(*pairs)  # type: ignore[arg-type]
+
+    server = world.agent("server")
+
+    @server.tool(effect="safe", input=CITY_DAY, output=FORECAST, description="Weather forecast")
+    def forecast(city: str, day: str) -> object:
+        return {"high": "1", "summary": city}
+
+    good = document_of(server.engine.tools["forecast"])
+    context = ExchangeContext(dialect="agora-2025", deadline=Deadline.after(60, world.clock))
+    request = Request(body={"city": "Rome", "day": "2026-11-24"}, hashes=good.aliases)
+    server.engine.documents.put(good)
+    assert (await answer(server.engine, request, context)).status == "success"
+    monkeypatch.setattr(engine, "infer_pair", long)
+    strange = [
+        draft_document(name=f"x{number}", description="x", request_schema=obj(**{f"a{number}": TEXT}), reply_schema=FORECAST, effect="safe")
+        for number in range(40)
+    ]  # fmt: skip
+    waiting = [asyncio.ensure_future(suitable_tool(server.engine, each)) for each in strange]
+    await asyncio.sleep(0)
+    assert (await answer(server.engine, request, context)).status == "success"
+    release.set()
+    await asyncio.gather(*waiting)
+
+
+async def test_a_model_that_is_away_is_tried_again_soon(world: World) -> None:
+    from negotiator import ModelUnavailable
+
+    agent = world.agent("a", oracle(write_fields=ModelUnavailable("away")))
+    with pytest.raises(ModelUnavailable):
+        await make(agent, BY_PARTS)
+    assert agent.engine.routines.wanted(BY_PARTS.hash, "sender", OTHER.digest)
