@@ -4,6 +4,7 @@ How a peer is asked depends on what it speaks: our dialogue document where it li
 in words; to other Agora peers a document of ours is proposed by using it.
 """
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -246,15 +247,18 @@ class _Negotiation:
             f"{document.text}"
         )
         reply, conversation = await self._speak(text, None)
-        accepted = await self._accepts(reply)
+        said = body_text(reply.body).strip()
+        accepted = await self._accepts(said)
         if not accepted:
             reply, conversation = await self._speak(
                 "I can use this document only. Please answer ACCEPT or REJECT.", conversation
             )
-            accepted = await self._accepts(reply)
+            added = _new_in(body_text(reply.body).strip(), said)
+            accepted = await self._accepts(added)
+            said = added or said
         await self._close(conversation)
         if not accepted:
-            self.why = f"the peer says: {body_text(reply.body).strip()[:200]}"
+            self.why = f"the peer says: {said[:200]}"
             return None
         return await self._take(document)
 
@@ -266,15 +270,13 @@ class _Negotiation:
             raise PeerMisspoke(f"the peer ended the negotiation: {reply.status}")
         return reply, reply.conversation or conversation
 
-    async def _accepts(self, reply: Reply) -> bool:
-        text = body_text(reply.body).strip()
-        first = text[:40].upper()
-        if first.startswith(("ACCEPT", "I ACCEPT", "YES, I ACCEPT")):
+    async def _accepts(self, said: str) -> bool:
+        if _YES.match(said):
             return True
-        if first.startswith(("REJECT", "NO", "I REJECT", "I CANNOT", "I CAN'T")) or not self.engine.has_model:
+        if not said or _NO.match(said) or not self.engine.has_model:
             return False
         interpreter = Interpreter(self.engine.model, self.account, self.deadline)
-        return await interpreter.judge(text) == "accepts"
+        return await interpreter.judge(said) == "accepts"
 
     async def _close(self, conversation: str | None) -> None:
         if conversation is None:
@@ -314,6 +316,17 @@ class _Negotiation:
     def _within_caps(self) -> None:
         self.account.require_room()
         self.deadline.require()
+
+
+_YES = re.compile(r"\W*(?:yes,? )?(?:i )?accept(?:ed)?\b", re.IGNORECASE)
+_NO = re.compile(r"\W*(?:no|(?:i )?reject(?:ed)?|i (?:cannot|can['\u2019]t))\b", re.IGNORECASE)
+
+
+def _new_in(said: str, earlier: str) -> str:
+    """What an answer adds to the one before, which the package's LangChain conversations repeat in front of it."""
+    while earlier and said.startswith(earlier):
+        said = said.removeprefix(earlier).strip()
+    return said
 
 
 def _intent(task: Task) -> Intent:

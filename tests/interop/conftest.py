@@ -128,10 +128,13 @@ class AgoraReceiver:
     def __init__(self, python: str, *arguments: object) -> None:
         self._peer = _Peer(python, "agora_receiver.py", *arguments)
         self.port: int = 0
+        self.langchain: str = ""
+        """The base address of its neighbour, whose model is spoken to by LangChain and calls tools."""
 
     def start(self) -> "AgoraReceiver":
         """Return when it listens."""
-        self.port = self._peer.hear()["port"]
+        told = self._peer.hear()
+        self.port, self.langchain = told["port"], f"http://127.0.0.1:{told['langchain']}"
         return self
 
     @property

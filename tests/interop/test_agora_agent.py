@@ -218,6 +218,17 @@ def test_a_document_that_our_agent_cannot_serve_is_rejected_and_it_hears_so(agor
     assert asked == []
 
 
+def test_two_workers_with_one_state_agree_as_one(agora_orders, serve_app, tmp_path):
+    workers = [offering(ScriptedModel({}), state=tmp_path)[0] for _ in range(2)]
+    served = serve_app(_in_turn(*(worker.asgi() for worker in workers)), *workers)
+    cities = ["Rome", "Paris", "Oslo"]
+    ran = agora_orders(do="ask", target=served.url, cities=cities, thresholds=AT_ONCE, takes="offered")
+    assert ran["results"] == [{"value": 14}, {"value": 15}, {"value": 14}]
+    agreed = [worker.engine.agreements.served(worker.engine.toolset) for worker in workers]
+    assert agreed[0] == agreed[1]
+    assert len(agreed[0]) == 1
+
+
 # --- our sender against the package's receiver ---
 
 
@@ -295,6 +306,18 @@ async def test_the_routines_of_both_sides_talk_without_a_model(caller, agora_pee
     assert (len(model.calls), agora_peer.calls()) == before
 
 
+async def test_a_second_start_of_our_agent_calls_no_model(agora_peer, tmp_path):
+    wanted = task("Second start")
+    async with Agent(reader(), state=tmp_path, cost_policy=EAGER) as caller:
+        await caller.ask(agora_peer.url, wanted, {"city": "Rome"})
+        await caller.settle()
+    negotiated = agora_peer.calls()["negotiation"]
+    async with Agent(ScriptedModel({}), state=tmp_path, cost_policy=EAGER) as again:
+        outcome = await again.ask(agora_peer.url, wanted, {"city": "Paris"})
+    assert (outcome.output, outcome.tier, outcome.usage.calls) == ({"temperature": 15}, "routine", 0)
+    assert agora_peer.calls()["negotiation"] == negotiated
+
+
 async def test_without_a_model_our_agent_negotiates_first_and_then_asks(agora_peer):
     async with Agent("none", state="memory") as caller:
         outcome = await caller.ask(agora_peer.url, task("Modelless"), {"city": "Paris"})
@@ -308,6 +331,22 @@ async def test_words_that_are_neither_yes_nor_no_are_asked_about_once(caller, ag
     assert purposes(model) == ["read_reply", "judge_reply"]
     assert (await caller.ask(agora_peer.url, wanted, {"city": "Paris"})).tier == "routine"
     assert [request.method for request in transport.requests].count("DELETE") == 1, "the negotiation was closed"
+
+
+@pytest.mark.parametrize("ours", ["none", "scripted"])
+async def test_a_receiver_that_speaks_to_its_model_by_langchain_is_understood(agora_peer, ours):
+    # Its second answer comes with the first before it, twice.
+    model = reader(judge_reply={"verdict": "unclear"})
+    async with Agent("none" if ours == "none" else model, state="memory", cost_policy=EAGER) as caller:
+        wanted = task(f"Ponder {ours} chains")
+        if ours == "scripted":
+            first = await caller.ask(agora_peer.langchain, wanted, {"city": "Rome"})
+            assert (first.output, first.tier) == ({"temperature": 14}, "natural_language")
+            await caller.settle()
+        for city in ("Paris", "Oslo", "Lima", "Vienna", "Rome", "Cairo"):
+            outcome = await caller.ask(agora_peer.langchain, wanted, {"city": city})
+            assert (outcome.output, outcome.tier) == ({"temperature": 10 + len(city)}, "routine")
+            assert outcome.usage.calls == 0
 
 
 async def test_no_agreement_is_remembered_and_the_peer_is_asked_in_words(caller, agora_peer, transport):

@@ -1,6 +1,6 @@
 """The package's own receiver behind its own server: `agora_receiver.py [PORT [FOLDER]]`.
 
-Prints its port, then answers each line of its standard input with the turns of its model so far, by category.
+Prints its port, and that of another receiver that speaks to a chat model by LangChain; then answers each line of its standard input with the turns of its model so far, by category.
 Ends when its standard input does. What it learns it keeps in FOLDER.
 """
 
@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 import agora
+from agora.common.toolformers.langchain import LangChainToolformer
+from chat import ScriptedChat
 from scripted import ScriptedPartners, temperature_db
 from werkzeug.serving import make_server
 
@@ -20,13 +22,24 @@ from werkzeug.serving import make_server
 channel, sys.stdout = sys.stdout, sys.stderr
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+
+
+def served(toolformer, storage, port):
+    """A receiver behind the package's own server; its port."""
+    receiver = agora.Receiver.make_default(toolformer, tools=[temperature_db], storage_path=str(storage))
+    server = make_server("127.0.0.1", port, agora.ReceiverServer(receiver).app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
 with tempfile.TemporaryDirectory() as own:
     folder = Path(sys.argv[2] if len(sys.argv) > 2 else own)
     partners = ScriptedPartners("receiver")
-    receiver = agora.Receiver.make_default(partners, tools=[temperature_db], storage_path=str(folder / "receiver.json"))
-    server = make_server("127.0.0.1", port, agora.ReceiverServer(receiver).app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(json.dumps({"port": server.server_port}), file=channel, flush=True)
+    ports = {
+        "port": served(partners, folder / "receiver.json", port),
+        "langchain": served(LangChainToolformer(ScriptedChat()), folder / "langchain.json", 0),
+    }
+    print(json.dumps(ports), file=channel, flush=True)
     for _ in sys.stdin:
         print(json.dumps(partners.calls), file=channel, flush=True)
 # Its timers of 300 seconds would keep the process.

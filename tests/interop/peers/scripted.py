@@ -45,6 +45,15 @@ def temperature_db(city: str) -> int:
     return 10 + len(city)
 
 
+def negotiate(opening, turn):
+    """What a receiver's model says in this turn of a negotiation that began so."""
+    if "Quibble" in opening:
+        return "I would need to know the country too." if turn == 1 else "REJECT: no country, no answer."
+    if "Ponder" in opening:
+        return "Let me see: one city at a time?" if turn == 1 else "ACCEPT, then."
+    return "ACCEPT" if turn == 1 else f"Still fine with me, in turn {turn}."
+
+
 class ScriptedPartner(Conversation):
     """One conversation with the model that is not there: it answers by the category that the package asks for."""
 
@@ -59,10 +68,6 @@ class ScriptedPartner(Conversation):
         self.owner.calls[self.category] = self.owner.calls.get(self.category, 0) + 1
         return getattr(self, f"_{self.role}_{self.category}")(message)
 
-    def _opening(self, message):
-        self.first = self.first or message
-        return self.first
-
     def _receiver_conversation(self, message):
         if "The protocol is the following" in self.prompt:
             return json.dumps({"temperature": temperature_db(json.loads(message)["city"])})
@@ -72,11 +77,8 @@ class ScriptedPartner(Conversation):
         return f"It is {temperature_db(city[1] if city else 'Rome')} degrees."
 
     def _receiver_negotiation(self, message):
-        if "Quibble" in self._opening(message):
-            return "I would need to know the country too." if self.turn == 1 else "REJECT: no country, no answer."
-        if "Ponder" in self._opening(message):
-            return "Let me see: one city at a time?" if self.turn == 1 else "ACCEPT, then."
-        return "ACCEPT" if self.turn == 1 else f"Still fine with me, in turn {self.turn}."
+        self.first = self.first or message
+        return negotiate(self.first, self.turn)
 
     def _receiver_protocolChecking(self, message):  # noqa: N802 - the package's category
         return "NO" if "Teleport" in message else "It fits. YES"
