@@ -1,6 +1,6 @@
-"""Peers that keep strictly to a published standard, opposite an `Agent`: the Working Standard of 2025, and 2024's.
+"""Peers that keep strictly to what is published, opposite an `Agent`: the standards of 2025 and 2024, the package.
 
-The requests are written out here as those texts have them, with nothing of ours in them.
+Their messages are written out here as those texts have them, with nothing of ours in them.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from negotiator import Agent, ToolFailed
+from negotiator import Agent, NotPossible, Task, ToolFailed
 from negotiator.jsonvalue import JsonObject
 from negotiator.models.base import Message
 from negotiator.models.scripted import ScriptedModel
 from negotiator.testing import World
-from negotiator.wire import WireRequest
+from negotiator.wire import WireReply, WireRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -354,3 +354,66 @@ async def test_2024_a_failing_tool_is_a_failure(meet: Meet) -> None:
         assert told["status"] == "failure"
     told = await peer.post({"protocolHash": None, "protocolSources": None, "body": "How warm is it in Rome?"})
     assert told["status"] == "success"
+
+
+# --- the published package's receiver, as its source has it ---
+
+
+class Package:
+    """Answers as agora-protocol 0.2.0 does; `words` are what its model says in a negotiation, turn by turn."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self.closed: list[str] = []
+        self.turns = 0
+
+    async def __call__(self, wire: WireRequest) -> WireReply:
+        if wire.method == "GET":
+            return WireReply(status=404, body=b"<!doctype html>")
+        told: JsonObject = {"status": "success"}
+        if wire.method == "DELETE":
+            self.closed.append(wire.path)
+            return WireReply(headers=JSON, body=json.dumps(told).encode())
+        envelope = json.loads(wire.body)
+        if envelope["protocolHash"] == "negotiation":
+            told["body"] = self._words[self.turns]
+            self.turns += 1
+            told["conversationId"] = "a-uuid"
+        else:
+            assert isinstance(envelope["protocolSources"], list)
+            city = json.loads(envelope["body"])["city"]
+            told["body"] = json.dumps({"temperature": 10 + len(city)})
+        return WireReply(headers=JSON, body=json.dumps(told).encode())
+
+
+@pytest.mark.parametrize(
+    ("words", "agreed"),
+    [
+        (["ACCEPT"], True),
+        (["I accept."], True),
+        (["**Accepted!**"], True),
+        (["Yes, I accept this."], True),
+        (["Which unit?", "ACCEPT"], True),
+        (["Which unit?", "Which unit?Which unit?**ACCEPT**"], True),
+        (["Which unit?", "Which unit?Which unit?"], False),
+        (["REJECT", "REJECT"], False),
+        (["Not without a country.", "No: I do not ACCEPT that."], False),
+        (["Acceptable, were there a country.", "I can\u2019t."], False),
+        (["", ""], False),
+    ],
+)
+async def test_what_a_package_says_is_yes_or_no_without_a_model(world: World, words: list[str], agreed: bool) -> None:
+    package = Package(words)
+    world.memory.serve("mem://package", package)
+    caller = world.agent("caller")
+    task = Task("Tell the temperature of a city", input=SCHEMA, output=REPLY, effect="safe")
+    if agreed:
+        outcome = await caller.ask("mem://package", task, {"city": "Rome"})
+        assert (outcome.output, outcome.tier) == ({"temperature": 14}, "routine")
+    else:
+        with pytest.raises(NotPossible):
+            await caller.ask("mem://package", task, {"city": "Rome"})
+        with pytest.raises(NotPossible, match="the peer says"):
+            await caller.ask("mem://package", task, {"city": "Rome"})
+    assert package.turns == len(words), "no agreement is remembered"
+    assert package.closed == ["/conversations/a-uuid"]
