@@ -31,8 +31,17 @@ if ! "$venv/bin/uv" --version >/dev/null 2>&1; then
         echo "setup: uv is not to be had here; pip takes its place, without the locked versions" >&2
 fi
 
-if "$venv/bin/uv" --version >/dev/null 2>&1; then
+sync() {
     UV_PROJECT_ENVIRONMENT=$venv UV_PYTHON_DOWNLOADS=never "$venv/bin/uv" sync --frozen --all-extras --quiet
+}
+
+if "$venv/bin/uv" --version >/dev/null 2>&1; then
+    # Behind a proxy that opens TLS only the system's store knows the certificates; on a bare system only uv's own is there.
+    sync || {
+        echo "setup: once more, with the certificates of this system" >&2
+        export UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true
+        sync
+    }
 else
     # Dependency groups came to pip with 25.1.
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
