@@ -303,13 +303,13 @@ async def _direction(
     samples: Sequence[JsonValue],
 ) -> tuple[Direction, list[tuple[str, str]]]:
     """A mapping where one does it, else the sure part of one with a written function for the rest."""
-    if inference.mapping is not None:
+    # A pair that cannot carry what was seen is no pair, whatever the words say.
+    refuted = {_first(each.to) for each in inference.partial.fields if not _carries(each, samples)}
+    if inference.mapping is not None and not refuted:
         return Direction(mapping=inference.mapping), []
-    open_fields = {_first(pointer) for pointer in inference.rest}
+    open_fields = {_first(pointer) for pointer in inference.rest} | refuted
     if not open_fields or "" in open_fields:
         raise _Unsettled(_missing(inference))
-    # A pair that cannot carry what was seen is no pair, whatever the words say.
-    open_fields |= {_first(each.to) for each in inference.partial.fields if not _carries(each, samples)}
     below = Mapping(tuple(each for each in inference.partial.fields if _first(each.to) not in open_fields))
     compiled = below.compile()
     wanted = part_of(target.json_schema, open_fields)

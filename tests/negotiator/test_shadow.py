@@ -106,6 +106,18 @@ async def test_a_comparison_under_way_does_not_bring_a_demoted_routine_back(worl
     assert now(agent).state == "demoted"
 
 
+async def test_a_comparison_of_a_program_that_was_replaced_does_not_count_for_the_new_one(world: World) -> None:
+    agent = world.agent("a", oracle())
+    candidate(agent)
+    observing = asyncio.ensure_future(observe(agent))
+    await asyncio.sleep(0)
+    candidate(agent, source=SOURCE + "\n# another\n")
+    await observing
+    assert now(agent).verdict.shadows == 0
+    await observe(agent)
+    assert now(agent).verdict.shadows == 1
+
+
 async def test_two_processes_on_one_disk_count_together_and_undo_nothing(world: World, tmp_path: object) -> None:
     one, other = (world.agent(name, oracle(), state=str(tmp_path)) for name in ("one", "other"))
     candidate(one)

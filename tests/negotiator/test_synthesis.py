@@ -1,6 +1,7 @@
 """From documents and schemas to candidates: by rule where rules know, else by the model, never without a check."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -125,16 +126,20 @@ async def test_a_mapping_that_cannot_carry_what_was_seen_is_left_to_code(world: 
 
     task = Task(
         "F",
-        input=obj(city=TEXT, number_of_days={"type": "string", "description": "the number of days"}),
+        input=obj(city=TEXT, count={"type": "string", "description": "the number of days"}),
         output=FORECAST,
         effect="safe",
     )
     code = "def encode(source):\n    return {'count': 2}\n"
-    agent = world.agent("a", ScriptedModel({"choose_fields": lambda _m, s: dict.fromkeys(s["properties"], "none"),
-                                            "write_fields": code}))  # fmt: skip
-    agent.engine.observe(task.digest, {"city": "Rome", "number_of_days": "two"})
-    await make(agent, document, task)
-    assert all(routine.kind == "code" for routine in agent.routines())
+    agent = world.agent("a", ScriptedModel({"choose_fields": choose_namesakes, "write_fields": code}))
+    agent.engine.observe(task.digest, {"city": "Rome", "count": "two"})
+    assert await make(agent, document, task) == []
+    (routine,) = agent.routines()
+    assert routine.kind == "code"
+
+
+def choose_namesakes(_messages: object, schema: dict[str, Any]) -> dict[str, str]:
+    return {name: name if name in part["enum"] else "none" for name, part in schema["properties"].items()}
 
 
 async def test_without_a_sandbox_nothing_is_written_and_the_model_is_not_blamed(world: World) -> None:
