@@ -88,6 +88,8 @@ class Agent:
         """Where what was learned is kept; None in memory."""
         self._allow_sources = tuple(allow_sources)
         self._executor = executor
+        # What was handed in may be somebody else's too, and is not ours to close.
+        self._own_model, self._own_transport = model is None or isinstance(model, str), transport is None
         self._transport = transport if transport is not None else _http()
         cache = RoutineCache(opened.text, opened.secrets, now=clock.time)
         self.engine = Engine(
@@ -235,8 +237,10 @@ class Agent:
     async def aclose(self) -> None:
         """Stop learning, let go of connections and of the model. The sandbox's workers belong to the process."""
         await self.engine.learner.aclose()
-        await self._transport.aclose()
-        await self.engine.model.aclose()
+        if self._own_transport:
+            await self._transport.aclose()
+        if self._own_model:
+            await self.engine.model.aclose()
 
     def close(self) -> None:
         """`aclose` for programs without an event loop."""

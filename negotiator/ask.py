@@ -17,6 +17,7 @@ from negotiator.engine import DocumentSchemas, Engine
 from negotiator.errors import (
     BadInput,
     DeadlinePassed,
+    NegotiatorError,
     NotPossible,
     OutcomeUnknown,
     PeerFailed,
@@ -60,19 +61,31 @@ async def ask(
     """
     request = _Asking(engine, base_url, task, deadline, idempotency_key or engine.new_id())
     try:
-        async with asyncio.timeout(max(deadline.remaining(), 0)):
-            outcome = await request.run(value)
-    except (TimeoutError, PeerHungUp, PeerUnreachable) as error:
-        # The transport keeps the same deadline, and may be the first to notice that it has passed.
-        if deadline.remaining() > 0 and not isinstance(error, TimeoutError):
-            raise
-        if request.in_flight and task.effect == "transactional":
-            raise OutcomeUnknown from error
-        raise DeadlinePassed from error
-    finally:
+        outcome = await _in_time(request, value)
+    except NegotiatorError:
+        # What failed was paid for too, and a task that fails in words needs an agreement the most.
         request.enter()
+        request.learn()
+        raise
+    except BaseException:
+        request.enter()
+        raise
+    request.enter()
     request.learn()
     return outcome
+
+
+async def _in_time(request: "_Asking", value: object) -> Outcome:
+    try:
+        async with asyncio.timeout(max(request.deadline.remaining(), 0)):
+            return await request.run(value)
+    except (TimeoutError, PeerHungUp, PeerUnreachable) as error:
+        # The transport keeps the same deadline, and may be the first to notice that it has passed.
+        if request.deadline.remaining() > 0 and not isinstance(error, TimeoutError):
+            raise
+        if request.in_flight and request.task.effect == "transactional":
+            raise OutcomeUnknown from error
+        raise DeadlinePassed from error
 
 
 _UNKNOWN_TO_THE_PEER = ("deadline_passed", "internal_error")

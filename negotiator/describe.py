@@ -132,5 +132,5 @@ def _given(value: JsonObject, schema: JsonObject) -> Iterator[str]:
         field = resolve(properties.get(name, {}), schema) if isinstance(properties, dict) else {}
         note = field.get("description")
         note = f" ({' '.join(note.split())[:MAX_DESCRIPTION]})" if isinstance(note, str) and note.strip() else ""
-        shown = item if isinstance(item, str) else value_of(item)
+        shown = item if isinstance(item, str) else value_of(item) if item != [] else "none (an empty list)"
         yield f"- {name}{note}: {shown}"

@@ -34,6 +34,13 @@ class Pair:
     """Gold: the server's slot name -> the client's."""
     calls: tuple[dict[str, Any], ...]
     """Recorded calls: {parameters, results}, in the server's names."""
+    defaults: dict[str, str]
+    """What the service takes an optional parameter to be where it is not given."""
+
+    def meant(self, parameters: dict[str, Any]) -> str:
+        """The call that parameters mean: a default that is given says no more than one that is not."""
+        kept = {name: value for name, value in parameters.items() if self.defaults.get(name) != value}
+        return json.dumps(kept, sort_keys=True)
 
     def ask(self, call: dict[str, Any]) -> dict[str, Any]:
         """What the client asks, in its own names."""
@@ -70,7 +77,7 @@ def load_pairs(directory: Path, *, variant: int, pairs: int, requests: int, seed
     for server, client in zip(servers, clients, strict=True):
         queue = []
         for at, intent in enumerate(server["intents"]):
-            calls = _distinct(recorded.get((server["service_name"], intent["name"]), []))
+            calls = _distinct(recorded.get((server["service_name"], intent["name"]), []), intent["optional_slots"])
             required = set(intent["required_slots"])
             calls = [call for call in calls if required <= call["parameters"].keys()]
             if len(calls) >= requests:
@@ -87,11 +94,12 @@ def load_pairs(directory: Path, *, variant: int, pairs: int, requests: int, seed
     return taken
 
 
-def _distinct(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _distinct(calls: list[dict[str, Any]], defaults: dict[str, str]) -> list[dict[str, Any]]:
     """One recording per parameters: the first wins, as the answers must be a function of the call."""
     seen: dict[str, dict[str, Any]] = {}
     for call in calls:
-        seen.setdefault(json.dumps(call["parameters"], sort_keys=True), call)
+        kept = {name: value for name, value in call["parameters"].items() if defaults.get(name) != value}
+        seen.setdefault(json.dumps(kept, sort_keys=True), call)
     return list(seen.values())
 
 
@@ -116,6 +124,7 @@ def _pair(
         transactional=bool(intent["is_transactional"]),
         names=names,
         calls=calls,
+        defaults=dict(intent["optional_slots"]),
     )
 
 
