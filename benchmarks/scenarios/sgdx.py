@@ -178,14 +178,15 @@ async def _run(pairs: list[Pair], model: Model) -> list[Result]:
     places = asyncio.Semaphore(CONCURRENT)
 
     async def one_service(service: Service) -> list[Result]:
-        async with (
-            places,
-            Agent(
-                model, name="client", state="memory", transport=(transport := Counting()), request_seconds=300
-            ) as client,
-        ):
-            url = f"http://127.0.0.1:{port}/{service.name}"
-            return [await _run_pair(pair, service, client, transport, url) for pair in service.pairs]
+        transport = Counting()
+        client = Agent(model, name="client", state="memory", transport=transport, request_seconds=300)
+        url = f"http://127.0.0.1:{port}/{service.name}"
+        async with places:
+            try:
+                return [await _run_pair(pair, service, client, transport, url) for pair in service.pairs]
+            finally:
+                await client.aclose()
+                await transport.aclose()
 
     try:
         done = await asyncio.gather(*(one_service(service) for service in services.values()))
