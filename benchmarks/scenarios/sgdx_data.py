@@ -6,7 +6,7 @@ slots and intents in the same order with other names, which gives the gold renam
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Pair:
     """Gold: the server's slot name -> the client's."""
     calls: tuple[dict[str, Any], ...]
     """Recorded calls: {parameters, results}, in the server's names."""
-    defaults: dict[str, str]
+    defaults: dict[str, str] = field(default_factory=dict)
     """What the service takes an optional parameter to be where it is not given."""
 
     def meant(self, parameters: dict[str, Any]) -> str:

@@ -57,7 +57,8 @@ def test_where_nothing_was_compiled_the_list_is_empty(tmp_path: Path, negotiator
     assert not (tmp_path / "absent").exists()
 
 
-def test_routines_are_listed_with_their_verdicts(state: Path, negotiator: Any) -> None:
+def test_routines_are_listed_with_their_verdicts(state: Path, negotiator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     listed = negotiator("routines", "list", "--json", "--state", state).json
     assert {each["id"] for each in listed} == {name_of(SENDER), name_of(RECEIVER)}
     (sender,) = (each for each in listed if each["role"] == "sender")
