@@ -1,5 +1,6 @@
 """The benchmark counts what it says it counts."""
 
+import dataclasses
 import io
 import json
 from collections import Counter
@@ -55,6 +56,12 @@ def test_the_right_answer_is_the_recorded_one_in_the_clients_words() -> None:
     assert one.expected(call) == {
         "results": [{"town": "Rome", "weather": f"sky {number}"} for number in range(MAX_ROWS)]
     }
+
+
+def test_a_default_that_is_given_means_what_one_that_is_not_given_means() -> None:
+    one = dataclasses.replace(pair("Buses_1"), defaults={"seats": "1"})
+    assert one.meant({"to": "Rome", "seats": "1"}) == one.meant({"to": "Rome"})
+    assert one.meant({"to": "Rome", "seats": "2"}) != one.meant({"to": "Rome"})
 
 
 def test_the_share_of_right_answers_leaves_natural_language_and_refusals_apart() -> None:
