@@ -187,7 +187,8 @@ async def _ask(
     for wanted in asked[:MAX_ASKED]:
         fitting = [name for name, one in names.items() if carry(one, wanted) is not None]
         if fitting:
-            certain = wanted.required and place.above_target + pointer(wanted.path) in sure
+            # Small models say "none" too readily to be heard against a pair that rules are sure of.
+            certain = place.above_target + pointer(wanted.path) in sure
             options[_label(wanted)] = fitting if certain else [*fitting, NONE]
     if not options:
         return {}

@@ -11,6 +11,7 @@ import json
 import logging
 import socket
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -61,7 +62,9 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
         weights.ensure(assume_yes=True)
     model = open_model(arguments.model)
     started = time.monotonic()
-    results = asyncio.run(_run(pairs, model))
+    # One client, as far as what it knows goes: what an agreement costs is learned once.
+    with tempfile.TemporaryDirectory(prefix="sgdx-") as state:
+        results = asyncio.run(_run(pairs, model, Path(state)))
     report = {
         "benchmark": "sgdx",
         "data": "Schema-Guided Dialogue and SGD-X, Google, CC BY-SA 4.0",
@@ -157,7 +160,7 @@ class Service:
         )(answer)
 
 
-async def _run(pairs: list[Pair], model: Model) -> list[Result]:
+async def _run(pairs: list[Pair], model: Model, state: Path) -> list[Result]:
     services = {
         name: Service(name, [pair for pair in pairs if pair.service == name], model)
         for name in dict.fromkeys(pair.service for pair in pairs)
@@ -179,7 +182,7 @@ async def _run(pairs: list[Pair], model: Model) -> list[Result]:
 
     async def one_service(service: Service) -> list[Result]:
         transport = Counting()
-        client = Agent(model, name="client", state="memory", transport=transport, request_seconds=300)
+        client = Agent(model, name="client", state=state, transport=transport, request_seconds=300)
         url = f"http://127.0.0.1:{port}/{service.name}"
         async with places:
             try:
