@@ -60,6 +60,11 @@ class _Place:
     """Pointers of target fields whose pair, by rule, no answer of the model undoes."""
 
 
+def firm_targets(inference: Inference) -> frozenset[str]:
+    """JSON Pointers of the target fields whose pair, by rule, no answer of the model undoes."""
+    return frozenset(match.target for match in inference.matches if match.margin >= FIRM)
+
+
 async def pair_record(
     interpreter: Interpreter,
     description: str,
@@ -74,8 +79,7 @@ async def pair_record(
     where the model contradicts a pair that rules are sure of, a firm one stands, and about another it is asked again.
     """
     sure = {match.target: match.source for match in inference.matches}
-    firm = frozenset(match.target for match in inference.matches if match.margin >= FIRM)
-    place = _Place("", "", shape_of(source_schema), shape_of(target_schema), firm)
+    place = _Place("", "", shape_of(source_schema), shape_of(target_schema), firm_targets(inference))
     return await _pair(interpreter, description, record, place, sure, 0)
 
 

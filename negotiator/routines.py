@@ -56,6 +56,9 @@ class Verdict:
     """Exchanges in a row on which it agreed with the structured tier."""
     misses: int = 0
     """Exchanges on which it did not."""
+    firm: int = 0
+    """Pairs of fields that stand on the margin of the rules alone: the structured tier takes them too, whatever its
+    model says, so that the shadowed exchanges are no second opinion about them."""
     sandbox_policy: str = ""
     """The sandbox policy's version that compiled its source; empty for a mapping."""
     detail: str = ""

@@ -20,6 +20,7 @@ from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.mapping import FieldMapping, Inference, Mapping, PairInference, merge, question_for
 from negotiator.negotiation import Objection
+from negotiator.pairing import firm_targets
 from negotiator.routines import ENTRY_BACK, ENTRY_INTO, Direction, Role, Routine, Runnable, Verdict, lay_over
 from negotiator.schemas import Schema
 from negotiator.shadow import passed_exactly
@@ -279,7 +280,13 @@ async def _make(
     if exact:
         routine = passed_exactly(routine, examples)
     else:
-        verdict = Verdict(passed=False, basis="examples_and_shadow", examples=examples, sandbox_policy=_policy(sources))
+        verdict = Verdict(
+            passed=False,
+            basis="examples_and_shadow",
+            examples=examples,
+            firm=len(firm_targets(pair.request)) + len(firm_targets(pair.reply)),
+            sandbox_policy=_policy(sources),
+        )
         routine = replace(routine, verdict=verdict)
     engine.routines.put(routine)
     return ()

@@ -70,6 +70,8 @@ def summary_of(routine: Routine) -> str:
     counted = f"{verdict.examples} examples, {verdict.shadows} shadowed exchanges"
     if verdict.misses:
         counted += f", {verdict.misses} misses"
+    if verdict.firm:
+        counted += f", {verdict.firm} pairs by rule alone"
     detail = f" ({one_line(verdict.detail)})" if verdict.detail else ""
     return f"{'passed' if verdict.passed else 'not yet'}, {verdict.basis.replace('_', ' ')}: {counted}{detail}"
 

@@ -9,6 +9,7 @@ from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.mapping import infer
 from negotiator.models.scripted import ScriptedModel
+from negotiator.pairing import firm_targets
 from negotiator.schemas import Schema
 from negotiator.structured import convert, only
 from negotiator.testing import VirtualClock
@@ -49,6 +50,28 @@ async def test_in_a_request_no_value_is_left_behind() -> None:
     with pytest.raises(NotAnswered, match="/x"):
         await converted(model, {"x": "1", "y": "2"}, source, target)
     assert await converted(model, {"x": "1", "y": "2"}, source, target, "decode_reply") == {"one": "2"}
+
+
+def said(**fields: str) -> JsonObject:
+    return obj(**{name: {"type": "string", "description": text} for name, text in fields.items()})
+
+
+async def test_a_pair_that_rules_are_firmly_sure_of_stands_against_the_model() -> None:
+    source, target = obj(departure_city=TEXT, arrival_city=TEXT), obj(city_of_departure=TEXT, city_of_arrival=TEXT)
+    assert firm_targets(infer(source, target, direction="request")) == {"/city_of_departure", "/city_of_arrival"}
+    swapped = ScriptedModel({"pair_fields": {"city_of_departure": "arrival_city", "city_of_arrival": "departure_city"}})
+    there = {"departure_city": "Rome", "arrival_city": "Oslo"}
+    assert await converted(swapped, there, source, target) == {"city_of_departure": "Rome", "city_of_arrival": "Oslo"}
+
+
+async def test_about_a_pair_that_rules_are_only_fairly_sure_of_the_model_has_the_last_word() -> None:
+    source = said(x="Name of the alarm", y="Time of the alarm")
+    target = said(one="Title of the alarm", two="Clock of the alarm")
+    inference = infer(source, target, direction="request")
+    assert inference.mapping is not None
+    assert not firm_targets(inference)
+    swapped = ScriptedModel({"pair_fields": {"one": "y", "two": "x"}})
+    assert await converted(swapped, {"x": "1", "y": "2"}, source, target) == {"one": "2", "two": "1"}
 
 
 def test_only_some_fields_of_a_schema() -> None:

@@ -66,6 +66,7 @@ async def test_what_is_not_exact_is_a_candidate_and_needs_a_model_to_be_sure(wor
     (routine,) = agent.routines()
     assert not routine.serving
     assert routine.verdict.basis == "examples_and_shadow"
+    assert routine.verdict.firm > 0, "pairs that no shadowed exchange can confirm are named in the verdict"
 
 
 async def test_a_safe_task_is_not_judged_to_fit_what_is_not_safe(world: World) -> None:
