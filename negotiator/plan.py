@@ -27,6 +27,13 @@ class CostPolicy:
     """K: how many exchanges in a row a candidate routine must match before it serves."""
     max_shadow_misses: int = 2
     """Exchanges that may disagree with a candidate before it is dropped."""
+    canary_share: float = 1.0
+    """The share of requests, 0 to 1, that a newly verified routine serves at first; 1 gives it all of them at once.
+    The others go on in the structured tier and are compared with it, so that a share costs no call of its own."""
+    canary_exchanges: int = 10
+    """How many of those comparisons must agree before it serves all; one that does not takes it out of service."""
+    private_examples: int = 8
+    """The last exchanges of the structured tier that are kept for each routine, on this machine alone; 0 keeps none."""
     max_rounds: int = 4
     """Messages that this side sends in one negotiation."""
     max_negotiation_usd: float = 0.25
