@@ -8,7 +8,8 @@
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from negotiator.clock import Deadline
@@ -16,6 +17,7 @@ from negotiator.describe import sentence_of
 from negotiator.engine import DocumentSchemas, Engine
 from negotiator.errors import (
     BadInput,
+    BudgetSpent,
     DeadlinePassed,
     NegotiatorError,
     NotPossible,
@@ -27,14 +29,15 @@ from negotiator.errors import (
     PeerUnreachable,
     RoutineFailed,
 )
+from negotiator.heat import expected_exchanges
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonValue
-from negotiator.ledger import Account
+from negotiator.ledger import Account, Place
 from negotiator.messages import PeerTier, Reply, Request, Tier
 from negotiator.negotiate import adopt_listed, agree_and_make
 from negotiator.outcome import Outcome, Step
-from negotiator.plan import Plan, SenderSituation, agreement_due, plan_sender
+from negotiator.plan import Plan, SenderSituation, Spending, agreement_due, plan_sender, routine_due
 from negotiator.reach import PeerRecord, error_of
 from negotiator.routines import Runnable
 from negotiator.shadow import observe_sender
@@ -151,8 +154,13 @@ class _Asking:
 
     def enter(self) -> None:
         """Record what the request has cost, whether or not it came to anything."""
-        if self.tier is not None or self.account.usage.calls:
-            self.engine.ledger.exchange("sender", self.tier or "failed", self._spending_key, self.account)
+        ledger, place, called = self.engine.ledger, self._place, self.account.usage.calls > 0
+        if self.tier is None and not called:
+            return
+        key = place.key if self.document is None else place.under(self.document.hash)
+        ledger.exchange("sender", self.tier or "failed", key, self.account)
+        ledger.arrived(place, self.engine.clock.time(), interpreted=called)
+        ledger.asked(self.engine.today, self.base_url, self.account)
 
     def _loaded(self, output: JsonValue) -> object:
         try:
@@ -161,12 +169,29 @@ class _Asking:
             raise PeerMisspoke(f"the reply is not what the task's output type takes: {error}") from error
 
     async def _plan(self) -> Plan:
-        plan = plan_sender(self._situation(await self._agreed()))
+        situation = self._situation(await self._agreed())
+        if situation.document is None and self._may_agree_first():
+            situation = replace(situation, free_agreement=True)
+        plan = plan_sender(situation)
         if plan.negotiate_first:
             self._step("negotiate", plan.reason)
-            await self._negotiate()
+            await self._negotiate(by_rule=situation.model)
             plan = plan_sender(self._situation(await self._agreed()))
+        if plan.tier not in ("routine", None):
+            self._require_room()
         return plan
+
+    def _may_agree_first(self) -> bool:
+        """Whether to agree before the first exchange; True once for a task and a peer."""
+        ours = self.peer is not None and self.peer.ours
+        first = self.engine.cost_policy.agree_first and ours
+        return first and self.engine.first_look(self.base_url, self.task.digest, ("agree first",))
+
+    def _require_room(self) -> None:
+        """Bound this request by what is left of the day's budgets. Raises `BudgetSpent`."""
+        self.account.max_usd = self.engine.ledger.room(self.engine.today, self.base_url)
+        if self.account.max_usd is not None and self.account.max_usd <= 0:
+            raise BudgetSpent("the day's budget for asking is spent")
 
     def _situation(self, document: ProtocolDocument | None) -> SenderSituation:
         if document is not None and self._routine(document) is not None:
@@ -177,12 +202,21 @@ class _Asking:
             model=self.engine.has_model,
             natural_language=self.task.natural_language,
             negotiable=self.engine.agreements.refused(self.task.digest, self.base_url) is None,
-            spending=self.engine.ledger.spending(self._spending_key),
+            spending=self._spending(self._place.key),
         )
+
+    def _spending(self, key: str, bought: str = "agreements") -> Spending:
+        ledger, policy = self.engine.ledger, self.engine.cost_policy
+        expected = expected_exchanges(ledger.evidence(self._place), policy.horizon_seconds)
+        return replace(ledger.spending(key, bought=bought), expected=expected)
+
+    def _may_look(self) -> bool:
+        counts = self.engine.cost_policy.counts
+        return counts is None or self.engine.ledger.spending(self._place.key).exchanges >= counts.look
 
     async def _agreed(self) -> ProtocolDocument | None:
         agreed = self.engine.agreements.find(self.task.digest, self.base_url)
-        if agreed is None and self.peer is not None:
+        if agreed is None and self.peer is not None and self._may_look():
             agreed = await adopt_listed(self.engine, self.base_url, self.peer, self.task, self.deadline)
         return None if agreed is None else self.engine.documents.get(agreed.protocol_hash)
 
@@ -341,26 +375,34 @@ class _Asking:
 
     def learn(self) -> None:
         """Begin what is worth its price now that this exchange is paid for."""
-        document = self.document
+        document, by_rule = self.document, False
         if document is None:
             due = agreement_due(self._situation(None), self.engine.cost_policy)
         else:
             due = self.engine.routines.wanted(document.hash, "sender", self.task.digest)
+            by_rule = due and not routine_due(self._under_spending(document), self.engine.cost_policy)
         if due:
             engine, base_url, task = self.engine, self.base_url, self.task
-            engine.learner.start(self._learning_key, lambda: agree_and_make(engine, base_url, task))
+            engine.learner.start(self._learning_key, lambda: agree_and_make(engine, base_url, task, by_rule=by_rule))
 
-    async def _negotiate(self) -> None:
+    def _under_spending(self, document: ProtocolDocument) -> Spending:
+        earlier = self.engine.ledger.spending(self._place.key).exchanges
+        return replace(self._spending(self._place.under(document.hash), "routines"), earlier=earlier)
+
+    async def _negotiate(self, *, by_rule: bool) -> None:
+        """Agree now; `by_rule` where the exchange can go on without, so that it takes no model and little time."""
         engine, base_url, task = self.engine, self.base_url, self.task
-        engine.learner.start(self._learning_key, lambda: agree_and_make(engine, base_url, task))
-        await engine.learner.wait_for(self._learning_key)
+        engine.learner.start(self._learning_key, lambda: agree_and_make(engine, base_url, task, by_rule=by_rule))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(self.deadline.remaining(), 0) / 4 if by_rule else None):
+                await engine.learner.wait_for(self._learning_key)
 
     def _interpreter(self) -> Interpreter:
         return Interpreter(self.engine.model, self.account, self.deadline)
 
     @property
-    def _spending_key(self) -> str:
-        return f"sender/{self.task.digest}"
+    def _place(self) -> Place:
+        return Place(self.task.digest, self.task.name, self.base_url)
 
     @property
     def _learning_key(self) -> str:

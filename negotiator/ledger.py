@@ -1,12 +1,15 @@
 """What was spent: calls, tokens, model seconds and money, by side, tier, task and peer."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
 import orjson
 
+from negotiator.bounded import keep
 from negotiator.errors import BudgetSpent
+from negotiator.heat import Evidence
 from negotiator.models.base import Completion, Usage
 from negotiator.plan import CostPolicy, Spending
 from protocol_docs.errors import StoreUnusable
@@ -20,6 +23,8 @@ class Account:
     max_usd: float | None = None
     """What the model calls may cost before the next one is refused; None: no bound but the deadline."""
     max_tokens: int | None = None
+    asks_no_model: bool = False
+    """Whether every model call is refused: what rules can do is done."""
     usage: Usage = field(default_factory=Usage)
     models: set[str] = field(default_factory=set)
     by_purpose: dict[str, Usage] = field(default_factory=dict)
@@ -32,11 +37,37 @@ class Account:
 
     def require_room(self) -> None:
         """Raises `BudgetSpent` where no further model call may be made."""
+        if self.asks_no_model:
+            raise BudgetSpent("a model would have to be asked")
         if self.max_usd is not None and (self.usage.usd or 0.0) > self.max_usd:
             raise BudgetSpent("the budget of money is spent")
         if self.max_tokens is not None and self.usage.tokens > self.max_tokens:
             raise BudgetSpent("the budget of tokens is spent")
 
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where exchanges of one kind are counted: a task, at one peer."""
+
+    task: str
+    """The task's digest."""
+    family: str
+    """What tasks of one family share: their name."""
+    peer: str
+    """Its base address."""
+
+    @property
+    def key(self) -> str:
+        """The ledger's key for what interpreted exchanges cost here."""
+        return f"sender/{self.task}/{_short(self.peer)}"
+
+    def under(self, protocol_hash: str) -> str:
+        """The key for exchanges of the task under a document, whoever the peer is."""
+        return f"under/{protocol_hash}/{self.task}"
+
+
+MAX_PLACES = 4096
+"""Places whose arrivals are counted in memory until they are next written."""
 
 Recorder = Callable[[str, Completion], None]
 """What a model call reports to: `Account.record`."""
@@ -55,11 +86,12 @@ class Ledger:
         self._unwritten: dict[str, dict[str, float]] = {}
         self.total = Usage()
         """All model calls of this process."""
+        self._arrivals: dict[Place, int] = {}
         self.exchanges: dict[str, int] = {}
         """Exchanges of this process by `<side>/<tier>`."""
 
     def exchange(self, side: str, tier: str, key: str, account: Account) -> None:
-        """Enter one exchange. `key` names task and peer class; interpreted exchanges add to what was spent."""
+        """Enter one exchange. `key` names what is counted together; interpreted exchanges add to what was spent."""
         name = f"{side}/{tier}"
         self.exchanges[name] = self.exchanges.get(name, 0) + 1
         self.total = self.total + account.usage
@@ -69,26 +101,87 @@ class Ledger:
             row["exchanges"] = row.get("exchanges", 0) + 1
             self._write(key, row)
 
+    def arrived(self, place: Place, now: float, *, interpreted: bool) -> None:
+        """Count one exchange of a task with a peer, at Unix second `now`.
+
+        Kept in memory until an interpreted one comes, and then written with those before it.
+        """
+        keep(self._arrivals, place, self._arrivals.get(place, 0) + 1, MAX_PLACES)
+        if not interpreted:
+            return
+        for each in [each for each in self._arrivals if each.task == place.task]:
+            number = self._arrivals.pop(each)
+            row = self._read(f"heat/{each.key}")
+            first = not row
+            row = {"exchanges": row.get("exchanges", 0) + number, "first": row.get("first", now), "last": now}
+            self._write(f"heat/{each.key}", row)
+            for key in (f"heat/task/{each.task}", f"heat/family/{_short(each.family)}"):
+                total = self._read(key)
+                total["exchanges"] = total.get("exchanges", 0) + number
+                total["pairs"] = total.get("pairs", 0) + first
+                self._write(key, total)
+
+    def evidence(self, place: Place) -> Evidence:
+        """What is known of the traffic of a task at a peer and elsewhere."""
+        here = self._read(f"heat/{place.key}")
+        task = self._read(f"heat/task/{place.task}")
+        family = self._read(f"heat/family/{_short(place.family)}")
+        return Evidence(
+            here=int(here.get("exchanges", 0)),
+            seconds=here.get("last", 0.0) - here.get("first", 0.0),
+            elsewhere=int(task.get("exchanges", 0) - here.get("exchanges", 0)),
+            peers=int(task.get("pairs", 0)) - bool(here),
+            family=int(family.get("exchanges", 0) - task.get("exchanges", 0)),
+            family_pairs=int(family.get("pairs", 0) - task.get("pairs", 0)),
+        )
+
     def agreement(self, key: str, account: Account) -> None:
         """Enter what an agreement with its synthesis cost; interpreted spending starts anew."""
         self.total = self.total + account.usage
-        cost = self._policy.cost(account.usage)
-        overall = self._read("agreements")
-        overall["spent"] = overall.get("spent", 0.0) + cost
-        overall["count"] = overall.get("count", 0) + 1
-        self._write("agreements", overall)
+        self._bought("agreements", account)
         self._write(key, {"spent": 0.0, "exchanges": 0})
 
-    def spending(self, key: str) -> Spending:
-        """What the cost policy decides on."""
+    def routine(self, account: Account) -> None:
+        """Enter what a routine for a document that was there cost."""
+        self.total = self.total + account.usage
+        self._bought("routines", account)
+
+    def _bought(self, what: str, account: Account) -> None:
+        overall = self._read(what)
+        overall["spent"] = overall.get("spent", 0.0) + self._policy.cost(account.usage)
+        overall["count"] = overall.get("count", 0) + 1
+        self._write(what, overall)
+
+    def spending(self, key: str, *, bought: str = "agreements") -> Spending:
+        """What the cost policy decides on. `bought` names what comes next: `agreements` or `routines`."""
         row = self._read(key)
-        overall = self._read("agreements")
+        overall = self._read(bought)
         count = overall.get("count", 0)
         return Spending(
             spent=row.get("spent", 0.0),
             exchanges=int(row.get("exchanges", 0)),
             agreement=overall.get("spent", 0.0) / count if count else None,
         )
+
+    def asked(self, day: int, peer: str, account: Account) -> None:
+        """Enter what asking a peer, or learning for it, cost on `day` (Unix days)."""
+        if account.usage.calls:
+            for key in (f"day/{day}", f"day/{day}/{_short(peer)}"):
+                row = self._read(key)
+                self._write(key, {"usd": row.get("usd", 0.0) + (account.usage.usd or 0.0)})
+
+    def room(self, day: int, peer: str) -> float | None:
+        """USD that may still be spent on asking a peer on `day`; None where nothing bounds it."""
+        policy = self._policy
+        left = [
+            most - self._read(key).get("usd", 0.0)
+            for key, most in (
+                (f"day/{day}", policy.max_usd_per_day),
+                (f"day/{day}/{_short(peer)}", policy.max_peer_usd_per_day),
+            )
+            if most is not None
+        ]
+        return min(left) if left else None
 
     def strangers(self, day: int, account: Account | None = None) -> Usage:
         """Model usage made for callers on `day` (Unix days), all identities together; adds `account` if given."""
@@ -123,3 +216,7 @@ class Ledger:
         with suppress(StoreUnusable):
             self._store.put(f"ledger/{key}", orjson.dumps(row).decode())
             del self._unwritten[key]
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:16]

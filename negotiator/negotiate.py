@@ -13,6 +13,7 @@ from negotiator.clock import Deadline
 from negotiator.describe import sentence_of
 from negotiator.engine import Engine
 from negotiator.errors import (
+    BudgetSpent,
     ModelUnavailable,
     NegotiatorError,
     NotPossible,
@@ -24,7 +25,7 @@ from negotiator.errors import (
 )
 from negotiator.interpret import Interpreter, body_text, body_value
 from negotiator.jsonvalue import JsonValue
-from negotiator.ledger import Account
+from negotiator.ledger import Account, Place
 from negotiator.messages import Reply, Request
 from negotiator.negotiation import (
     Agreement,
@@ -54,25 +55,36 @@ VALID_SECONDS = 2_592_000.0
 """How long an agreement that a peer put no date on is taken to hold: 30 days."""
 
 
-async def agree_and_make(engine: Engine, base_url: str, task: Task) -> None:
+async def agree_and_make(engine: Engine, base_url: str, task: Task, *, by_rule: bool = False) -> None:
     """Agree with the peer on a document for the task, unless that is done, and make this side's routine for it.
 
-    The caps of the cost policy hold for both together. "No agreement" is remembered.
+    The caps of the cost policy hold for both together. "No agreement" is remembered. With `by_rule` this side asks no
+    model, and where it would have to, all stays as it was.
     """
     policy = engine.cost_policy
-    account = Account(max_usd=policy.max_negotiation_usd, max_tokens=policy.max_negotiation_tokens)
+    room = engine.ledger.room(engine.today, base_url)
+    account = Account(
+        max_usd=policy.max_negotiation_usd if room is None else min(room, policy.max_negotiation_usd),
+        max_tokens=policy.max_negotiation_tokens,
+        asks_no_model=by_rule,
+    )
     deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
     work = _Negotiation(engine, base_url, task, account, deadline)
+    place = Place(task.digest, task.name, base_url)
+    made_alone = False
     try:
         agreed = engine.agreements.find(task.digest, base_url)
         document = None if agreed is None else engine.documents.get(agreed.protocol_hash)
         if document is None:
             document = await work.run()
         else:
+            made_alone = True
             await make_sender(engine, task, document, account, deadline)
         if document is None:
             raise NotPossible(work.why)  # noqa: TRY301
     except Exception as error:
+        if by_rule and isinstance(error, BudgetSpent):
+            return
         # A peer or a model that was away may be back soon; what was answered stands for longer.
         passing = isinstance(error, PeerUnreachable | PeerHungUp | Overloaded | ModelUnavailable)
         if engine.agreements.find(task.digest, base_url) is None:
@@ -81,7 +93,11 @@ async def agree_and_make(engine: Engine, base_url: str, task: Task) -> None:
             engine.agreements.refuse(task.digest, base_url, why, seconds)
         raise
     finally:
-        engine.ledger.agreement(f"sender/{task.digest}", account)
+        engine.ledger.asked(engine.today, base_url, account)
+        if made_alone and account.usage.calls:
+            engine.ledger.routine(account)
+        elif account.usage.calls or (not made_alone and engine.agreements.find(task.digest, base_url) is not None):
+            engine.ledger.agreement(place.key, account)
 
 
 async def adopt_listed(
@@ -314,7 +330,8 @@ class _Negotiation:
         return document
 
     def _within_caps(self) -> None:
-        self.account.require_room()
+        if not self.account.asks_no_model:
+            self.account.require_room()
         self.deadline.require()
 
 

@@ -4,13 +4,38 @@ Pure: what is known comes in as a situation, what to do goes out as a plan with 
 store is reached from here.
 
 The rule of when to tier up is ski rental: an interpreted exchange costs c each time, an agreement with its
-routine and its shadowed exchanges costs C once; agree when what was spent so far plus c is more than C.
+routine costs C once; agree when what was spent so far plus c is more than C. `negotiator.tier_up` has the rule for
+all three tiers, `docs/cost.md` what it guarantees, shadow runs included.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
+from negotiator.errors import UsageError
+from negotiator.heat import heat_of
 from negotiator.messages import Tier
 from negotiator.models.base import Usage
+from negotiator.tier_up import Paid, Prices, cheapest_tier, moved_by
+
+NEVER: Final = 1 << 31
+"""As a count: not within this agent's life."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Tiers by fixed counts in place of costs, as Agora's planners have it: for comparison.
+
+    What counts is exchanges in natural language with one peer for one task, for documents and agreements; and
+    exchanges under one document, for routines.
+    """
+
+    look: int
+    """A peer's listing is looked at from so many exchanges on."""
+    agree: int
+    """A document is negotiated after so many exchanges."""
+    routine: int
+    """A routine is made with the so-manieth exchange under a document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +47,24 @@ class CostPolicy:
     usd_per_call: float = 0.0001
     """The fixed part of a model call, whatever the provider charges."""
     agreement_in_interpreted: float = 2.0
-    """The prior of C, in units of c, until the ledger has seen agreements."""
+    """The prior of C, in units of c, until the ledger has seen agreements. Marro et al. report 2.15 for a negotiation
+    with both routines (arXiv 2410.11905, section 4: 0.043 against 0.020 USD)."""
+    routine_in_structured: float = 2.0
+    """The prior of B, a routine for a document that is there, in units of a structured exchange, where a model has to
+    be asked for it. What rules can make is made at once."""
+    trust: float = 0.5
+    """Lambda: how far predictions move the points of buying, above 0 and at most 1; 1 leaves them where they are."""
+    horizon_seconds: float = 86_400.0
+    """How far ahead a task's own rate of arrival is taken to hold."""
+    counts: Counts | None = None
+    """Fixed counts in place of all costs and predictions."""
+    agree_first: bool = False
+    """Whether a peer of our own kind is asked for a document before the first exchange, as far as that takes no model
+    on this side: an agreement that costs nothing is worth its price at once. It costs two round trips, once."""
+    documents_of_askers: bool = False
+    """Whether this agent, as a receiver, agrees to documents in the asker's own schemas where a tool maps onto them:
+    askers that share them need no routine, and what this side's model checks once serves all of them. Else its own
+    tools' schemas are offered, which cost this side nothing and each asker a routine."""
     shadow_exchanges: int = 3
     """K: how many exchanges in a row a candidate routine must match before it serves."""
     max_shadow_misses: int = 2
@@ -46,6 +88,10 @@ class CostPolicy:
     """How long "no agreement" is remembered, seconds."""
     try_again_seconds: float = 60.0
     """How long it is remembered where the peer or the model was only away, seconds."""
+    max_peer_usd_per_day: float | None = None
+    """Price of the model calls made on this side for asking one peer in 24 hours, learning included, USD."""
+    max_usd_per_day: float | None = None
+    """The same for all peers together."""
     max_strangers_usd_per_day: float = 1.0
     """Price of all model calls made for callers, all identities together, in 24 hours, USD."""
     max_strangers_seconds_per_day: float = 7200.0
@@ -56,16 +102,41 @@ class CostPolicy:
         return (usage.usd or 0.0) + usage.seconds * self.usd_per_second + usage.calls * self.usd_per_call
 
 
+COST_POLICIES: Final = MappingProxyType(
+    {
+        "default": CostPolicy(),
+        "agora-paper": CostPolicy(counts=Counts(look=3, agree=5, routine=1)),
+        "agora-package": CostPolicy(counts=Counts(look=5, agree=10, routine=5)),
+    }
+)
+"""Cost policies by name. Agora's counts are those of the paper (arXiv 2410.11905, appendix D.1) and the defaults of
+`agora-protocol` 0.2.0 (`protocol_threshold`, `negotiation_threshold`, `implementation_threshold`)."""
+
+
+def cost_policy_of(given: CostPolicy | str | None) -> CostPolicy:
+    """A cost policy as it is, by its name, or the default. Raises `UsageError` for a name that is none."""
+    if isinstance(given, CostPolicy):
+        return given
+    if given is not None and given not in COST_POLICIES:
+        raise UsageError(f"there is no cost policy named {given!r}; there are {', '.join(sorted(COST_POLICIES))}")
+    return COST_POLICIES[given or "default"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What one task has cost at one class of peers, and what is expected. All in USD."""
+    """What one task has cost with one peer, or under one document, and what is expected. All in USD."""
 
     spent: float = 0.0
     """Cost of interpreted exchanges since the last agreement or the beginning."""
     exchanges: int = 0
     """Interpreted exchanges in `spent`."""
     agreement: float | None = None
-    """What an agreement with its routine has cost, as the ledger knows it; None before the first."""
+    """What an agreement with its routine, or a routine alone, has cost, as the ledger knows it; None before the
+    first."""
+    expected: float | None = None
+    """How many exchanges are expected, by `negotiator.heat`; None where nothing is known."""
+    earlier: int = 0
+    """Exchanges before there was a document: they would have cost as much under it as those since."""
 
     @property
     def interpreted(self) -> float:
@@ -73,13 +144,32 @@ class Spending:
         return self.spent / self.exchanges if self.exchanges else 0.0
 
     def tier_up_due(self, policy: CostPolicy) -> bool:
-        """Whether an agreement is worth its price now: spent + c > C."""
+        """Whether an agreement is worth its price now: spent + c > C, with C moved by what is predicted."""
         if not self.exchanges:
             return False
-        agreement = self.agreement
-        if agreement is None:
-            agreement = policy.agreement_in_interpreted * self.interpreted
-        return self.spent + self.interpreted > agreement
+        if policy.counts is not None:
+            return self.exchanges >= policy.counts.agree
+        price = self._price(policy.agreement_in_interpreted)
+        paid = Paid(words=self.spent + self.interpreted)
+        return cheapest_tier(paid, Prices(agreement=price), self._moved(price, policy)) != "natural_language"
+
+    def routine_due(self, policy: CostPolicy) -> bool:
+        """Whether a routine that a model has to be asked for is worth its price now, under this document."""
+        if not self.exchanges:
+            return False
+        if policy.counts is not None:
+            return self.exchanges >= policy.counts.routine
+        price = self._price(policy.routine_in_structured)
+        paid = Paid(words=float("inf"), structured=self.spent + (self.earlier + 1) * self.interpreted)
+        return cheapest_tier(paid, Prices(routine=price), self._moved(price, policy)) == "routine"
+
+    def _price(self, prior: float) -> float:
+        return prior * self.interpreted if self.agreement is None else self.agreement
+
+    def _moved(self, price: float, policy: CostPolicy) -> float:
+        if self.interpreted <= 0:
+            return 1.0
+        return moved_by(heat_of(self.expected, price / self.interpreted), policy.trust)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +186,8 @@ class SenderSituation:
     negotiable: bool = True
     """False while "no agreement" is remembered or the budget is spent."""
     spending: Spending = Spending()
+    free_agreement: bool = False
+    """Whether a document may be agreed on before the first exchange, without a model, and was not tried yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +213,8 @@ def plan_sender(situation: SenderSituation) -> Plan:
             protocol_hash=situation.document,
             reason="a document is agreed; its routine is not verified yet",
         )
+    if situation.model and situation.negotiable and situation.free_agreement:
+        return Plan(tier=None, reason="a document that costs no model call comes first", negotiate_first=True)
     if situation.model and situation.natural_language:
         why = "no document is agreed yet" if situation.negotiable else "no agreement could be reached lately"
         return Plan(tier="natural_language", reason=why)
@@ -141,6 +235,11 @@ def agreement_due(situation: SenderSituation, policy: CostPolicy) -> bool:
         and situation.negotiable
         and situation.spending.tier_up_due(policy)
     )
+
+
+def routine_due(spending: Spending, policy: CostPolicy) -> bool:
+    """Whether to ask a model for a routine under a document that is there; what rules can make is made at once."""
+    return spending.routine_due(policy)
 
 
 def _why_none(situation: SenderSituation) -> str:

@@ -13,9 +13,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 DECISIONS = {
     "negotiator.dialects",
+    "negotiator.heat",
     "negotiator.mapping",
     "negotiator.negotiation",
     "negotiator.plan",
+    "negotiator.tier_up",
     "protocol_docs.document",
 }
 """The rooms in which everything is handed in; a new one joins here and in pyproject.toml."""
