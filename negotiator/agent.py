@@ -22,7 +22,7 @@ from negotiator.messages import Effect
 from negotiator.models import open_model
 from negotiator.models.base import Model
 from negotiator.outcome import Outcome
-from negotiator.plan import CostPolicy
+from negotiator.plan import CostPolicy, cost_policy_of
 from negotiator.reach import Reach
 from negotiator.replies import Replies
 from negotiator.respond import document_of
@@ -33,7 +33,6 @@ from negotiator.task import Task, Tool
 from negotiator.wire import Transport, WireHandler
 from protocol_docs import DocumentStore, ProtocolDocument, catalog, find_document
 from sandbox import Executor, default_executor
-from sandbox.cache import RoutineCache
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,7 +56,8 @@ class Agent:
         publish: What is listed to peers: `all` tools with schemas as documents drafted by rule, only documents
             that were `agreed`, or `none`.
         state: A folder, or `memory`; see `negotiator.state`.
-        cost_policy: The numbers by which tiers are chosen.
+        cost_policy: The numbers by which tiers are chosen, or the name of some: `default`, and for comparison
+            `agora-paper` and `agora-package`.
         request_seconds: The deadline of a request that names none, seconds.
         allow_sources: Networks that documents may be fetched from beside public addresses: `loopback`, `private`.
         transport: How bytes travel; HTTP by default.
@@ -73,7 +73,7 @@ class Agent:
         name: str = "agent",
         publish: Publish = "agreed",
         state: str | Path | None = None,
-        cost_policy: CostPolicy | None = None,
+        cost_policy: CostPolicy | str | None = None,
         request_seconds: float = 60.0,
         allow_sources: Sequence[str] = (),
         transport: Transport | None = None,
@@ -82,8 +82,8 @@ class Agent:
         new_id: Callable[[], str] | None = None,
     ) -> None:
         clock = clock or SystemClock()
-        policy = cost_policy or CostPolicy()
-        opened = open_state(state)
+        policy = cost_policy_of(cost_policy)
+        opened = open_state(state, clock)
         self.state_directory = opened.directory
         """Where what was learned is kept; None in memory."""
         self._allow_sources = tuple(allow_sources)
@@ -91,7 +91,6 @@ class Agent:
         # What was handed in may be somebody else's too, and is not ours to close.
         self._own_model, self._own_transport = model is None or isinstance(model, str), transport is None
         self._transport = transport if transport is not None else _http()
-        cache = RoutineCache(opened.text, opened.secrets, now=clock.time)
         self.engine = Engine(
             name=name,
             model=open_model(model),
@@ -99,13 +98,14 @@ class Agent:
             new_id=new_id or partial(secrets.token_urlsafe, 18),
             text=opened.text,
             documents=DocumentStore(opened.text),
-            routines=RoutineShelf(cache, self._run_source, again_after=policy.no_agreement_seconds),
+            routines=RoutineShelf(opened.routine_cache(), self._run_source, again_after=policy.no_agreement_seconds),
             reach=Reach(self._transport, opened.text, clock),
             find_document=self._find_document,
             executor=self._get_executor,
             ledger=Ledger(opened.text, policy),
             agreements=Agreements(opened.text, clock),
-            replies=Replies(opened.text, clock, abandoned_after=2 * request_seconds),
+            replies=Replies(opened.text, clock, abandoned_after=2 * request_seconds, presence=opened.presence),
+            flights=opened.flights,
             cost_policy=policy,
             publish=publish,
             request_seconds=request_seconds,

@@ -11,6 +11,7 @@ from negotiator.agreements import Agreements
 from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.errors import UsageError
+from negotiator.flights import Flights, OwnFlights
 from negotiator.jsonvalue import JsonValue
 from negotiator.learning import Learner
 from negotiator.ledger import Ledger
@@ -18,6 +19,7 @@ from negotiator.mapping import PairInference, infer_pair
 from negotiator.models.base import Model
 from negotiator.models.none import NoModel
 from negotiator.plan import CostPolicy
+from negotiator.purse import Purse
 from negotiator.reach import Reach
 from negotiator.replies import Replies
 from negotiator.routines import RoutineShelf
@@ -85,16 +87,24 @@ class Engine:
     request_seconds: float = 60.0
     """The deadline of a request that names none."""
     learner: Learner = field(default_factory=Learner)
+    flights: Flights = field(default_factory=OwnFlights)
+    """Turns for what is to be made once, however many need it."""
     tools: dict[str, Tool] = field(default_factory=dict)
     natives: dict[str, Callable[[JsonValue], Any]] = field(default_factory=dict)
     """A person's own functions by the hash of the document they implement."""
     observed: dict[str, list[JsonValue]] = field(default_factory=dict)
     """The last inputs by task digest, in memory only: private examples for new routines."""
 
+    purse: Purse = field(init=False)
+    """What callers together may cost in a day."""
+
     _looked_at: dict[tuple[str, str, int], None] = field(default_factory=dict)
     _toolset: tuple[int, str] | None = None
     _schemas: "dict[str, DocumentSchemas | None]" = field(default_factory=dict)
     _pairs: dict[tuple[str, ...], PairInference] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.purse = Purse(self.ledger, self.cost_policy, lambda: self.today)
 
     @property
     def has_model(self) -> bool:
@@ -136,11 +146,7 @@ class Engine:
     @property
     def within_budget(self) -> bool:
         """Whether model calls may still be made for callers today, all of them together."""
-        spent = self.ledger.strangers(self.today)
-        return (
-            (spent.usd or 0.0) < self.cost_policy.max_strangers_usd_per_day
-            and spent.seconds < self.cost_policy.max_strangers_seconds_per_day
-        )
+        return self.purse.has_room
 
     def first_look(self, base_url: str, task_digest: str, listed: tuple[str, ...]) -> bool:
         """Whether this listing of a peer's has not been searched for this task yet; it has from now on."""

@@ -6,7 +6,7 @@ Used where a transactional tool could be called; a request of safe tools alone m
 import asyncio
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import orjson
 
@@ -14,6 +14,7 @@ from negotiator.clock import Clock
 from negotiator.errors import OutcomeUnknown
 from negotiator.journal import digest_of
 from negotiator.messages import Reply, Request
+from negotiator.presence import Presence
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -21,6 +22,8 @@ KEEP_SECONDS = 86_400.0
 """How long a reply can be had again."""
 _PURGE_EVERY = 256
 """Claims between two looks at every row, which is what a purge costs."""
+_MOST_TAKEN = 8
+"""Processes in a row that took over a request and ended."""
 _PREFIX = "replies/"
 _TAKEN = "replies-taken/"
 
@@ -39,11 +42,21 @@ class Claim:
 class Replies:
     """Claims and kept replies, in a text store that the server's workers share."""
 
-    def __init__(self, store: TextStore, clock: Clock, abandoned_after: float) -> None:
-        """A claim without a reply is taken for a crashed one after `abandoned_after` seconds."""
+    def __init__(
+        self,
+        store: TextStore,
+        clock: Clock,
+        abandoned_after: float,
+        presence: Presence | None = None,
+    ) -> None:
+        """A claim without a reply is taken for a crashed one when its process has ended.
+
+        Where `presence` cannot tell, after `abandoned_after` seconds.
+        """
         self._store = store
         self._clock = clock
         self._abandoned_after = abandoned_after
+        self._presence = presence
         self._running: dict[str, Claim] = {}
         self._until_purge = _PURGE_EVERY
 
@@ -106,7 +119,8 @@ class Replies:
 
     def _standing(self, key: str, digest: str) -> Standing:
         begun = self._clock.time()
-        fresh = orjson.dumps({"request": digest, "begun": begun}).decode()
+        holder = None if self._presence is None else self._presence.name()
+        fresh = orjson.dumps({"request": digest, "begun": begun, "holder": holder}).decode()
         # Between the two looks another process may have given its claim up.
         while not self._store.add(key, fresh):
             if self._store.get(key) is not None:
@@ -118,17 +132,27 @@ class Replies:
             return "conflict"
         if "reply" in row:
             return _reply(row["reply"])
-        before = row.get("begun", 0)
-        if begun - float(str(before)) <= self._abandoned_after:
-            return "elsewhere"
-        # Of several processes that find it abandoned, one takes it over.
-        marker = f"{_TAKEN}{key.removeprefix(_PREFIX)}/{before}"
-        if not self._store.add(marker, fresh):
-            return "elsewhere"
-        self._store.put(key, fresh)
-        return "abandoned"
+        # Of several processes that find it abandoned one takes it over; and where that one has ended too, one more.
+        found = row
+        for _ in range(_MOST_TAKEN):
+            if not self._abandoned(row, begun):
+                return "elsewhere"
+            marker = _TAKEN + digest_of([key, row.get("begun"), row.get("holder")])
+            if self._store.add(marker, fresh):
+                # What was found may be old: whoever had this marker before may have come to a reply.
+                if (self._row(key) or {}) != found:
+                    return "elsewhere"
+                self._store.put(key, fresh)
+                return "abandoned"
+            row = self._row(marker) or {}
+        return "elsewhere"
 
-    def _row(self, key: str) -> dict[str, object] | None:
+    def _abandoned(self, row: dict[str, Any], now: float) -> bool:
+        if self._presence is not None and self._presence.gone(row.get("holder")):
+            return True
+        return now - float(str(row.get("begun", 0))) > self._abandoned_after
+
+    def _row(self, key: str) -> dict[str, Any] | None:
         text = self._store.get(key)
         try:
             row = None if text is None else orjson.loads(text)

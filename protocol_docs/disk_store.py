@@ -9,20 +9,25 @@ import contextlib
 import functools
 import os
 import sqlite3
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from protocol_docs.errors import DiskExtraMissing, StoreFull, StoreUnusable
+from protocol_docs.private_place import claim_directory, claim_files
 from protocol_docs.text_store import check_key
 
 DEFAULT_MAX_BYTES = 512 * 1024 * 1024
 """Bytes of keys and texts together, in UTF-8; the files take somewhat more."""
 
+DEFAULT_MAX_TEXT_BYTES = 32 * 1024 * 1024
+"""Bytes of one text, in UTF-8. A longer row was not written here: it is not read into memory, and reads as absent."""
+
+_FILES = ("cache.db", "cache.db-wal", "cache.db-shm")
 _LOCK_SECONDS = 10.0
 _RAW = 1  # diskcache's mode of a value that stands in the row as it is
+_BESIDE = 4096  # bytes of a row beside its text
 _NEVER = 2**62  # no text is this long, so none becomes a side file
 
 
@@ -33,22 +38,32 @@ class DiskTextStore:
     thread's connection is closed by the thread itself, or when it ends.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        *,
+        max_text_bytes: int = DEFAULT_MAX_TEXT_BYTES,
+    ) -> None:
         """Open, and make where there is none, the store in `directory` (mode 0700).
 
         Raises:
             DiskExtraMissing: where diskcache is not installed.
-            StoreUnusable: where the directory is a symbolic link, belongs to another user, can be reached by
-                others, or holds something that is no store.
+            StoreUnusable: where the directory is a symbolic link, belongs to another user, can be reached or
+                replaced by others, or holds something that is no store.
         """
         self._directory = Path(directory).absolute()
         self._max_bytes = max_bytes
+        self._max_text_bytes = max_text_bytes
         try:
             import diskcache  # noqa: PLC0415 - an extra, and 0.2 s
         except ImportError:
             raise DiskExtraMissing from None
         self._timeout: type[Exception] = diskcache.Timeout
-        _claim(self._directory)
+        if os.path.expandvars(self._directory) != str(self._directory):
+            raise StoreUnusable(f"{self._directory}: diskcache would expand the variable in this path; choose another")
+        claim_directory(self._directory)
+        claim_files(self._directory, _FILES)
         with self._errors(), _not_a_store(self._directory):
             self._cache: Any = _text_cache()(
                 str(self._directory),
@@ -58,6 +73,9 @@ class DiskTextStore:
                 cull_limit=0,
                 statistics=0,
                 disk_min_file_size=_NEVER,
+                # A file that is cut short by others would end the process that has it mapped.
+                sqlite_mmap_size=0,
+                longest=max_text_bytes + _BESIDE,
             )
             known = {*diskcache.DEFAULT_SETTINGS, "count", "hits", "misses", "size"}
             if not known.issuperset(key for (key,) in self._cache._sql("SELECT key FROM Settings")):  # noqa: SLF001
@@ -102,7 +120,8 @@ class DiskTextStore:
         rows = "SELECT key FROM Cache WHERE raw = 1 AND mode = 1 AND filename IS NULL AND typeof(value) = 'text'"
         with self._errors():
             found = self._cache._sql(  # noqa: SLF001
-                f"{rows} AND typeof(key) = 'text' AND key >= ? AND key < ? ORDER BY key", (prefix, prefix + "\x7f")
+                f"{rows} AND typeof(key) = 'text' AND key >= ? AND key < ? AND length(key) <= 512 ORDER BY key",
+                (prefix, prefix + "\x7f"),
             ).fetchall()
         return iter([key for (key,) in found])
 
@@ -121,13 +140,15 @@ class DiskTextStore:
     def _read(self, key: str) -> str | None:
         try:
             text: str | None = self._cache.get(key)
-        except sqlite3.OperationalError as error:
-            if "decode" not in str(error):
+        except (sqlite3.OperationalError, sqlite3.DataError) as error:
+            if "decode" not in str(error) and "too big" not in str(error):
                 raise
             return None
         return text
 
     def _require_room(self, key: str, text: str) -> None:
+        if _size(key, text) > self._max_text_bytes:
+            raise StoreFull(f"{key} has more than the {self._max_text_bytes} bytes that one text may have")
         ((old,),) = self._cache._sql(  # noqa: SLF001
             "SELECT coalesce(sum(size), 0) FROM Cache WHERE key = ? AND raw = 1", (key,)
         ).fetchall()
@@ -158,26 +179,6 @@ def _not_a_store(directory: Path) -> Iterator[None]:
         yield
     except (TypeError, ValueError, AttributeError) as error:
         raise StoreUnusable(f"{directory} holds something that is no store of ours") from error
-
-
-def _claim(directory: Path) -> None:
-    """Make the directory ours alone, or refuse it."""
-    if os.path.expandvars(directory) != str(directory):
-        raise StoreUnusable(f"{directory}: diskcache would expand the variable in this path; choose another")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
-        found = directory.lstat()
-    except OSError as error:
-        raise StoreUnusable(f"{directory} cannot be made: {error.strerror}") from error
-    if not stat.S_ISDIR(found.st_mode):
-        raise StoreUnusable(f"{directory} is a symbolic link or a file; a store needs a directory of its own")
-    if hasattr(os, "geteuid"):
-        if found.st_uid != os.geteuid():
-            raise StoreUnusable(f"{directory} belongs to another user")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            raise StoreUnusable(f"{directory} can be reached by other users; run: chmod 700 {directory}")
 
 
 @functools.cache
@@ -216,14 +217,23 @@ def _text_cache() -> type:
     import diskcache  # noqa: PLC0415 - an extra, and 0.2 s
 
     class TextCache(diskcache.Cache):  # type: ignore[misc]
-        """A cache that leaves no connection behind where it cannot be opened."""
+        """A cache that reads nothing into memory that is too long, and leaves no connection behind on failure."""
 
-        def __init__(self, directory: str, **settings: object) -> None:
+        def __init__(self, directory: str, *, longest: int, **settings: object) -> None:
+            self._longest = longest
             try:
                 super().__init__(directory, **settings)
             except BaseException:
                 self.close()
                 raise
+
+        @property
+        def _con(self) -> sqlite3.Connection:
+            connection: sqlite3.Connection = super()._con
+            if getattr(self._local, "limited", None) is not connection:
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._longest)
+                self._local.limited = connection
+            return connection
 
     return TextCache
 

@@ -4,6 +4,7 @@ A row is a MAC, a line break and a JSON text. The MAC (HMAC-SHA256) is over the 
 and the whole JSON text, and is checked before a byte is parsed: a row that was edited, moved, truncated or
 planted is a miss, never an error and never run. A MAC says that we wrote the row, not that it is safe: what
 comes out is compiled and run in a worker like any other source.
+A process that holds what it read in memory learns from `RoutineCache.generation` whether it still stands.
 """
 
 import hashlib
@@ -13,10 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from sandbox.errors import RoutineRefused
-from sandbox.secrets import load_secrets, rotate_secrets
+from sandbox.errors import RoutineRefused, SecretsUnusable
+from sandbox.generation import FileGeneration, Generation, OwnGeneration
+from sandbox.secrets import SecretFile, load_secrets, rotate_secrets
 
-__all__ = ["Entry", "RoutineCache", "RoutineKey", "TextStore", "load_secrets", "rotate_secrets"]
+__all__ = [
+    "Entry",
+    "FileGeneration",
+    "Generation",
+    "RoutineCache",
+    "RoutineKey",
+    "SecretFile",
+    "TextStore",
+    "load_secrets",
+    "rotate_secrets",
+]
 
 MAX_ENTRIES = 10_000
 MAX_TEXT_BYTES = 1024 * 1024
@@ -80,9 +92,11 @@ class RoutineCache:
 
     Args:
         store: Where the rows are; several processes may share it.
-        secrets: The keys of the MAC, each at least 16 bytes; the first signs, all verify. Kept outside the store,
-            see `load_secrets`.
+        secrets: The keys of the MAC, each at least 16 bytes; the first signs, all verify. Kept outside the store: a
+            `SecretFile` gives those in force at each look at a row.
         now: Unix seconds, for the expiry of refusals.
+        generation: Replaced by each change of a routine, whichever process makes it; of this process alone where
+            none is given.
         max_entries: The most routines that are kept.
         max_text_bytes: The longest text of a routine, in UTF-8 bytes.
 
@@ -93,17 +107,25 @@ class RoutineCache:
     def __init__(
         self,
         store: TextStore,
-        secrets: bytes | Sequence[bytes],
+        secrets: bytes | Sequence[bytes] | Callable[[], Sequence[bytes]],
         *,
         now: Callable[[], float],
+        generation: Generation | None = None,
         max_entries: int = MAX_ENTRIES,
         max_text_bytes: int = MAX_TEXT_BYTES,
     ) -> None:
-        self._secrets = (secrets,) if isinstance(secrets, bytes) else tuple(secrets)
-        if not self._secrets or any(len(secret) < 16 for secret in self._secrets):  # noqa: PLR2004 - 128 bits
+        if callable(secrets):
+            self._secrets = secrets
+        else:
+            given = (secrets,) if isinstance(secrets, bytes) else tuple(secrets)
+            self._secrets = lambda: given
+        found = self._secrets()
+        if not found or any(len(secret) < 16 for secret in found):  # noqa: PLR2004 - 128 bits
             raise ValueError("a secret of at least 16 bytes is needed")
         self._store = store
         self._now = now
+        self.generation = generation if generation is not None else OwnGeneration()
+        """Equal for as long as no routine changes; look at it before reading what is to be kept in memory."""
         self._max_entries = max_entries
         self._max_text_bytes = max_text_bytes
 
@@ -117,6 +139,7 @@ class RoutineCache:
 
         Raises:
             RoutineRefused: The text is too long, a part of the key is, or the cache is full.
+            SecretsUnusable: Nothing can be signed.
         """
         place = _ROUTINES + key.digest()
         try:
@@ -129,12 +152,15 @@ class RoutineCache:
             raise RoutineRefused("a part of a routine's key has at most 512 characters")
         if self._store.get(place) is None and sum(1 for _ in self._store.keys(_ROUTINES)) >= self._max_entries:
             raise RoutineRefused(f"the cache keeps at most {self._max_entries} routines")
-        self._write(place, {"key": asdict(key), "text": text})
+        row = self._signed(place, {"key": asdict(key), "text": text})
+        with self.generation.changing():
+            self._store.put(place, row)
         self._store.delete(_REFUSALS + key.digest())
 
     def delete(self, key: RoutineKey) -> bool:
         """Forget the routine under `key`; True if there was a row."""
-        return self._store.delete(_ROUTINES + key.digest())
+        with self.generation.changing():
+            return self._store.delete(_ROUTINES + key.digest())
 
     def entries(self) -> list[Entry]:
         """Every kept routine whose row passes its checks."""
@@ -152,9 +178,12 @@ class RoutineCache:
             key: What was tried.
             reason: Why; cut to 300 characters.
             seconds: How long the refusal holds.
+
+        Raises:
+            SecretsUnusable: Nothing can be signed.
         """
-        until = self._now() + seconds
-        self._write(_REFUSALS + key.digest(), {"key": asdict(key), "reason": reason[:MAX_REASON], "until": until})
+        place, until = _REFUSALS + key.digest(), self._now() + seconds
+        self._store.put(place, self._signed(place, {"key": asdict(key), "reason": reason[:MAX_REASON], "until": until}))
 
     def refusal(self, key: RoutineKey) -> str | None:
         """Why no routine for `key` is to be tried now; None where it may be."""
@@ -176,9 +205,9 @@ class RoutineCache:
                 return Entry(key, text) if _ROUTINES + key.digest() == place else None
         return None
 
-    def _write(self, place: str, content: dict[str, Any]) -> None:
+    def _signed(self, place: str, content: dict[str, Any]) -> str:
         payload = _canonical({"v": _VERSION, **content}).decode()
-        self._store.put(place, f"{_mac(self._secrets[0], place, payload)}\n{payload}")
+        return f"{_mac(self._secrets()[0], place, payload)}\n{payload}"
 
     def _read(self, place: str) -> Any:
         row = self._store.get(place)
@@ -188,10 +217,10 @@ class RoutineCache:
         mac, break_, payload = row[:_MAC_CHARACTERS], row[_MAC_CHARACTERS : _MAC_CHARACTERS + 1], row[65:]
         try:
             genuine = break_ == "\n" and any(
-                hmac.compare_digest(_mac(secret, place, payload), mac) for secret in self._secrets
+                hmac.compare_digest(_mac(secret, place, payload), mac) for secret in self._secrets()
             )
             value = json.loads(payload) if genuine else None
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError, RecursionError, SecretsUnusable):
             return None
         return value if isinstance(value, dict) and value.get("v") == _VERSION else None
 

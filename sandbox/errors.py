@@ -7,6 +7,7 @@
     |- WorkerDied          the handler's process died: it tried what the system's locks forbid, or it crashed
     |- NotPlain            the caller's data or a tool's result is not plain JSON: the host's fault
     |- RoutineRefused      the routine cache does not take this entry: too large, or too many
+    |  `- SecretsUnusable    nothing can be signed or checked: the file of secrets is not this user's alone
     `- SandboxUnavailable  there is no executor that can serve here: the host's fault
        `- SandboxBusy        every worker was busy for longer than a call may wait
 
@@ -88,6 +89,12 @@ class RoutineRefused(SandboxError):
     """The routine cache takes no such entry: it is too large, or the cache holds its most."""
 
     code = "routine_refused"
+
+
+class SecretsUnusable(RoutineRefused):
+    """The file of secrets cannot be used; the message says why, and is for the owner of this process."""
+
+    code = "secrets_unusable"
 
 
 class SandboxUnavailable(SandboxError):

@@ -4,13 +4,11 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from negotiator.clock import SystemClock
 from negotiator.errors import MissingExtra, NotPossible
 from negotiator.journal import digest_of
 from negotiator.routines import Routine, RoutineShelf
 from negotiator.state import open_state, state_directory
 from protocol_docs import DocumentStore, ProtocolDocument, catalog
-from sandbox.cache import RoutineCache
 
 
 def folder_of(state: str | None) -> Path:
@@ -39,8 +37,7 @@ def routines_in(state: str | None) -> RoutineShelf | None:
     if not (folder / "store").is_dir():
         return None
     _require_disk()
-    opened = open_state(folder)
-    return RoutineShelf(RoutineCache(opened.text, opened.secrets, now=SystemClock().time), _run_nothing)
+    return RoutineShelf(open_state(folder).routine_cache(), _run_nothing)
 
 
 def all_documents(store: DocumentStore | None) -> Iterator[ProtocolDocument]:

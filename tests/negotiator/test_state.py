@@ -22,6 +22,6 @@ def test_state_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest.Mon
     first, again = open_state(tmp_path / "s"), open_state(tmp_path / "s")
     first.text.put("a", "b")
     assert again.text.get("a") == "b"
-    assert first.secrets == again.secrets
+    assert first.secrets() == again.secrets()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert open_state(None).directory is None, "without the extra, memory"

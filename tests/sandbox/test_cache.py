@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import sandbox
 from sandbox.cache import RoutineCache, RoutineKey, load_secrets, rotate_secrets
+from sandbox.errors import SecretsUnusable
 
 SECRET = b"s" * 32
 KEY = RoutineKey(
@@ -260,17 +261,17 @@ def test_an_open_linked_or_broken_secret_file_is_refused(tmp_path: Path) -> None
     path = tmp_path / "secret"
     load_secrets(path)
     path.chmod(0o644)
-    with pytest.raises(PermissionError, match="chmod 600"):
+    with pytest.raises(SecretsUnusable, match="chmod 600"):
         load_secrets(path)
     path.chmod(0o600)
     link = tmp_path / "link"
     link.symlink_to(path)
-    with pytest.raises(PermissionError):
+    with pytest.raises(SecretsUnusable):
         load_secrets(link)
-    for content in ("", "zz", "00ff"):
-        path.write_text(content)
-        with pytest.raises(ValueError):
+    for content in ("", "zz", "00ff", "\xff" * 64):
+        path.write_bytes(content.encode("latin-1"))
+        with pytest.raises(SecretsUnusable, match="made anew"):
             load_secrets(path)
     os.mkfifo(tmp_path / "pipe", 0o600)
-    with pytest.raises(PermissionError, match="regular"):
+    with pytest.raises(SecretsUnusable, match="regular"):
         load_secrets(tmp_path / "pipe")
