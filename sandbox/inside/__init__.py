@@ -4,5 +4,5 @@ The worker process imports this package and RestrictedPython and nothing else of
 imports from the rest of `sandbox`. The `trusted` executor uses the same language in the host's process.
 """
 
-POLICY_VERSION = "1"
+POLICY_VERSION = "2"
 """Raised with every change that may refuse a program or change what it computes; part of a routine's verdict."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from json import JSONDecodeError
 from typing import Any, NoReturn
 
-from sandbox.inside import facades, formats
+from sandbox.inside import facades, formats, patterns
 from sandbox.inside.facades import Annotation, Facade
 
 _CODECS = frozenset({"utf8", "ascii", "latin1", "iso88591", "utf16", "utf16le", "utf16be", "utf32"})
@@ -86,6 +86,7 @@ _DICT = _names("clear copy get items keys pop popitem setdefault update values")
 _SET = _names("copy difference intersection isdisjoint issubset issuperset symmetric_difference union")
 _NUMBER = "as_integer_ratio conjugate imag real"
 _DATE = "ctime day isocalendar isoformat isoweekday month replace timetuple toordinal weekday year"
+_MATCH = "end endpos expand group groupdict groups lastgroup lastindex pos span start string"
 _TIME = "dst fold hour isoformat microsecond minute replace second tzinfo tzname utcoffset"
 
 INSTANCE: dict[type, dict[str, Any]] = {
@@ -138,8 +139,9 @@ INSTANCE: dict[type, dict[str, Any]] = {
     type(csv.reader(())): _names("line_num"),
     type(csv.writer(io.StringIO())): _names("writerow writerows"),
     csv.DictReader: _names("fieldnames line_num"),
-    re.Pattern: _names("findall finditer flags fullmatch groups match pattern search split sub subn"),
-    re.Match: _names("end endpos expand group groupdict groups lastgroup lastindex pos span start string"),
+    patterns.Pattern: _names("findall finditer flags fullmatch groupindex groups match pattern search split sub subn"),
+    re.Match: _names(_MATCH),
+    patterns.Match: _names(f"{_MATCH} re"),
     type({}.keys()): _names("isdisjoint"),
     type({}.items()): _names("isdisjoint"),
 }
