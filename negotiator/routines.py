@@ -12,7 +12,7 @@ from collections import abc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -239,11 +239,20 @@ def lay_over(below: JsonValue, above: JsonValue) -> JsonValue:
     return above
 
 
+class _Read(NamedTuple):
+    """What is known of the row behind a routine that is ready."""
+
+    as_of: bytes | None
+    """The cache's generation when it was read; None where it is to be read again."""
+    text: str | None
+    """None where the cache had no room: then the routine stands in this process alone."""
+
+
 class RoutineShelf:
     """Where routines are kept: the cache on disk, and those made ready in this process before it.
 
-    Processes that share the cache see each other's routines when they first need one and each time they change or
-    demote one themselves. A routine that one process demotes goes on serving in another until it fails there too.
+    Processes that share the cache see at their next need what another has made, changed, demoted or dropped: a look
+    at the cache's generation, which reads no row, says whether what is ready still stands.
     """
 
     def __init__(self, cache: RoutineCache, run_source: RunSource, *, again_after: float = 3600.0) -> None:
@@ -252,30 +261,43 @@ class RoutineShelf:
         self._run = run_source
         self._again_after = again_after
         self._ready: dict[tuple[str, Role, str], Runnable] = {}
+        self._read: dict[tuple[str, Role, str], _Read] = {}
 
     def get(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
         """The routine for this document, role and task (or toolset), in whatever state; None where there is none."""
         place = (protocol_hash, role, key_digest)
-        found = self._ready.get(place)
-        return found if found is not None else self.fresh(*place)
+        found, read = self._ready.get(place), self._read.get(place)
+        as_of = None if read is None else read.as_of
+        if found is not None and as_of is not None and as_of == self._cache.generation.now():
+            return found
+        return self.fresh(*place)
 
     def fresh(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
         """The same, as it stands in the cache now, where another process may have changed it."""
         place = (protocol_hash, role, key_digest)
-        text = self._cache.get(_key(*place))
-        if text is None:
-            return self._ready.get(place)
+        ready, read = self._ready.get(place), self._read.get(place)
+        # Before the row is read: a change that comes between makes the next look read again.
+        as_of = self._cache.generation.now()
+        if ready is not None and read is not None and read.text is None:
+            return self._made_ready(place, ready, as_of, None)
         try:
-            routine = Routine.from_json(orjson.loads(text))
-        except ValueError:
+            text = self._cache.get(_key(*place))
+            if ready is not None and read is not None and text == read.text:
+                return self._made_ready(place, ready, as_of, text)
+            routine = None if text is None else Routine.from_json(orjson.loads(text))
+        except (ValueError, StoreUnusable):
+            routine, text = None, None
+        if routine is None or (routine.protocol_hash, routine.role, routine.key_digest) != place:
+            self._ready.pop(place, None)
             return None
-        if (routine.protocol_hash, routine.role, routine.key_digest) != place:
-            return None
-        ready = self._ready.get(place)
-        if ready is None or ready.routine != routine:
-            ready = Runnable(_under_current_policy(routine), self._run)
-            keep(self._ready, place, ready, MAX_READY)
-        return ready
+        return self._made_ready(place, Runnable(_under_current_policy(routine), self._run), as_of, text)
+
+    def _made_ready(
+        self, place: tuple[str, Role, str], runnable: Runnable, as_of: bytes | None, text: str | None
+    ) -> Runnable:
+        keep(self._read, place, _Read(as_of, text), MAX_READY)
+        keep(self._ready, place, runnable, MAX_READY)
+        return runnable
 
     def serving(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
         """The same, only where it may answer."""
@@ -292,11 +314,15 @@ class RoutineShelf:
     def put(self, routine: Routine) -> Runnable:
         """Keep a routine, in place of the one that stood there; in memory alone where the cache has no room."""
         place = (routine.protocol_hash, routine.role, routine.key_digest)
-        runnable = Runnable(routine, self._run)
-        with suppress(RoutineRefused, StoreUnusable):
-            self._cache.put(_key(*place), orjson.dumps(routine.to_json()).decode())
-        keep(self._ready, place, runnable, MAX_READY)
-        return runnable
+        text = orjson.dumps(routine.to_json()).decode()
+        try:
+            self._cache.put(_key(*place), text)
+        except (RoutineRefused, StoreUnusable):
+            # Better none for others than one that no longer stands.
+            with suppress(StoreUnusable):
+                self._cache.delete(_key(*place))
+            return self._made_ready(place, Runnable(routine, self._run), None, None)
+        return self._made_ready(place, Runnable(routine, self._run), None, text)
 
     def demote(self, routine: Routine, why: str) -> None:
         """Take a routine out of service; none is made in its place for a while."""
@@ -306,7 +332,7 @@ class RoutineShelf:
 
     def refuse(self, protocol_hash: str, role: Role, key_digest: str, why: str) -> None:
         """Note that no routine could be made here, so that a model is not asked for it with every request."""
-        with suppress(StoreUnusable):
+        with suppress(RoutineRefused, StoreUnusable):
             self._cache.refuse(_key(protocol_hash, role, key_digest), why, seconds=self._again_after)
 
     def drop(self, routine: Routine) -> None:
