@@ -28,8 +28,10 @@ from negotiator.errors import (
     RoutineFailed,
     ToolFailed,
 )
+from negotiator.evidence import Copying, Exchange
+from negotiator.fitting import Way, effect_allowed, receiver_half, suitable_tool
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
-from negotiator.journal import Journal, canonical
+from negotiator.journal import Journal, canonical, digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.messages import Reply, Request, Tier
@@ -39,10 +41,11 @@ from negotiator.respond import respond_in_words, respond_to_dialogue
 from negotiator.routines import Runnable
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
-from negotiator.shadow import observe_receiver
+from negotiator.shadow import observe, recall
 from negotiator.structured import read_arguments, write_reply
-from negotiator.synthesis import effect_allowed, exact_receiver, make_receiver, suitable_tool
+from negotiator.synthesis import exact_receiver, make_receiver
 from negotiator.task import Tool
+from negotiator.verdicts import unverified
 from protocol_docs import AmbiguousAlias, DocumentError, ProtocolDocument, StoreUnusable, catalog
 from sandbox import SandboxError, SandboxUnavailable
 
@@ -190,7 +193,7 @@ class _Answering:
                 reply = await self._by_routine(document, runnable, body)
             except (BadInput, PeerMisspoke, SandboxError) as error:
                 return await self._take_over(document, runnable, body, error)
-            self.tier = "routine"
+            self.tier = reply.tier if reply.tier != "unknown" else "routine"
             return reply
         self.tier = "structured"
         return await self._structured(document, body)
@@ -220,7 +223,22 @@ class _Answering:
         found = engine.routines.get(document.hash, "receiver", engine.toolset)
         if found is None or found.routine.state == "demoted":
             found = await exact_receiver(engine, document)
-        return found if found is not None and found.routine.serving else None
+        if found is None or found.routine.state == "demoted":
+            return None
+        tool = engine.tools.get(found.routine.tool or "")
+        if found.routine.state == "candidate" and tool is not None:
+            await recall(engine, receiver_half(engine, document, tool))
+            found = engine.routines.get(document.hash, "receiver", engine.toolset) or found
+        name = self.request.idempotency_key or digest_of(self.request.body)
+        body = body_value(self.request.body)
+        takes = found.routine.takes(name, engine.cost_policy.canary_share)
+        return found if takes and not self._unverified(document, found, "into", body) else None
+
+    def _unverified(self, document: ProtocolDocument, runnable: Runnable, way: Way, value: JsonValue) -> bool:
+        tool = self.engine.tools.get(runnable.routine.tool or "")
+        if not runnable.routine.verdict.unverified or tool is None:
+            return False
+        return unverified(runnable.routine, receiver_half(self.engine, document, tool), way, value)
 
     async def _native(self, function: Callable[[JsonValue], Any]) -> Reply:
         body = self.request.body
@@ -244,8 +262,10 @@ class _Answering:
         if routine.whole:
             made = await runnable.handle(body, {name: self._callable(tool) for name, tool in self.engine.tools.items()})
         else:
-            arguments = await runnable.into(body)
-            result = await self._call(self.engine.tools[routine.tool or ""], arguments)
+            arguments, tool = await runnable.into(body), self.engine.tools[routine.tool or ""]
+            result = await self._call(tool, arguments)
+            if self._unverified(document, runnable, "back", result):
+                return await self._written(document, tool, body, arguments, result)
             made = await runnable.back(result)
         schemas = self.engine.schemas_of(document)
         if schemas is not None:
@@ -262,22 +282,31 @@ class _Answering:
             tool = await self._choose(f"{document.name}: {document.description}\n\n{document.body}", allowed)
         if tool is None:
             return Reply(status="rejected", code="unsupported_protocol")
-        arguments = await read_arguments(interpreter, engine, document, body, tool)
-        result = await self._call(tool, arguments)
-        made = await write_reply(interpreter, engine, document, body, tool, result)
-        canonical(made)
-        self._learn(document, tool, body, arguments, result, made)
-        return Reply(status="success", body=made, tier="structured")
+        filled = await read_arguments(interpreter, engine, document, body, tool)
+        result = await self._call(tool, filled.value)
+        return await self._written(document, tool, body, filled.value, result, filled.copying)
 
-    def _learn(
+    async def _written(
         self,
         document: ProtocolDocument,
         tool: Tool,
         body: JsonValue,
         arguments: JsonObject,
         result: JsonValue,
-        made: JsonValue,
-    ) -> None:
+        into: Copying | None = None,
+    ) -> Reply:
+        """The reply is written by the model, and a routine made, or held against the exchange, later."""
+        engine = self.engine
+        if not (engine.has_model and engine.within_budget):
+            raise RoutineFailed
+        filled = await write_reply(self._interpreter(), engine, document, body, tool, result)
+        canonical(filled.value)
+        made, back = filled.value, filled.copying
+        exchange = Exchange(given=body, passed=arguments, returned=result, made=made, into=into, back=back)
+        self._learn(document, tool, exchange)
+        return Reply(status="success", body=made, tier="structured")
+
+    def _learn(self, document: ProtocolDocument, tool: Tool, exchange: Exchange) -> None:
         engine = self.engine
 
         async def work() -> None:
@@ -289,7 +318,7 @@ class _Answering:
                     await make_receiver(engine, document, tool, account, deadline)
                 finally:
                     engine.ledger.strangers(engine.today, account)
-            await observe_receiver(engine, document, body, arguments, result, made)
+            await observe(engine, receiver_half(engine, document, tool), exchange)
 
         engine.learner.start(f"receiver/{document.hash}/{engine.toolset}", work)
 

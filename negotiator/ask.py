@@ -29,6 +29,8 @@ from negotiator.errors import (
     PeerUnreachable,
     RoutineFailed,
 )
+from negotiator.evidence import Copying, Exchange
+from negotiator.fitting import Way, sender_half
 from negotiator.heat import expected_exchanges
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.journal import canonical
@@ -40,9 +42,10 @@ from negotiator.outcome import Outcome, Step
 from negotiator.plan import Plan, SenderSituation, Spending, agreement_due, plan_sender, routine_due
 from negotiator.reach import PeerRecord, error_of
 from negotiator.routines import Runnable
-from negotiator.shadow import observe_sender
+from negotiator.shadow import observe, recall
 from negotiator.structured import decode_reply, encode_request
 from negotiator.task import Task
+from negotiator.verdicts import unverified
 from protocol_docs import ProtocolDocument, as_data_uri
 from sandbox import SandboxError, SandboxUnavailable
 
@@ -218,10 +221,25 @@ class _Asking:
         agreed = self.engine.agreements.find(self.task.digest, self.base_url)
         if agreed is None and self.peer is not None and self._may_look():
             agreed = await adopt_listed(self.engine, self.base_url, self.peer, self.task, self.deadline)
-        return None if agreed is None else self.engine.documents.get(agreed.protocol_hash)
+        document = None if agreed is None else self.engine.documents.get(agreed.protocol_hash)
+        if document is not None and self._routine(document) is None:
+            await recall(self.engine, sender_half(self.engine, self.task, document))
+        return document
 
     def _routine(self, document: ProtocolDocument) -> Runnable | None:
-        return self.engine.routines.serving(document.hash, "sender", self.task.digest)
+        """The routine that may answer this request; while it is on trial it answers a share of them."""
+        found = self.engine.routines.serving(document.hash, "sender", self.task.digest)
+        share = self.engine.cost_policy.canary_share
+        return found if found is not None and found.routine.takes(self.key, share) else None
+
+    def _unverified(self, document: ProtocolDocument, runnable: Runnable, way: Way, value: JsonValue) -> bool:
+        if not runnable.routine.verdict.unverified:
+            return False
+        if not unverified(runnable.routine, sender_half(self.engine, self.task, document), way, value):
+            return False
+        self.reason = "the routine has not been shown to be right on such a value"
+        self._step("fall_back", self.reason)
+        return True
 
     async def _perform(self, plan: Plan) -> Done:
         document = None if plan.protocol_hash is None else self.engine.documents.get(plan.protocol_hash)
@@ -262,7 +280,7 @@ class _Asking:
         """None where nothing was sent and the next lower tier is to make the whole exchange."""
         runnable = self._routine(document)
         schemas = self.engine.schemas_of(document)
-        if runnable is None:
+        if runnable is None or self._unverified(document, runnable, "into", self.payload):
             return None
         try:
             body = await runnable.into(self.payload)
@@ -277,6 +295,8 @@ class _Asking:
             return None
         reply = await self._send(body, document)
         received = self._body(reply, schemas)
+        if self._unverified(document, runnable, "back", received):
+            return await self._read(document, body, received)
         try:
             output = await runnable.back(received)
             self.task.output.check(output)
@@ -284,25 +304,36 @@ class _Asking:
             self._demote(runnable, error)
             if not self.engine.has_model:
                 raise RoutineFailed("the routine could not read the reply, and there is no model to do it") from error
-            output = await decode_reply(self._interpreter(), self.engine, self.task, document, body, received)
-            return "structured", document, output
+            read = await decode_reply(self._interpreter(), self.engine, self.task, document, body, received)
+            return "structured", document, read.value
         return "routine", document, output
 
     async def _structured(self, document: ProtocolDocument) -> Done:
-        interpreter = self._interpreter()
-        body = await encode_request(interpreter, self.engine, self.task, document, self.payload)
+        filled = await encode_request(self._interpreter(), self.engine, self.task, document, self.payload)
+        body = filled.value
         canonical(body)
         self._step("encode", "the request body was filled by the model")
         reply = await self._send(body, document)
         received = self._body(reply, self.engine.schemas_of(document))
-        output = await decode_reply(interpreter, self.engine, self.task, document, body, received)
+        return await self._read(document, body, received, filled.copying)
+
+    async def _read(
+        self, document: ProtocolDocument, body: JsonValue, received: JsonValue, into: Copying | None = None
+    ) -> Done:
+        """The reply is read by the model, and the routine, if there is one, held against the exchange later."""
+        engine, task = self.engine, self.task
+        if not engine.has_model:
+            raise RoutineFailed("the routine does not know such a reply, and there is no model to read it")
+        filled = await decode_reply(self._interpreter(), engine, task, document, body, received)
         self._step("decode", "the reply body was read by the model")
-        payload, engine, task = self.payload, self.engine, self.task
-        engine.learner.start(
-            f"shadow/{document.hash}/{task.digest}/{self.key}",
-            lambda: observe_sender(engine, task, document, payload, body, received, output),
+        exchange = Exchange(
+            given=self.payload, passed=body, returned=received, made=filled.value, into=into, back=filled.copying
         )
-        return "structured", document, output
+        half = sender_half(engine, task, document)
+        engine.learner.start(
+            f"shadow/{document.hash}/{task.digest}/{self.key}", lambda: observe(engine, half, exchange)
+        )
+        return "structured", document, filled.value
 
     async def _natural_language(self) -> Done:
         schema = self.task.input.json_schema

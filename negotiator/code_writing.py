@@ -3,24 +3,28 @@
 Each is tried at once, under the sandbox policy and on examples; what went wrong is shown to the model once.
 """
 
+import asyncio
 import logging
 import re
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Final
 
 from negotiator.describe import fields_of, value_of
-from negotiator.errors import NegotiatorError
+from negotiator.engine import Engine
+from negotiator.errors import BadInput, NegotiatorError
 from negotiator.interpret import MAX_PEER_TEXT, Interpreter
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.models.asking import quoted
 from negotiator.prompts import prompt
 from negotiator.task import Task, Tool
 from protocol_docs import ProtocolDocument
+from sandbox import HandlerFailed, SandboxError, SandboxUnavailable
 
 _LOG = logging.getLogger("negotiator.synthesis")
 MAX_SOURCE = 16_000
 """Characters of a written routine."""
+_BODY_FORM: Final = "JSON values (dicts and lists, already decoded)"
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _TOP_LEVEL = re.compile(r"^def[ \t]+(\w+)", re.MULTILINE)
 
@@ -55,19 +59,13 @@ async def write_direction(
     return await _written(interpreter, trial, "write_fields", (name,), values)
 
 
-async def write_sender(
-    interpreter: Interpreter,
-    trial: Trial,
-    *,
-    document: ProtocolDocument,
-    task: Task,
-    body_form: Literal["JSON values (dicts and lists, already decoded)", "plain text"],
-    samples: Sequence[JsonValue],
+async def write_prose_sender(
+    interpreter: Interpreter, trial: Trial, *, document: ProtocolDocument, task: Task, samples: Sequence[JsonValue]
 ) -> str:
     """`encode(task)` and `decode(reply)` for a document without schemas. Raises `CodeRefused`."""
     values = {
         "document": quoted(document.text, MAX_PEER_TEXT),
-        "body_form": body_form,
+        "body_form": _BODY_FORM,
         "description": task.description,
         "source_fields": fields_of(task.input.json_schema),
         "target_fields": fields_of(task.output.json_schema),
@@ -76,28 +74,44 @@ async def write_sender(
     return await _written(interpreter, trial, "write_sender", ("encode", "decode"), values)
 
 
-async def write_receiver(
-    interpreter: Interpreter,
-    trial: Trial,
-    *,
-    document: ProtocolDocument,
-    tools: Sequence[Tool],
-    body_form: Literal["JSON values (dicts and lists, already decoded)", "plain text"],
-    samples: Sequence[JsonValue],
+async def write_prose_receiver(
+    interpreter: Interpreter, trial: Trial, *, document: ProtocolDocument, tool: Tool
 ) -> str:
-    """`handle(request)` for a document without schemas. Raises `CodeRefused`."""
-    listed = "\n".join(
-        f"{tool.name}: {tool.description}\n takes:\n{textwrap.indent(fields_of(tool.input.json_schema), '  ')}\n"
-        f" returns:\n{textwrap.indent(fields_of(tool.output.json_schema), '  ')}"
-        for tool in tools
-    )
+    """`handle(request)`, which calls the tool, for a document without schemas. Raises `CodeRefused`."""
+    takes, gives = (textwrap.indent(fields_of(each.json_schema), "  ") for each in (tool.input, tool.output))
     values = {
         "document": quoted(document.text, MAX_PEER_TEXT),
-        "body_form": body_form,
-        "tools": listed,
-        "examples": _examples("Examples of requests:", samples),
+        "body_form": _BODY_FORM,
+        "tools": f"{tool.name}: {tool.description}\n takes:\n{takes}\n returns:\n{gives}",
+        "examples": "",
     }
     return await _written(interpreter, trial, "write_receiver", ("handle",), values)
+
+
+async def compiles(engine: Engine, source: str, entries: Sequence[str]) -> str | None:
+    """Why the source is not in the language of handlers, or lacks one of `entries`; None where neither.
+
+    Raises `SandboxUnavailable`.
+    """
+    for entry in entries:
+        try:
+            await asyncio.to_thread(engine.executor().check, source, entry=entry)
+        except SandboxUnavailable:
+            raise
+        except SandboxError as error:
+            return went_wrong(error)
+    return None
+
+
+def went_wrong(error: Exception, *samples: JsonValue) -> str:
+    """What went wrong, as the model is told: the violation, its place and its line, and the example where it was."""
+    said = str(error)
+    if isinstance(error, BadInput) and error.violations:
+        pointer, what = error.violations[0]
+        said = f"the result is wrong at {pointer or '/'}: {what}"
+    elif isinstance(error, HandlerFailed) and error.line is not None:
+        said = f"line {error.line}: {said}"
+    return "".join(f"for the example {sample!r:.300}: " for sample in samples) + said
 
 
 async def _written(

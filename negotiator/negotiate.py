@@ -23,6 +23,7 @@ from negotiator.errors import (
     PeerMisspoke,
     PeerUnreachable,
 )
+from negotiator.fitting import judge_sender
 from negotiator.interpret import Interpreter, body_text, body_value
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account, Place
@@ -45,7 +46,7 @@ from negotiator.negotiation import (
     to_json,
 )
 from negotiator.reach import PeerRecord, error_of
-from negotiator.synthesis import judge_sender, make_sender
+from negotiator.synthesis import make_sender
 from negotiator.task import Task
 from protocol_docs import DocumentError, ProtocolDocument, StoreUnusable, catalog, draft_document
 

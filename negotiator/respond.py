@@ -14,6 +14,7 @@ from negotiator.choosing import intended_tool
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import Overloaded, PeerMisspoke
+from negotiator.fitting import suitable_tool
 from negotiator.interpret import body_text
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -35,7 +36,7 @@ from negotiator.negotiation import (
     to_json,
 )
 from negotiator.serving import ExchangeContext
-from negotiator.synthesis import exact_receiver, suitable_tool
+from negotiator.synthesis import exact_receiver
 from negotiator.task import Tool
 from protocol_docs import DocumentError, ProtocolDocument, draft_document
 

@@ -8,6 +8,7 @@ over what the mapping made. A receiver under a document without schemas has one 
 the tools.
 """
 
+import hashlib
 from collections import abc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from negotiator.bounded import keep
+from negotiator.comparison import same_fields
 from negotiator.errors import NegotiatorError, PeerMisspoke
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -43,6 +45,10 @@ RunSource: TypeAlias = Callable[..., Awaitable[JsonValue]]
 """`sandbox.Executor.arun`: source, data, and keywords tools, limits, entry, tenant."""
 
 
+Unverified: TypeAlias = tuple[Literal["into", "back"], str, str]
+"""A direction, and the place and class of a value that it reads; see `protocol_docs.value_classes`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a routine's right to serve rests on."""
@@ -59,6 +65,11 @@ class Verdict:
     firm: int = 0
     """Pairs of fields that stand on the margin of the rules alone: the structured tier takes them too, whatever its
     model says, so that the shadowed exchanges are no second opinion about them."""
+    unverified: tuple[Unverified, ...] = ()
+    """Classes of values that its schemas allow and on which no comparison has shown it to be right: a value of one of
+    them goes to the next tier, and what comes of it is one more comparison."""
+    canary: int = 0
+    """Exchanges on which it must still agree before it serves all requests, and not a share of them alone."""
     sandbox_policy: str = ""
     """The sandbox policy's version that compiled its source; empty for a mapping."""
     detail: str = ""
@@ -71,6 +82,9 @@ class Direction:
     mapping: Mapping | None = None
     entry: str | None = None
     """The function in the routine's source that makes the fields that the mapping cannot."""
+    guard: Mapping | None = None
+    """What the structured tier copied while the function was compared with it: the function's result must say the
+    same in these fields, each time, or the routine has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,14 @@ class Routine:
     def serving(self) -> bool:
         """Whether it may answer."""
         return self.state == "serving" and self.verdict.passed
+
+    def takes(self, request: str, share: float) -> bool:
+        """Whether it may answer the request of this name: while it is on trial, a `share` (0 to 1) of all are.
+
+        The same request is in the share each time and everywhere, since its name alone decides.
+        """
+        drawn = int.from_bytes(hashlib.sha256(request.encode()).digest()[:8], "big")
+        return self.serving and (not self.verdict.canary or drawn < share * 2**64)
 
     def to_json(self) -> JsonObject:
         """For the cache."""
@@ -145,6 +167,7 @@ class Routine:
 class _DirectionRow:
     mapping: dict[str, Any] | None
     entry: str | None
+    guard: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,15 +191,22 @@ _ROW: TypeAdapter[_Row] = TypeAdapter(_Row)
 
 
 def _direction_json(direction: Direction) -> JsonObject:
-    mapping = None if direction.mapping is None else direction.mapping.to_json()
-    return {"mapping": mapping, "entry": direction.entry}
+    return {
+        "mapping": None if direction.mapping is None else direction.mapping.to_json(),
+        "entry": direction.entry,
+        "guard": None if direction.guard is None else direction.guard.to_json(),
+    }
 
 
 def _direction(row: _DirectionRow) -> Direction:
-    return Direction(mapping=None if row.mapping is None else Mapping.from_json(row.mapping), entry=row.entry)
+    return Direction(
+        mapping=None if row.mapping is None else Mapping.from_json(row.mapping),
+        entry=row.entry,
+        guard=None if row.guard is None else Mapping.from_json(row.guard),
+    )
 
 
-Convert: TypeAlias = Callable[[JsonValue], JsonValue | Awaitable[JsonValue]]
+Compiled: TypeAlias = Callable[[JsonValue], JsonValue]
 
 
 class Runnable:
@@ -186,20 +216,25 @@ class Runnable:
         """`run_source` runs the routine's source, if it has any; mappings are compiled here."""
         self.routine = routine
         self._run = run_source
-        self._into = _compiled(routine.into)
-        self._back = _compiled(routine.back)
+        self._into = _compiled(routine.into.mapping)
+        self._back = _compiled(routine.back.mapping)
+        self._guard_into = _compiled(routine.into.guard)
+        self._guard_back = _compiled(routine.back.guard)
 
     async def into(self, value: JsonValue) -> JsonValue:
-        """Task input to request body, or request body to tool arguments. Raises `BadInput`, `SandboxError`."""
+        """Task input to request body, or request body to tool arguments.
+
+        Raises `BadInput`, `SandboxError`, and `PeerMisspoke` where the parts of the routine contradict each other.
+        """
         if self.routine.into.entry is None:
             return self._into(value)
-        return await self._mixed(self._into, self.routine.into.entry, value)
+        return await self._mixed(self.routine.into, self._into, self._guard_into, value)
 
     async def back(self, value: JsonValue) -> JsonValue:
-        """Reply body to output, or tool result to reply body. Raises `BadInput`, `SandboxError`."""
+        """Reply body to output, or tool result to reply body. Raises as `into` does."""
         if self.routine.back.entry is None:
             return self._back(value)
-        return await self._mixed(self._back, self.routine.back.entry, value)
+        return await self._mixed(self.routine.back, self._back, self._guard_back, value)
 
     async def handle(self, request: JsonValue, tools: abc.Mapping[str, Callable[..., Any]]) -> JsonValue:
         """The whole of a receiver's half, calling `tools`."""
@@ -211,15 +246,18 @@ class Runnable:
             tenant=self.routine.protocol_hash,
         )
 
-    async def _mixed(self, mapped: Callable[[JsonValue], JsonValue], entry: str, value: JsonValue) -> JsonValue:
-        made = await self._run(self.routine.source, value, entry=entry, tenant=self.routine.protocol_hash)
-        return lay_over(mapped(value), made)
+    async def _mixed(self, direction: Direction, mapped: Compiled, guard: Compiled, value: JsonValue) -> JsonValue:
+        written = await self._run(self.routine.source, value, entry=direction.entry, tenant=self.routine.protocol_hash)
+        made = lay_over(mapped(value), written)
+        if direction.guard is not None and not same_fields(direction.guard.fields, made, guard(value)):
+            raise PeerMisspoke("the function disagrees with what is copied")
+        return made
 
 
-def _compiled(direction: Direction) -> Callable[[JsonValue], JsonValue]:
-    if direction.mapping is None:
+def _compiled(mapping: Mapping | None) -> Compiled:
+    if mapping is None:
         return lambda _value: {}
-    return direction.mapping.compile()
+    return mapping.compile()
 
 
 def lay_over(below: JsonValue, above: JsonValue) -> JsonValue:
@@ -356,7 +394,7 @@ def _under_current_policy(routine: Routine) -> Routine:
     """Code that was verified under another sandbox policy is a candidate again: shown anew, not paid for anew."""
     if routine.kind == "mapping" or routine.state == "demoted" or routine.verdict.sandbox_policy == POLICY_VERSION:
         return routine
-    verdict = replace(routine.verdict, passed=False, shadows=0, sandbox_policy=POLICY_VERSION)
+    verdict = replace(routine.verdict, passed=False, shadows=0, misses=0, sandbox_policy=POLICY_VERSION)
     return replace(routine, state="candidate", verdict=verdict)
 
 

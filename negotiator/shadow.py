@@ -1,135 +1,160 @@
-"""Shadow runs: a candidate routine beside the structured tier, on exchanges that have been answered already.
+"""Shadow runs: a routine beside the structured tier, on exchanges that have been answered already.
 
-Nothing is sent and no tool is called: the candidate is given what the exchange was given, and what it makes is
-held against what was sent and answered. K agreements in a row and it serves; too many misses and it is dropped.
+Nothing is sent and no tool is called: the routine is given what the exchange was given, and what it makes is held
+against what was sent and answered. K agreements in a row and a candidate serves; too many misses and it is dropped.
+A routine that serves a share of the requests, or has not been shown to be right on all classes of values, is compared
+on the exchanges that it leaves to the structured tier.
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import replace
 
+from negotiator.comparison import same
 from negotiator.engine import Engine
 from negotiator.errors import NegotiatorError
-from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.routines import Routine, Runnable
-from negotiator.task import Task
-from protocol_docs import ProtocolDocument
-from sandbox import SandboxError, SandboxUnavailable
+from negotiator.evidence import Exchange, keep, kept
+from negotiator.fitting import Half
+from negotiator.jsonvalue import JsonValue
+from negotiator.mapping import FieldMapping, Mapping
+from negotiator.routines import Direction, Routine, Runnable
+from negotiator.verdicts import Shown, shown_by
+from sandbox import SandboxError, SandboxUnavailable, Tools
 
 
-async def observe_sender(
-    engine: Engine,
-    task: Task,
-    document: ProtocolDocument,
-    payload: JsonValue,
-    sent: JsonValue,
-    received: JsonValue,
-    output: JsonValue,
-) -> None:
-    """Hold a sender's candidate against one exchange of the structured tier."""
-    runnable = engine.routines.get(document.hash, "sender", task.digest)
-    if runnable is None or runnable.routine.state != "candidate" or _shows_nothing(runnable, received):
+async def observe(engine: Engine, half: Half, exchange: Exchange) -> None:
+    """Keep an exchange of the structured tier as a private example, and hold the routine against it."""
+    keep(engine.text, half.place, exchange, engine.cost_policy.private_examples)
+    await _hold(engine, half, exchange)
+
+
+async def recall(engine: Engine, half: Half) -> None:
+    """Hold a candidate that was compared with nothing yet against the exchanges that are kept."""
+    found = engine.routines.get(*half.place)
+    if found is None or found.routine.state != "candidate" or _was_compared(found.routine):
         return
+    for exchange in kept(engine.text, half.place):
+        await _hold(engine, half, exchange)
+
+
+def _was_compared(routine: Routine) -> bool:
+    return bool(routine.verdict.shadows or routine.verdict.misses)
+
+
+async def _hold(engine: Engine, half: Half, exchange: Exchange) -> None:
+    runnable = engine.routines.get(*half.place)
+    if runnable is None or not _open(runnable.routine) or _shows_nothing(runnable, half, exchange):
+        return
+    shown = Shown()
+    why = ""
     try:
-        agreed = same(await runnable.into(payload), sent) and same(await runnable.back(received), output)
+        agreed = await _agrees(engine, runnable, exchange)
+        if agreed:
+            shown = await shown_by(half, runnable, exchange)
     except SandboxUnavailable:
         return
     except (NegotiatorError, SandboxError) as error:
-        _count(engine, runnable, agreed=False, why=f"{type(error).__name__}: {error}")
-        return
-    _count(engine, runnable, agreed=agreed, why="" if agreed else "disagreed with the structured tier")
+        agreed, why = False, f"{type(error).__name__}: {error}"
+    _count(engine, runnable, shown if agreed else None, why or "disagreed with the structured tier")
 
 
-async def observe_receiver(
-    engine: Engine,
-    document: ProtocolDocument,
-    body: JsonValue,
-    arguments: JsonObject,
-    result: JsonValue,
-    made: JsonValue,
-) -> None:
-    """Hold a receiver's candidate against one exchange; its tool call is answered with the result that was got."""
-    runnable = engine.routines.get(document.hash, "receiver", engine.toolset)
-    if runnable is None or runnable.routine.state != "candidate" or _shows_nothing(runnable, made):
-        return
-    try:
-        if runnable.routine.whole:
-            agreed = await _whole(engine, runnable, body, arguments, result, made)
-        else:
-            agreed = same(await runnable.into(body), arguments) and same(await runnable.back(result), made)
-    except SandboxUnavailable:
-        return
-    except (NegotiatorError, SandboxError) as error:
-        _count(engine, runnable, agreed=False, why=f"{type(error).__name__}: {error}")
-        return
-    _count(engine, runnable, agreed=agreed, why="" if agreed else "disagreed with the structured tier")
+def _open(routine: Routine) -> bool:
+    """Whether a comparison can change anything about a routine's verdict."""
+    if routine.state == "serving":
+        return bool(routine.verdict.canary or routine.verdict.unverified)
+    return routine.state == "candidate"
 
 
-async def _whole(
-    engine: Engine,
-    runnable: Runnable,
-    body: JsonValue,
-    arguments: JsonObject,
-    result: JsonValue,
-    made: JsonValue,
-) -> bool:
+async def _agrees(engine: Engine, runnable: Runnable, exchange: Exchange) -> bool:
+    if runnable.routine.whole:
+        return await _agrees_whole(engine, runnable, exchange)
+    return same(await runnable.into(exchange.given), exchange.passed) and same(
+        await runnable.back(exchange.returned), exchange.made
+    )
+
+
+async def _agrees_whole(engine: Engine, runnable: Runnable, exchange: Exchange) -> bool:
     called: list[JsonValue] = []
 
-    def answering(name: str) -> object:
-        names = list(engine.tools[name].input.json_schema.get("properties", {}))
-
+    def answering(names: list[str]) -> Callable[..., JsonValue]:
         def call(*args: JsonValue, **keywords: JsonValue) -> JsonValue:
             called.append(dict(zip(names, args, strict=False)) | keywords)
-            return result
+            return exchange.returned
 
         return call
 
-    replied = await runnable.handle(body, {name: answering(name) for name in engine.tools})  # type: ignore[misc]
-    return len(called) == 1 and same(called[0], arguments) and same(replied, made)
+    tools: Tools = {
+        name: answering(list(tool.input.json_schema.get("properties", {}))) for name, tool in engine.tools.items()
+    }
+    replied = await runnable.handle(exchange.given, tools)
+    return len(called) == 1 and same(called[0], exchange.passed) and same(replied, exchange.made)
 
 
-def _shows_nothing(runnable: Runnable, reply: JsonValue) -> bool:
+def _shows_nothing(runnable: Runnable, half: Half, exchange: Exchange) -> bool:
     """Without schemas a reply in free text is no evidence: two readings of it may agree by chance."""
+    reply = exchange.returned if half.role == "sender" else exchange.made
     return runnable.routine.verdict.basis == "shadow_only" and not isinstance(reply, dict | list)
 
 
-def _count(engine: Engine, runnable: Runnable, *, agreed: bool, why: str) -> None:
+def _count(engine: Engine, runnable: Runnable, shown: Shown | None, why: str) -> None:
     """Enter one comparison in the verdict as it stands now: other exchanges and other processes count too."""
-    tried, policy = runnable.routine, engine.cost_policy
+    tried = runnable.routine
     now = engine.routines.fresh(tried.protocol_hash, tried.role, tried.key_digest)
-    if now is None or now.routine.state != "candidate" or not _same_program(now.routine, tried):
+    if now is None or not _open(now.routine) or not _same_program(now.routine, tried):
         return
-    routine, verdict = now.routine, now.routine.verdict
-    if agreed:
-        verdict = replace(verdict, shadows=verdict.shadows + 1)
-        if verdict.shadows >= policy.shadow_exchanges:
-            verdict = replace(verdict, passed=True, detail=f"agreed on {verdict.shadows} shadowed exchanges in a row")
-            engine.routines.put(replace(routine, state="serving", verdict=verdict))
-            return
+    if shown is None:
+        _enter_miss(engine, now.routine, why)
     else:
-        verdict = replace(verdict, shadows=0, misses=verdict.misses + 1, detail=why[:300])
-        if verdict.misses > policy.max_shadow_misses:
-            engine.routines.demote(replace(routine, verdict=verdict), why)
-            return
-    engine.routines.put(replace(routine, verdict=verdict))
+        _enter_agreement(engine, now.routine, shown)
+
+
+def _enter_agreement(engine: Engine, routine: Routine, shown: Shown) -> None:
+    policy, verdict = engine.cost_policy, routine.verdict
+    verdict = replace(
+        verdict,
+        shadows=verdict.shadows + 1,
+        examples=max(verdict.examples, shown.examples),
+        unverified=tuple(each for each in verdict.unverified if each not in shown.classes),
+    )
+    state = routine.state
+    if state == "serving":
+        verdict = replace(verdict, canary=max(0, verdict.canary - 1))
+    elif verdict.shadows >= policy.shadow_exchanges:
+        state = "serving"
+        canary = policy.canary_exchanges if policy.canary_share < 1 else 0
+        detail = f"agreed on {verdict.shadows} shadowed exchanges in a row"
+        verdict = replace(verdict, passed=True, canary=canary, detail=detail)
+    into, back = _guarded(routine.into, shown.into), _guarded(routine.back, shown.back)
+    engine.routines.put(replace(routine, state=state, verdict=verdict, into=into, back=back))
+
+
+def _enter_miss(engine: Engine, routine: Routine, why: str) -> None:
+    misses = routine.verdict.misses + 1
+    verdict = replace(routine.verdict, misses=misses, detail=why[:300])
+    if routine.state == "candidate":
+        verdict = replace(verdict, shadows=0)
+    routine = replace(routine, verdict=verdict)
+    if misses > engine.cost_policy.max_shadow_misses or verdict.canary:
+        engine.routines.demote(routine, why)
+    else:
+        engine.routines.put(routine)
+
+
+def _guarded(direction: Direction, copied: tuple[FieldMapping, ...]) -> Direction:
+    """The direction, with what was copied beside its function as a guard from now on."""
+    if direction.entry is None or not copied:
+        return direction
+    before = () if direction.guard is None else direction.guard.fields
+    fields = {each.to: each for each in (*before, *copied)}
+    return replace(direction, guard=Mapping(tuple(fields.values())))
 
 
 def _same_program(one: Routine, other: Routine) -> bool:
-    return (one.into, one.back, one.source, one.tool) == (other.into, other.back, other.source, other.tool)
+    return _program(one) == _program(other)
 
 
-def same(one: JsonValue, other: JsonValue) -> bool:
-    """Equal as canonical JSON: key order aside, a null member as good as none, numbers to nine digits."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        mine = {key: item for key, item in one.items() if item is not None}
-        theirs = {key: item for key, item in other.items() if item is not None}
-        return mine.keys() == theirs.keys() and all(same(item, theirs[key]) for key, item in mine.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
-    return type(one) is type(other) and bool(one == other)
+def _program(routine: Routine) -> tuple[object, ...]:
+    ways = [(each.mapping, each.entry) for each in (routine.into, routine.back)]
+    return (ways, routine.source, routine.tool)
 
 
 def passed_exactly(routine: Routine, examples: int) -> Routine:

@@ -5,22 +5,31 @@ read from, or writes the value where none can be copied. Without schemas the mod
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from negotiator.describe import resolve
 from negotiator.engine import Engine
 from negotiator.errors import BadInput, PeerMisspoke, UsageError
+from negotiator.evidence import Copying, copying_of
+from negotiator.fitting import receiver_pair, sender_pair
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import Inference, Mapping
 from negotiator.pairing import pair_record
 from negotiator.routines import lay_over
 from negotiator.schemas import Schema
-from negotiator.synthesis import receiver_pair, sender_pair
 from negotiator.task import Task, Tool
 from protocol_docs import ProtocolDocument
 
 REQUESTS: Final = frozenset({"encode_request", "decode_request"})
+
+
+class Filled(NamedTuple):
+    """What the structured tier made."""
+
+    value: JsonValue
+    copying: Copying | None = None
+    """The rule by which it was copied; None where a model wrote all of it."""
 
 
 async def encode_request(
@@ -29,11 +38,11 @@ async def encode_request(
     task: Task,
     document: ProtocolDocument,
     payload: JsonValue,
-) -> JsonValue:
+) -> Filled:
     """A sender's half, outward: the request body. Raises `NotAnswered`, `ModelError`."""
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return body_value(await interpreter.write_prose_request(document.text, task, payload))
+        return Filled(body_value(await interpreter.write_prose_request(document.text, task, payload)))
     described = f"{task.description} ({document.name}: {document.description})"
     pair = await sender_pair(engine, task, schemas)
     given = task.input.json_schema
@@ -47,11 +56,12 @@ async def decode_reply(
     document: ProtocolDocument,
     sent: JsonValue,
     received: JsonValue,
-) -> JsonValue:
+) -> Filled:
     """A sender's half, inward: the task's output. Raises `NotAnswered`, `ModelError`."""
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return await interpreter.read_prose_reply(document.text, task, body_text(sent), body_text(received))
+        prose = document.text
+        return Filled(await interpreter.read_prose_reply(prose, task, body_text(sent), body_text(received)))
     described = f"{task.description} ({document.name}: {document.description})"
     pair = await sender_pair(engine, task, schemas)
     given = schemas.reply.json_schema
@@ -64,18 +74,15 @@ async def read_arguments(
     document: ProtocolDocument,
     body: JsonValue,
     tool: Tool,
-) -> JsonObject:
+) -> Filled:
     """A receiver's half, inward: the tool's arguments. Raises `NotAnswered`, `ModelError`."""
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return await interpreter.read_request(body_text(body), tool, document.text)
+        return Filled(await interpreter.read_request(body_text(body), tool, document.text))
     described = f"{tool.description} ({document.name}: {document.description})"
     pair = await receiver_pair(engine, tool, schemas)
     given = schemas.request.json_schema
-    arguments: JsonObject = await convert(
-        interpreter, described, body, given, tool.input, pair.request, "decode_request"
-    )
-    return arguments
+    return await convert(interpreter, described, body, given, tool.input, pair.request, "decode_request")
 
 
 async def write_reply(
@@ -85,11 +92,11 @@ async def write_reply(
     body: JsonValue,
     tool: Tool,
     result: JsonValue,
-) -> JsonValue:
+) -> Filled:
     """A receiver's half, outward: the reply body. Raises `NotAnswered`, `ModelError`."""
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return body_value(await interpreter.write_prose_reply(document.text, body_text(body), result))
+        return Filled(body_value(await interpreter.write_prose_reply(document.text, body_text(body), result)))
     described = f"{tool.description} ({document.name}: {document.description})"
     pair = await receiver_pair(engine, tool, schemas)
     given = tool.output.json_schema
@@ -104,14 +111,15 @@ async def convert(
     target: Schema,
     inference: Inference,
     purpose: str,
-) -> JsonValue:
+) -> Filled:
     """A value of `target` that says what `source` says.
 
     Exact fields are copied by rule; the model pairs the rest, and fills by value what no copying can make. In a
     request nothing may be left behind: a value that found no place raises `NotAnswered`.
     """
     if inference.exact and inference.mapping is not None:
-        return _fitting(inference.mapping, source, target)
+        value = _fitting(inference.mapping, source, target)
+        return Filled(value, Copying(mapping=inference.mapping, whole=True))
     pairing = await pair_record(interpreter, description, source, source_schema, target.json_schema, inference)
     if purpose in REQUESTS and pairing.unread and not pairing.open:
         raise NotAnswered(f"{pairing.unread[0]} has no place at the other side")
@@ -123,7 +131,8 @@ async def convert(
         target.check(value)
     except (BadInput, PeerMisspoke) as error:
         raise NotAnswered("what was filled does not fit the document") from error
-    return value
+    whole, request = not pairing.open, purpose in REQUESTS
+    return Filled(value, copying_of(pairing.mapping, source_schema, whole=whole, request=request))
 
 
 def _fitting(mapping: Mapping, source: JsonValue, target: Schema) -> JsonValue:

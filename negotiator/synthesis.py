@@ -6,54 +6,35 @@ against examples here; it serves only after the shadow runs of `negotiator.shado
 choice at all.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from negotiator.clock import Deadline
-from negotiator.code_writing import CodeRefused, Trial, joined, write_direction, write_receiver, write_sender
-from negotiator.engine import DocumentSchemas, Engine
+from negotiator.code_writing import CodeRefused, compiles, joined, went_wrong, write_direction
+from negotiator.comparison import same
+from negotiator.engine import Engine
 from negotiator.errors import BadInput, ModelMisspoke, NegotiatorError, PeerMisspoke
+from negotiator.evidence import Place, kept
+from negotiator.fitting import Half, Way, effect_allowed, receiver_half, receiver_pair, sender_half, sender_pair
 from negotiator.interpret import Interpreter, part_of
-from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
 from negotiator.mapping import FieldMapping, Inference, Mapping, PairInference, merge, question_for
 from negotiator.negotiation import Objection
 from negotiator.pairing import firm_targets
-from negotiator.routines import ENTRY_BACK, ENTRY_INTO, Direction, Role, Routine, Runnable, Verdict, lay_over
-from negotiator.schemas import Schema
-from negotiator.shadow import passed_exactly
+from negotiator.prose_routines import written_for_prose
+from negotiator.routines import Direction, Routine, Runnable, Verdict, lay_over
+from negotiator.shadow import passed_exactly, recall
 from negotiator.task import Task, Tool
+from negotiator.verdicts import held_against, nothing_shown
 from protocol_docs import ProtocolDocument
-from protocol_docs.examples import examples_of
 from sandbox import POLICY_VERSION, SandboxError, SandboxUnavailable
 
-_JSON_FORM: Final = "JSON values (dicts and lists, already decoded)"
 MAX_VOTES: Final = 3
-
-Place: TypeAlias = tuple[str, Role, str]
-"""Where a routine stands: document, role, digest of the task or toolset."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """How a document fits a task, by rule alone."""
-
-    ready: bool
-    """Whether a routine can be made without asking a model what means what."""
-    exact: bool
-    """Whether it may serve at once."""
-
-
-async def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -> Fit:
-    """Whether `document` fits `task` by rule; no model is asked."""
-    schemas = engine.schemas_of(document)
-    if schemas is None or (task.effect == "safe" and (document.annex is None or document.annex.effect != "safe")):
-        return Fit(ready=False, exact=False)
-    pair = await sender_pair(engine, task, schemas)
-    exact = pair.request.exact and pair.reply.exact
-    return Fit(ready=exact or (pair.complete and engine.has_model), exact=exact)
+MAX_TRIED: Final = 6
+"""Examples that a written function is tried on at once."""
 
 
 async def make_sender(
@@ -68,35 +49,19 @@ async def make_sender(
     The routine serves at once where the schemas leave no choice, else it is a candidate. One that another peer's
     agreement has brought is taken as it is, and what failed lately is not tried again yet.
     """
-    place: Place = (document.hash, "sender", task.digest)
-    if not engine.routines.wanted(*place):
-        return _standing(engine, place)
-    objections = await _make_sender(engine, task, document, account, deadline)
-    return _noted(engine, place, objections)
-
-
-async def _make_sender(
-    engine: Engine,
-    task: Task,
-    document: ProtocolDocument,
-    account: Account,
-    deadline: Deadline,
-) -> tuple[Objection, ...]:
+    half = sender_half(engine, task, document)
+    if not engine.routines.wanted(*half.place):
+        return _standing(engine, half.place)
+    samples = list(engine.observed.get(task.digest, ()))
     schemas = engine.schemas_of(document)
-    if schemas is None:
-        if not engine.has_model:
-            return (Objection(kind="unclear", detail="the document has no schemas and there is no model to read it"),)
-        return await _prose_sender(engine, task, document, account, deadline)
-    half = _Half(
-        role="sender",
-        key_digest=task.digest,
-        description=f"{task.description} ({document.name}: {document.description})",
-        ours=(task.input, task.output),
-        theirs=(schemas.request, schemas.reply),
-        samples=[*engine.observed.get(task.digest, []), *_given_examples(task.input)],
-        replies=[] if document.annex is None else [example.reply for example in document.annex.examples],
-    )
-    return await _make(engine, document, half, await sender_pair(engine, task, schemas), account, deadline)
+    if schemas is not None:
+        objections = await _make(engine, half, await sender_pair(engine, task, schemas), samples, account, deadline)
+    elif engine.has_model:
+        objections = await _in_prose(engine, half, task, samples, account, deadline)
+    else:
+        detail = "the document has no schemas and there is no model to read it"
+        objections = (Objection(kind="unclear", detail=detail),)
+    return await _noted(engine, half, objections)
 
 
 async def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable | None:
@@ -132,67 +97,15 @@ async def make_receiver(
     deadline: Deadline,
 ) -> tuple[Objection, ...]:
     """Make this receiver's candidate for a stranger's document over `tool`, as `make_sender` does."""
-    place: Place = (document.hash, "receiver", engine.toolset)
-    if not engine.routines.wanted(*place):
-        return _standing(engine, place)
-    objections = await _make_receiver(engine, document, tool, account, deadline)
-    return _noted(engine, place, objections)
-
-
-async def _make_receiver(
-    engine: Engine,
-    document: ProtocolDocument,
-    tool: Tool,
-    account: Account,
-    deadline: Deadline,
-) -> tuple[Objection, ...]:
+    half = receiver_half(engine, document, tool)
+    if not engine.routines.wanted(*half.place):
+        return _standing(engine, half.place)
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return await _prose_receiver(engine, document, tool, account, deadline)
-    requests = [] if document.annex is None else [example.request for example in document.annex.examples]
-    half = _Half(
-        role="receiver",
-        key_digest=engine.toolset,
-        description=f"{tool.description} ({document.name}: {document.description})",
-        ours=(schemas.request, schemas.reply),
-        theirs=(tool.input, tool.output),
-        samples=requests,
-        replies=examples_of(tool.output.json_schema),
-        tool=tool.name,
-    )
-    return await _make(engine, document, half, await receiver_pair(engine, tool, schemas), account, deadline)
-
-
-async def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | None:
-    """The tool whose schemas a document's map onto by rule; None where none does, or more than one.
-
-    Without a model to verify a routine by, only an exact mapping will do.
-    """
-    schemas = engine.schemas_of(document)
-    if schemas is None:
-        return None
-    found: list[Tool] = []
-    for tool in engine.tools.values():
-        if effect_allowed(document, tool):
-            pair = await receiver_pair(engine, tool, schemas)
-            if pair.complete and (engine.has_model or (pair.request.exact and pair.reply.exact)):
-                found.append(tool)
-    return found[0] if len(found) == 1 else None
-
-
-def effect_allowed(document: ProtocolDocument, tool: Tool) -> bool:
-    """A document that says it is safe never reaches a transactional tool."""
-    return not (document.annex is not None and document.annex.effect == "safe" and tool.effect == "transactional")
-
-
-async def sender_pair(engine: Engine, task: Task, schemas: DocumentSchemas) -> PairInference:
-    """What rules know of a sender's half."""
-    return await engine.pair((task.input, schemas.request), (schemas.reply, task.output))
-
-
-async def receiver_pair(engine: Engine, tool: Tool, schemas: DocumentSchemas) -> PairInference:
-    """What rules know of a receiver's half."""
-    return await engine.pair((schemas.request, tool.input), (tool.output, schemas.reply))
+        objections = await _in_prose(engine, half, tool, [], account, deadline)
+    else:
+        objections = await _make(engine, half, await receiver_pair(engine, tool, schemas), [], account, deadline)
+    return await _noted(engine, half, objections)
 
 
 def _standing(engine: Engine, place: Place) -> tuple[Objection, ...]:
@@ -202,43 +115,45 @@ def _standing(engine: Engine, place: Place) -> tuple[Objection, ...]:
     return (Objection(kind="other", detail="no routine could be made for this document lately"),)
 
 
-def _noted(engine: Engine, place: Place, objections: tuple[Objection, ...]) -> tuple[Objection, ...]:
-    """Remember a synthesis that cost something and failed, so that the next request does not pay for it again."""
+async def _noted(engine: Engine, half: Half, objections: tuple[Objection, ...]) -> tuple[Objection, ...]:
+    """Remember a synthesis that cost something and failed, so that the next request does not pay for it again.
+
+    What was made is held against the exchanges that are kept.
+    """
     if objections and engine.has_model:
-        engine.routines.refuse(*place, objections[0].detail)
+        engine.routines.refuse(*half.place, objections[0].detail)
+    elif not objections:
+        await recall(engine, half)
     return objections
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Half:
-    """One side's half of an exchange: from `ours` to `theirs` and back."""
-
-    role: Role
-    key_digest: str
-    description: str
-    ours: tuple[Schema, Schema]
-    """What comes in first, and what goes out last."""
-    theirs: tuple[Schema, Schema]
-    samples: Sequence[JsonValue]
-    """Examples of what comes in first."""
-    replies: Sequence[JsonValue]
-    """Examples of what comes back."""
-    tool: str | None = None
+async def _in_prose(
+    engine: Engine,
+    half: Half,
+    what: Task | Tool,
+    samples: list[JsonValue],
+    account: Account,
+    deadline: Deadline,
+) -> tuple[Objection, ...]:
+    written = await written_for_prose(engine, half, what, samples, account, deadline)
+    if isinstance(written, tuple):
+        return written
+    put_candidate(engine, half, written, examples=0)
+    return ()
 
 
 async def _make(
     engine: Engine,
-    document: ProtocolDocument,
-    half: _Half,
+    half: Half,
     pair: PairInference,
+    samples: list[JsonValue],
     account: Account,
     deadline: Deadline,
 ) -> tuple[Objection, ...]:
     exact = pair.request.exact and pair.reply.exact
     made_by = "rules"
     sources: list[tuple[str, str]] = []
-    into = Direction(mapping=pair.request.mapping)
-    back = Direction(mapping=pair.reply.mapping)
+    into, back = Direction(mapping=pair.request.mapping), Direction(mapping=pair.reply.mapping)
     if not exact:
         if not engine.has_model:
             return _objections(pair) or (
@@ -249,22 +164,14 @@ async def _make(
             pair = await settle(interpreter, pair, half.description)
             made_by = engine.model.name
         try:
-            into, written = await _direction(
-                engine, document, interpreter, half.description, pair.request,
-                half.ours[0], half.theirs[0], ENTRY_INTO[half.role], half.samples,
-            )  # fmt: skip
-            sources += written
-            back, written = await _direction(
-                engine, document, interpreter, half.description, pair.reply,
-                half.theirs[1], half.ours[1], ENTRY_BACK[half.role], half.replies,
-            )  # fmt: skip
-            sources += written
+            into = await _direction(engine, half, "into", interpreter, pair.request, samples, sources)
+            back = await _direction(engine, half, "back", interpreter, pair.reply, [], sources)
         except _Unsettled as error:
             return error.objections
         except (CodeRefused, ModelMisspoke) as error:
             return (Objection(kind="other", detail=f"no routine could be written: {error}"[:300]),)
     routine = Routine(
-        protocol_hash=document.hash,
+        protocol_hash=half.document.hash,
         role=half.role,
         kind="code" if sources else "mapping",
         key_digest=half.key_digest,
@@ -274,22 +181,28 @@ async def _make(
         tool=half.tool,
         made_by=made_by if not sources else engine.model.name,
     )
-    examples, problem = await _held_against_examples(engine, routine, half)
+    examples, problem = await held_against(half, Runnable(routine, engine.run_source), samples)
     if problem is not None:
         return (Objection(kind="other", detail=f"the routine fails on examples: {problem}"[:300]),)
     if exact:
-        routine = passed_exactly(routine, examples)
+        engine.routines.put(passed_exactly(routine, examples))
     else:
-        verdict = Verdict(
-            passed=False,
-            basis="examples_and_shadow",
-            examples=examples,
-            firm=len(firm_targets(pair.request)) + len(firm_targets(pair.reply)),
-            sandbox_policy=_policy(sources),
-        )
-        routine = replace(routine, verdict=verdict)
-    engine.routines.put(routine)
+        firm = len(firm_targets(pair.request)) + len(firm_targets(pair.reply))
+        put_candidate(engine, half, routine, examples=examples, firm=firm)
     return ()
+
+
+def put_candidate(engine: Engine, half: Half, routine: Routine, *, examples: int, firm: int = 0) -> Runnable:
+    """Put a routine that fitted `examples` on the shelf as a candidate, of which nothing has been shown yet."""
+    verdict = Verdict(
+        passed=False,
+        basis="examples_and_shadow" if half.has_schemas else "shadow_only",
+        examples=examples,
+        firm=firm,
+        unverified=nothing_shown(half),
+        sandbox_policy=POLICY_VERSION if routine.source else "",
+    )
+    return engine.routines.put(replace(routine, state="candidate", verdict=verdict))
 
 
 class _Unsettled(NegotiatorError):
@@ -300,57 +213,62 @@ class _Unsettled(NegotiatorError):
 
 async def _direction(
     engine: Engine,
-    document: ProtocolDocument,
+    half: Half,
+    way: Way,
     interpreter: Interpreter,
-    description: str,
     inference: Inference,
-    source: Schema,
-    target: Schema,
-    entry: str,
-    samples: Sequence[JsonValue],
-) -> tuple[Direction, list[tuple[str, str]]]:
-    """A mapping where one does it, else the sure part of one with a written function for the rest."""
+    seen: Sequence[JsonValue],
+    sources: list[tuple[str, str]],
+) -> Direction:
+    """A mapping where one does it, else the sure part of one with a written function for the rest.
+
+    `seen` is what came in before; what is written is added to `sources`.
+    """
+    source, target = half.source(way), half.target(way)
+    if source is None or target is None:
+        raise ValueError("a half without schemas has no mapping")
+    samples = [*seen, *(half.shown_examples("into") if way == "into" else half.back_samples())]
     # A pair that cannot carry what was seen is no pair, whatever the words say.
     refuted = {_first(each.to) for each in inference.partial.fields if not _carries(each, samples)}
     if inference.mapping is not None and not refuted:
-        return Direction(mapping=inference.mapping), []
+        return Direction(mapping=inference.mapping)
     open_fields = {_first(pointer) for pointer in inference.rest} | refuted
     if not open_fields or "" in open_fields:
         raise _Unsettled(_missing(inference))
+    entry = half.entry(way)
     below = Mapping(tuple(each for each in inference.partial.fields if _first(each.to) not in open_fields))
     compiled = below.compile()
-    wanted = part_of(target.json_schema, open_fields)
+
+    async def run(written: str, sample: JsonValue) -> JsonValue:
+        part = await engine.run_source(written, sample, entry=entry, tenant=half.document.hash)
+        made = lay_over(compiled(sample), part)
+        target.check(made)
+        return made
 
     async def trial(written: str) -> str | None:
-        try:
-            await asyncio.to_thread(engine.executor().check, written, entry=entry)
-        except SandboxUnavailable:
-            raise
-        except SandboxError as error:
-            return str(error)
-        for sample in samples[:6]:
+        wrong = await compiles(engine, written, (entry,))
+        if wrong is not None:
+            return wrong
+        for sample in samples[:MAX_TRIED]:
             try:
-                part = await engine.run_source(written, sample, entry=entry, tenant=document.hash)
-                target.check(lay_over(compiled(sample), part))
-            except BadInput as error:
-                wrong = error.violations[0] if error.violations else ("", str(error))
-                return f"for the example {sample!r:.300} the result is wrong at {wrong[0] or '/'}: {wrong[1]}"
+                await run(written, sample)
             except SandboxUnavailable:
                 raise
-            except (SandboxError, PeerMisspoke) as error:
-                return f"for the example {sample!r:.300}: {error}"
-        return None
+            except (BadInput, PeerMisspoke, SandboxError) as error:
+                return went_wrong(error, sample)
+        return await _contradicted(engine, half, way, partial(run, written))
 
     written = await write_direction(
         interpreter,
         trial,
         name=entry,
-        description=description,
+        description=half.description,
         source_schema=source.json_schema,
-        target_schema=wanted.json_schema,
+        target_schema=part_of(target.json_schema, open_fields).json_schema,
         samples=samples,
     )
-    return Direction(mapping=below, entry=entry), [(entry, written)]
+    sources.append((entry, written))
+    return Direction(mapping=below, entry=entry)
 
 
 def _carries(field: FieldMapping, samples: Sequence[JsonValue]) -> bool:
@@ -361,6 +279,29 @@ def _carries(field: FieldMapping, samples: Sequence[JsonValue]) -> bool:
     except BadInput:
         return False
     return True
+
+
+async def _contradicted(
+    engine: Engine, half: Half, way: Way, run: Callable[[JsonValue], Awaitable[JsonValue]]
+) -> str | None:
+    """How what was written differs from most of the exchanges that are kept; what they held is not said."""
+    found: list[str] = []
+    exchanges = kept(engine.text, half.place)
+    for each in exchanges:
+        value, wanted = (each.given, each.passed) if way == "into" else (each.returned, each.made)
+        try:
+            made = await run(value)
+        except SandboxUnavailable:
+            raise
+        except (BadInput, PeerMisspoke, SandboxError) as error:
+            found.append(went_wrong(error, value))
+            continue
+        if not same(made, wanted):
+            fields = (
+                [name for name in wanted if not same(wanted[name], made.get(name))] if isinstance(made, dict) else []
+            )
+            found.append(f"for the example {value!r:.300} the result is wrong at /{', /'.join(fields)}")
+    return found[0] if 2 * len(found) > len(exchanges) else None
 
 
 async def settle(interpreter: Interpreter, pair: PairInference, description: str) -> PairInference:
@@ -392,121 +333,3 @@ def _missing(inference: Inference) -> tuple[Objection, ...]:
 
 def _objections(pair: PairInference) -> tuple[Objection, ...]:
     return _missing(pair.request) + _missing(pair.reply)
-
-
-async def _held_against_examples(engine: Engine, routine: Routine, half: _Half) -> tuple[int, str | None]:
-    """How many examples the routine fitted, and what went wrong with the first that it did not."""
-    runnable = Runnable(routine, engine.run_source)
-    samples = list(half.samples) or (examples_of(half.ours[0].json_schema) if routine.into.entry is None else [])
-    fitted = 0
-    tries: list[tuple[Callable[[JsonValue], Any], Schema, Sequence[JsonValue]]] = [
-        (runnable.into, half.theirs[0], samples),
-        (runnable.back, half.ours[1], half.replies),
-    ]
-    for run, schema, values in tries:
-        for value in values:
-            try:
-                schema.check(await run(value))
-            except BadInput as error:
-                wrong = error.violations[0] if error.violations else ("", str(error))
-                return fitted, f"{wrong[0] or '/'}: {wrong[1]}"
-            except (SandboxError, PeerMisspoke) as error:
-                return fitted, str(error)
-            fitted += 1
-    return fitted, None
-
-
-def _given_examples(schema: Schema) -> list[JsonValue]:
-    """Inputs that a schema itself gives as examples, field by field or whole."""
-    root = schema.json_schema
-    whole = [item for item in root.get("examples", []) if schema.is_valid(item)]
-    properties = root.get("properties", {})
-    fields: JsonObject = {
-        name: part["examples"][0]
-        for name, part in properties.items()
-        if isinstance(part, dict) and isinstance(part.get("examples"), list) and part["examples"]
-    }
-    if fields and schema.is_valid(fields):
-        whole.append(fields)
-    return whole
-
-
-def _policy(sources: Sequence[object]) -> str:
-    return POLICY_VERSION if sources else ""
-
-
-async def _prose_sender(
-    engine: Engine,
-    task: Task,
-    document: ProtocolDocument,
-    account: Account,
-    deadline: Deadline,
-) -> tuple[Objection, ...]:
-    """A sender under a document without schemas: the model reads the prose and writes both functions."""
-    samples = [*engine.observed.get(task.digest, []), *_given_examples(task.input)]
-    trial = _compiles(engine, ("encode", "decode"))
-    try:
-        source = await write_sender(
-            Interpreter(engine.model, account, deadline), trial,
-            document=document, task=task, body_form=_JSON_FORM, samples=samples,
-        )  # fmt: skip
-    except (CodeRefused, ModelMisspoke) as error:
-        return (Objection(kind="unclear", detail=f"no routine could be written: {error}"[:300]),)
-    routine = Routine(
-        protocol_hash=document.hash,
-        role="sender",
-        kind="code",
-        key_digest=task.digest,
-        into=Direction(entry="encode"),
-        back=Direction(entry="decode"),
-        source=source,
-        verdict=Verdict(passed=False, basis="shadow_only", sandbox_policy=_policy([source])),
-        made_by=engine.model.name,
-    )
-    engine.routines.put(routine)
-    return ()
-
-
-async def _prose_receiver(
-    engine: Engine,
-    document: ProtocolDocument,
-    tool: Tool,
-    account: Account,
-    deadline: Deadline,
-) -> tuple[Objection, ...]:
-    """A receiver under a document without schemas: the model reads the prose and writes `handle`."""
-    trial = _compiles(engine, ("handle",))
-    try:
-        source = await write_receiver(
-            Interpreter(engine.model, account, deadline), trial,
-            document=document, tools=[tool], body_form=_JSON_FORM, samples=[],
-        )  # fmt: skip
-    except (CodeRefused, ModelMisspoke) as error:
-        return (Objection(kind="unclear", detail=f"no routine could be written: {error}"[:300]),)
-    routine = Routine(
-        protocol_hash=document.hash,
-        role="receiver",
-        kind="code",
-        key_digest=engine.toolset,
-        source=source,
-        tool=tool.name,
-        whole=True,
-        verdict=Verdict(passed=False, basis="shadow_only", sandbox_policy=_policy([source])),
-        made_by=engine.model.name,
-    )
-    engine.routines.put(routine)
-    return ()
-
-
-def _compiles(engine: Engine, entries: Sequence[str]) -> Trial:
-    async def trial(source: str) -> str | None:
-        for entry in entries:
-            try:
-                await asyncio.to_thread(engine.executor().check, source, entry=entry)
-            except SandboxUnavailable:
-                raise
-            except SandboxError as error:
-                return str(error)
-        return None
-
-    return trial

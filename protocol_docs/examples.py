@@ -116,7 +116,7 @@ class _Maker:
         for word in ("anyOf", "oneOf"):
             if word in schema:
                 rest = {key: value for key, value in schema.items() if key != word}
-                return self._branch([_merge(rest, branch) for branch in schema[word]], path, depth)
+                return self._branch([merged(rest, branch) for branch in schema[word]], path, depth)
         kind = schema.get("type")
         if isinstance(kind, list):
             return self._branch([{**schema, "type": each} for each in kind], path, depth)
@@ -127,11 +127,11 @@ class _Maker:
         made: Any = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
         if "$ref" in schema:
             try:
-                made = _merge(resolve(self._root, schema["$ref"]), made)
+                made = merged(resolve(self._root, schema["$ref"]), made)
             except KeyError:
                 raise _Unmakeable from None
         for part in schema.get("allOf", []):
-            made = _merge(made, part)
+            made = merged(made, part)
         return made
 
     def _typed(self, kind: str, schema: dict[str, Any], path: str, depth: int) -> Any:
@@ -249,14 +249,15 @@ def _implied(schema: dict[str, Any]) -> str:
     return "string"
 
 
-def _merge(first: Any, second: Any) -> Any:
+def merged(first: Any, second: Any) -> Any:
+    """A schema that asks what both ask, as far as that is written in one schema; where both say a word, the second's."""
     if not isinstance(first, dict) or not isinstance(second, dict):
         return second if first is True else first
     made = {**first, **second}
     if "properties" in first and "properties" in second:
         names = {**first["properties"], **second["properties"]}
         made["properties"] = {
-            name: _merge(first["properties"].get(name, True), second["properties"].get(name, True)) for name in names
+            name: merged(first["properties"].get(name, True), second["properties"].get(name, True)) for name in names
         }
     if "required" in first and "required" in second:
         made["required"] = [*first["required"], *second["required"]]

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negotiator import Agent, CostPolicy
+from negotiator import Agent, CostPolicy, shadow
+from negotiator.comparison import same
+from negotiator.evidence import Exchange
+from negotiator.fitting import receiver_half, sender_half
 from negotiator.jsonvalue import JsonValue
 from negotiator.routines import Routine, Verdict
-from negotiator.shadow import observe_receiver, observe_sender, same
 from negotiator.testing import World
 from protocol_docs import ProtocolDocument
 from sandbox import POLICY_VERSION
@@ -47,7 +49,14 @@ def candidate(agent: Agent, basis: str = "shadow_only", source: str = SOURCE) ->
 
 
 async def observe(agent: Agent, sent: JsonValue = SENT, received: JsonValue = RECEIVED, output: JsonValue = OUTPUT) -> None:  # fmt: skip
-    await observe_sender(agent.engine, EXACT, DOCUMENT, EXACT_VALUE, sent, received, output)
+    exchange = Exchange(given=EXACT_VALUE, passed=sent, returned=received, made=output)
+    await shadow.observe(agent.engine, sender_half(agent.engine, EXACT, DOCUMENT), exchange)
+
+
+async def observe_booking(agent: Agent, body: JsonValue, arguments: JsonValue) -> None:
+    half = receiver_half(agent.engine, DOCUMENT, agent.engine.tools["book"])
+    exchange = Exchange(given=body, passed=arguments, returned={"reference": "r"}, made={"ticket": "r"})
+    await shadow.observe(agent.engine, half, exchange)
 
 
 def now(agent: Agent) -> Routine:
@@ -155,7 +164,7 @@ def handle(request):
     )
     body, arguments = {"chamber": "12"}, {"room": "12", "night": "2026-11-24"}
     for _ in range(3):
-        await observe_receiver(agent.engine, DOCUMENT, body, arguments, {"reference": "r"}, {"ticket": "r"})
+        await observe_booking(agent, body, arguments)
     assert now(agent).serving
     assert calls == []
 
@@ -179,7 +188,7 @@ async def test_a_receiver_that_calls_twice_or_not_at_all_does_not_agree(world: W
             )
         )
         arguments = {"room": "12", "night": "2026-11-24"}
-        await observe_receiver(agent.engine, DOCUMENT, {}, arguments, {"reference": "r"}, {"ticket": "r"})
+        await observe_booking(agent, {}, arguments)
         assert now(agent).verdict.misses == 1
 
 

@@ -23,7 +23,7 @@ async def converted(
 ) -> JsonValue:
     asked = Interpreter(model, Account(), Deadline.after(60, VirtualClock()))
     found = infer(source, target, direction="request")
-    return await convert(asked, "d", value, source, Schema.of(target), found, purpose)
+    return (await convert(asked, "d", value, source, Schema.of(target), found, purpose)).value
 
 
 async def test_exact_schemas_ask_no_model() -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from negotiator import Agent
 from negotiator.clock import Deadline
+from negotiator.fitting import judge_sender, suitable_tool
 from negotiator.ledger import Account
 from negotiator.models.scripted import ScriptedModel
-from negotiator.synthesis import exact_receiver, judge_sender, make_receiver, make_sender, suitable_tool
+from negotiator.synthesis import exact_receiver, make_receiver, make_sender
 from negotiator.testing import World
 from protocol_docs import ProtocolDocument, draft_document
 from sandbox import SandboxUnavailable
