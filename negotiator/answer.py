@@ -35,9 +35,9 @@ from negotiator.journal import Journal, canonical, digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.messages import Reply, Request, Tier
-from negotiator.plan import ReceiverSituation, plan_receiver
+from negotiator.plan import ReceiverSituation, plan_receiver, routine_due
 from negotiator.replies import Claim
-from negotiator.respond import respond_in_words, respond_to_dialogue
+from negotiator.respond import in_words, respond_in_words, respond_to_dialogue
 from negotiator.routines import Runnable
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
@@ -104,6 +104,8 @@ class _Answering:
     account: Account = field(default_factory=Account)
     journal: Journal = field(init=False)
     tier: Tier = "natural_language"
+    counted: str = "receiver"
+    """What the ledger counts this exchange under: a document, or the tool that was asked for in words."""
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.name, self.engine.text)
@@ -131,9 +133,8 @@ class _Answering:
                 raise EffectsAlreadyMade from error
             raise
         finally:
-            if self.account.usage.calls:
-                self.engine.ledger.strangers(self.engine.today, self.account)
-            self.engine.ledger.exchange("receiver", self.tier, "receiver", self.account)
+            self.engine.purse.end(self.account)
+            self.engine.ledger.exchange("receiver", self.tier, self.counted, self.account)
         return reply
 
     async def _document(self) -> ProtocolDocument | None:
@@ -196,6 +197,7 @@ class _Answering:
             self.tier = reply.tier if reply.tier != "unknown" else "routine"
             return reply
         self.tier = "structured"
+        self.counted = _under(document.hash)
         return await self._structured(document, body)
 
     async def _take_over(
@@ -312,12 +314,19 @@ class _Answering:
         async def work() -> None:
             if engine.routines.wanted(document.hash, "receiver", engine.toolset) and engine.within_budget:
                 policy = engine.cost_policy
-                account = Account(max_usd=policy.max_negotiation_usd, max_tokens=policy.max_negotiation_tokens)
+                account = engine.purse.for_learning()
+                spending = engine.ledger.spending(_under(document.hash), bought="routines")
+                account.asks_no_model = not routine_due(spending, policy)
                 deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
                 try:
                     await make_receiver(engine, document, tool, account, deadline)
+                except BudgetSpent:
+                    if not account.asks_no_model:
+                        raise
                 finally:
-                    engine.ledger.strangers(engine.today, account)
+                    engine.purse.enter(account)
+                    if account.usage.calls:
+                        engine.ledger.routine(account)
             await observe(engine, receiver_half(engine, document, tool), exchange)
 
         engine.learner.start(f"receiver/{document.hash}/{engine.toolset}", work)
@@ -330,6 +339,7 @@ class _Answering:
             raise BudgetSpent("the budget for callers is spent")
         text = self._text()
         tool = await self._choose(text, engine.tools)
+        self.counted = in_words(tool)
         if tool is None:
             return Reply(status="failure", code="not_answered", error="This agent has nothing that does what is asked.")
         try:
@@ -382,7 +392,12 @@ class _Answering:
             self.engine.routines.demote(runnable.routine, f"{type(error).__name__}: {error}")
 
     def _interpreter(self) -> Interpreter:
+        self.engine.purse.begin(self.account)
         return Interpreter(self.engine.model, self.account, self.context.deadline)
+
+
+def _under(protocol_hash: str) -> str:
+    return f"receiver/under/{protocol_hash}"
 
 
 def _in_kind(reply: Reply, request: Request) -> Reply:

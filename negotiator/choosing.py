@@ -1,4 +1,4 @@
-"""Which of an agent's tools serves what a peer intends: by rule where words decide, else by the model."""
+"""Who does what: which of an agent's tools serves what a peer intends, by rule where words decide, else by the model."""
 
 from negotiator.clock import Deadline
 from negotiator.describe import fields_of
@@ -37,13 +37,14 @@ async def intended_tool(engine: Engine, intent: Intent, deadline: Deadline) -> T
         return best
     if engine.has_model and engine.within_budget:
         account = Account()
+        engine.purse.begin(account)
         try:
             text = f"{intent.name}\n{intent.description}\n{intent.input_summary}"
             return await Interpreter(engine.model, account, deadline).choose_tool(text, tools)
         except ModelError:
             return best if lead >= LEAST_LIKENESS else None
         finally:
-            engine.ledger.strangers(engine.today, account)
+            engine.purse.end(account)
     return best if lead >= LEAST_LIKENESS else None
 
 
@@ -51,9 +52,20 @@ def rank(intent: Intent, tools: list[Tool]) -> list[tuple[Tool, float]]:
     """The tools with their likeness to the intent (cosine, 0 to 1), the likeliest first."""
     wanted = _vector(intent.name, intent.description, _sound(intent.input_schema), _sound(intent.output_schema))
     offered = [_vector(tool.name, tool.description, tool.input.json_schema, tool.output.json_schema) for tool in tools]
-    rarity = words.rarity([wanted, *offered])
-    found = [(tool, words.cosine(wanted, vector, rarity)) for tool, vector in zip(tools, offered, strict=True)]
+    found = zip(tools, _near(wanted, offered), strict=True)
     return sorted(found, key=lambda pair: -pair[1])
+
+
+def likeness(wanted: tuple[str, str], offered: list[tuple[str, str]]) -> list[float]:
+    """How like each offer's name and description are to those that are wanted (cosine, 0 to 1), in order."""
+    return _near(
+        _vector(*wanted, None, None), [_vector(name, description, None, None) for name, description in offered]
+    )
+
+
+def _near(wanted: words.Vector, offered: list[words.Vector]) -> list[float]:
+    rarity = words.rarity([wanted, *offered])
+    return [words.cosine(wanted, vector, rarity) for vector in offered]
 
 
 def _sound(schema: JsonObject | None) -> JsonObject | None:

@@ -48,7 +48,7 @@ class Purse:
         if account.usage.calls:
             usd, seconds = self._dearest
             self._dearest = (max(usd, account.usage.usd or 0.0), max(seconds, account.usage.seconds))
-            self.ledger.strangers(self.today(), account)
+            self.enter(account)
 
     def for_learning(self) -> Account:
         """An account for learning on behalf of callers, bounded by what is left. Give it to `enter` in the end."""
@@ -57,7 +57,8 @@ class Purse:
 
     def enter(self, account: Account) -> None:
         """Enter what learning has cost."""
-        self.ledger.strangers(self.today(), account)
+        if account.usage.calls:
+            self.ledger.strangers(self.today(), account)
 
     def _left(self) -> tuple[float, float]:
         spent, share, policy = self.ledger.strangers(self.today()), self._share(), self.policy
@@ -69,8 +70,11 @@ class Purse:
         return usd, seconds
 
     def _share(self) -> tuple[float, float]:
-        usd, seconds = self._dearest
-        return (
-            max(usd, FIRST_SHARE * self.policy.max_strangers_usd_per_day),
-            max(seconds, FIRST_SHARE * self.policy.max_strangers_seconds_per_day),
+        policy = self.policy
+        budgets = (policy.max_strangers_usd_per_day, policy.max_strangers_seconds_per_day)
+        usd, seconds = (
+            # What is dearer than a whole day's budget must not shut the door for good.
+            min(max(dearest, FIRST_SHARE * budget), budget)
+            for dearest, budget in zip(self._dearest, budgets, strict=True)
         )
+        return usd, seconds

@@ -14,7 +14,7 @@ from negotiator.choosing import intended_tool
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import Overloaded, PeerMisspoke
-from negotiator.fitting import suitable_tool
+from negotiator.fitting import effect_allowed, suitable_tool
 from negotiator.interpret import body_text
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -118,9 +118,45 @@ async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, d
         if any(offered.effect == "transactional" for offered in engine.tools.values()) and call.intent.effect == "safe":
             objection = Objection(kind="effect_mismatch", detail="no safe tool offered here does this")
         return Answer(id=dialogue.id, decision="rejected", objections=(objection,), reason=objection.detail)
+    if engine.cost_policy.documents_of_askers:
+        theirs = await _document_of_asker(engine, call.intent, tool)
+        if theirs is not None:
+            engine.documents.put(theirs)
+            return _accept(dialogue.id, theirs, "structured", with_text=True)
     document = document_of(tool)
     engine.documents.put(document)
     return _accept(dialogue.id, document, "routine", with_text=True)
+
+
+async def _document_of_asker(engine: Engine, intent: Intent, tool: Tool) -> ProtocolDocument | None:
+    """A document in the asker's schemas, the same for all who share them, where `tool` serves it.
+
+    It does where rules can say how; else where words have cost more here than finding out is expected to.
+    """
+    if intent.input_schema is None or intent.output_schema is None:
+        return None
+    try:
+        document = draft_document(
+            name=intent.name,
+            description=intent.description,
+            request_schema=intent.input_schema,
+            reply_schema=intent.output_schema,
+            effect=intent.effect,
+        )
+    except (DocumentError, ValueError):
+        return None
+    if engine.schemas_of(document) is None or not effect_allowed(document, tool):
+        return None
+    served = await suitable_tool(engine, document)
+    if served is None and engine.has_model and engine.within_budget:
+        spending = engine.ledger.spending(in_words(tool), bought="routines")
+        served = tool if spending.tier_up_due(engine.cost_policy) else None
+    return document if served is tool else None
+
+
+def in_words(tool: Tool | None) -> str:
+    """The ledger's key for what requests in natural language cost that meant `tool`."""
+    return "receiver" if tool is None else f"receiver/words/{tool.digest}"
 
 
 async def _answer_counter(engine: Engine, dialogue: Dialogue, call: Counter) -> Answer | None:
