@@ -60,7 +60,8 @@ async def agree_and_make(engine: Engine, base_url: str, task: Task, *, by_rule: 
     """Agree with the peer on a document for the task, unless that is done, and make this side's routine for it.
 
     The caps of the cost policy hold for both together. "No agreement" is remembered. With `by_rule` this side asks no
-    model, and where it would have to, all stays as it was.
+    model, and where it would have to, all stays as it was. Of several processes that share a state one negotiates
+    with this peer for this task, and the others take what comes of it.
     """
     policy = engine.cost_policy
     room = engine.ledger.room(engine.today, base_url)
@@ -71,6 +72,16 @@ async def agree_and_make(engine: Engine, base_url: str, task: Task, *, by_rule: 
     )
     deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
     work = _Negotiation(engine, base_url, task, account, deadline)
+    async with engine.flights.alone(f"agree/{task.digest}/{base_url}", deadline):
+        refused = engine.agreements.refused(task.digest, base_url)
+        if refused is not None:
+            raise NotPossible(refused)
+        await _agree_and_make(work, by_rule=by_rule)
+
+
+async def _agree_and_make(work: "_Negotiation", *, by_rule: bool) -> None:
+    engine, base_url, task, account = work.engine, work.base_url, work.task, work.account
+    policy = engine.cost_policy
     place = Place(task.digest, task.name, base_url)
     made_alone = False
     try:
@@ -80,7 +91,7 @@ async def agree_and_make(engine: Engine, base_url: str, task: Task, *, by_rule: 
             document = await work.run()
         else:
             made_alone = True
-            await make_sender(engine, task, document, account, deadline)
+            await make_sender(engine, task, document, account, work.deadline)
         if document is None:
             raise NotPossible(work.why)  # noqa: TRY301
     except Exception as error:

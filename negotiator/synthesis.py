@@ -54,14 +54,19 @@ async def make_sender(
         return _standing(engine, half.place)
     samples = list(engine.observed.get(task.digest, ()))
     schemas = engine.schemas_of(document)
-    if schemas is not None:
-        objections = await _make(engine, half, await sender_pair(engine, task, schemas), samples, account, deadline)
-    elif engine.has_model:
-        objections = await _in_prose(engine, half, task, samples, account, deadline)
-    else:
-        detail = "the document has no schemas and there is no model to read it"
-        objections = (Objection(kind="unclear", detail=detail),)
-    return await _noted(engine, half, objections)
+    async with engine.flights.alone(turn_of(half.place), deadline):
+        # Another process, or another peer's agreement, may have brought it while the turn was awaited.
+        if not engine.routines.wanted(*half.place):
+            return _standing(engine, half.place)
+        if schemas is not None:
+            pair = await sender_pair(engine, task, schemas)
+            objections = await _make(engine, half, pair, samples, account, deadline)
+        elif engine.has_model:
+            objections = await _in_prose(engine, half, task, samples, account, deadline)
+        else:
+            detail = "the document has no schemas and there is no model to read it"
+            objections = (Objection(kind="unclear", detail=detail),)
+        return await _noted(engine, half, objections)
 
 
 async def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable | None:
@@ -101,11 +106,20 @@ async def make_receiver(
     if not engine.routines.wanted(*half.place):
         return _standing(engine, half.place)
     schemas = engine.schemas_of(document)
-    if schemas is None:
-        objections = await _in_prose(engine, half, tool, [], account, deadline)
-    else:
-        objections = await _make(engine, half, await receiver_pair(engine, tool, schemas), [], account, deadline)
-    return await _noted(engine, half, objections)
+    async with engine.flights.alone(turn_of(half.place), deadline):
+        if not engine.routines.wanted(*half.place):
+            return _standing(engine, half.place)
+        if schemas is None:
+            objections = await _in_prose(engine, half, tool, [], account, deadline)
+        else:
+            pair = await receiver_pair(engine, tool, schemas)
+            objections = await _make(engine, half, pair, [], account, deadline)
+        return await _noted(engine, half, objections)
+
+
+def turn_of(place: Place) -> str:
+    """The name of the turn in which the routine of a place is made."""
+    return "/".join(("routine", *place))
 
 
 def _standing(engine: Engine, place: Place) -> tuple[Objection, ...]:
