@@ -23,6 +23,7 @@ from protocol_docs.find import Fetcher, find_document
 from protocol_docs.hashes import parse_hash, sha1_of, sha256_of, spell
 from protocol_docs.memory_store import MemoryTextStore
 from protocol_docs.search import Hit, search
+from protocol_docs.search_index import Embedder, SearchIndex
 from protocol_docs.sources import DataUri, InlineText, Url, as_data_uri, read_source
 from protocol_docs.text_store import TextStore
 
@@ -37,6 +38,7 @@ __all__ = [
     "DocumentError",
     "DocumentNotFound",
     "DocumentStore",
+    "Embedder",
     "ErrorMeaning",
     "Example",
     "Fetcher",
@@ -47,6 +49,7 @@ __all__ = [
     "MalformedHash",
     "MemoryTextStore",
     "ProtocolDocument",
+    "SearchIndex",
     "SourceRefused",
     "SourceTooLarge",
     "SourceUnreachable",

@@ -8,13 +8,17 @@ What stands in the text store:
 """
 
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from threading import Lock
 
 from protocol_docs import strict_json
 from protocol_docs.document import MAX_DOCUMENT_BYTES, ProtocolDocument
-from protocol_docs.errors import AmbiguousAlias, DocumentError, MalformedDocument
+from protocol_docs.errors import AmbiguousAlias, DocumentError, MalformedDocument, StoreUnusable
 from protocol_docs.hashes import parse_hash
+from protocol_docs.search import Hit
+from protocol_docs.search_index import SearchIndex
 from protocol_docs.sources import Url, read_source
 from protocol_docs.text_store import TextStore
 
@@ -25,6 +29,10 @@ MAX_SOURCE_LENGTH = 2048
 DEFAULT_WARM_BYTES = 32 * 1024 * 1024
 """Bytes of documents held in memory in front of the text store."""
 
+_SPARE = 8
+"""Hits beyond those asked for, in the place of any that another process has removed."""
+_EMBEDDED_AT_ONCE = 16
+"""Documents that one search gives their vectors: that takes tens of milliseconds each."""
 _DOCUMENT, _ALIAS, _SOURCES = "document/", "alias/", "sources/"
 _CANONICAL = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -42,8 +50,13 @@ class DocumentStore:
         *,
         max_document_bytes: int = MAX_DOCUMENT_BYTES,
         warm_bytes: int = DEFAULT_WARM_BYTES,
+        index: SearchIndex | None = None,
     ) -> None:
+        """`index` is what `search` looks into: one in memory, made at the first search, where none is given."""
         self._texts = text_store
+        self._index = index or SearchIndex()
+        self._index_whole = False
+        """Whether the index is known to hold what the store holds."""
         self._max_document_bytes = max_document_bytes
         self._warm_limit = warm_bytes
         self._warm_bytes = 0
@@ -98,7 +111,9 @@ class DocumentStore:
         if document.hash not in self._stored:
             # A tampered row is in the way of `add`; the text that fits takes its place.
             key = _DOCUMENT + document.hash
-            if not self._texts.add(key, document.text) and self._texts.get(key) != document.text:
+            if self._texts.add(key, document.text):
+                self._note([document], [])
+            elif self._texts.get(key) != document.text:
                 self._texts.put(key, document.text)
             for alias in document.aliases[1:]:
                 self._put_alias(alias, document.hash)
@@ -131,7 +146,60 @@ class DocumentStore:
                 self._texts.delete(_ALIAS + alias)
         self._texts.delete(_SOURCES + document.hash)
         self._texts.delete(_DOCUMENT + document.hash)
+        self._note([], [document.hash])
         return True
+
+    def search(self, query: str, limit: int = 10) -> list[Hit]:
+        """The documents that fit `query` best, best first, at most `limit`; milliseconds among thousands.
+
+        What other processes add to a shared text store is found too, where they share the index. The first search
+        brings the index up to date, which takes some milliseconds for each document that it has not seen.
+
+        Raises:
+            StoreUnusable: where the text store cannot be read.
+        """
+        self.index_all()
+        try:
+            found = self._index.find(query, limit + _SPARE)
+        except sqlite3.Error:
+            self._index.reset()
+            self._index_whole = False
+            self.index_all()
+            try:
+                found = self._index.find(query, limit + _SPARE)
+            except sqlite3.Error as error:
+                raise StoreUnusable(f"the index of documents cannot be read: {error}") from error
+        hits = ((self.get(name), score) for name, score in found)
+        return [Hit(document, score) for document, score in hits if document is not None][:limit]
+
+    def index_all(self, *, embed: int = _EMBEDDED_AT_ONCE) -> int:
+        """Bring the index up to date with the store; returns how many documents still have no vector.
+
+        Args:
+            embed: How many documents get theirs now, where the index has an embedder.
+        """
+        with suppress(sqlite3.Error):
+            if not self._index_whole:
+                there = {key.removeprefix(_DOCUMENT) for key in self._texts.keys(_DOCUMENT)}
+                indexed = self._index.hashes()
+                self._index.add(document for name in sorted(there - indexed) if (document := self.get(name)))
+                self._index.remove(indexed - there)
+                self._index_whole = True
+            waiting = self._index.without_vector()
+            due = [document for name in waiting[:embed] if (document := self.get(name)) is not None]
+            self._index.embed(due)
+            return len(waiting) - len(due)
+        return 0
+
+    def _note(self, added: list[ProtocolDocument], removed: list[str]) -> None:
+        """Keep the index up to date; where that fails, the next search sees to it."""
+        if not self._index.kept:
+            return
+        try:
+            self._index.add(added)
+            self._index.remove(removed)
+        except sqlite3.Error:
+            self._index_whole = False
 
     def __len__(self) -> int:
         return sum(1 for _ in self._texts.keys(_DOCUMENT))
