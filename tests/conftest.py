@@ -1,15 +1,18 @@
 """What every test starts from: a state directory of its own, no way off loopback, seeds that repeat."""
 
 import errno
+import importlib.util
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from protocol_docs import DiskExtraMissing
 
 # An inference library reads these when it is imported: threads that spin while they wait make a busy
 # two-core machine tens of times slower.
@@ -48,6 +51,17 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable() and len(val) <= 40):
         return f"{argname}-{len(val)}-bytes"
     return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Without the extra `disk`, a test that wants a state directory is skipped in the words that install it."""
+    try:
+        return (yield)
+    except DiskExtraMissing as error:
+        if importlib.util.find_spec("diskcache") is not None:
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -146,6 +146,7 @@ def test_serving_says_the_real_address_when_it_is_ready_and_answers(
 
 
 def test_a_request_that_was_accepted_is_answered_after_sigterm(start: Any, tmp_path: Path, negotiator: Any) -> None:
+    pytest.importorskip("diskcache")
     serving = start("--json")
     ran: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as gate:
