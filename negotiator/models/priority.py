@@ -24,6 +24,11 @@ def in_background() -> Iterator[None]:
         _background.reset(token)
 
 
+def is_background() -> bool:
+    """Whether this is work inside `in_background()`."""
+    return _background.get()
+
+
 class Turnstile:
     """Lets foreground calls through at once, and background calls one by one where no foreground call runs.
 
