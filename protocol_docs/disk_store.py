@@ -77,6 +77,7 @@ class DiskTextStore:
                 sqlite_mmap_size=0,
                 longest=max_text_bytes + _BESIDE,
             )
+            claim_files(self._directory, _FILES)
             known = {*diskcache.DEFAULT_SETTINGS, "count", "hits", "misses", "size"}
             if not known.issuperset(key for (key,) in self._cache._sql("SELECT key FROM Settings")):  # noqa: SLF001
                 self._cache.close()
