@@ -19,16 +19,19 @@ import io
 import itertools
 import json
 import math
+import numbers
 import operator
 import statistics
 import string
 import textwrap
 import unicodedata
 import urllib.parse
+from collections import abc
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.inside import patterns
+from sandbox.inside import patterns, records
+from sandbox.inside.classes import TYPED_DICT, Annotation, is_own
 
 
 class Facade:
@@ -44,25 +47,50 @@ class Facade:
         return f"<{self.name}>"
 
 
-class Annotation:
-    """Stands for every name of `typing`: it may be subscripted, combined and ignored."""
-
-    __slots__ = ()
-
-    def __getitem__(self, item: Any) -> "Annotation":
-        return self
-
-    def __or__(self, other: Any) -> "Annotation":
-        return self
-
-    __ror__ = __or__
-
-    def __repr__(self) -> str:
-        return "<type>"
-
-
 def _named(source: Any, names: str, **more: Any) -> dict[str, Any]:
     return {name: getattr(source, name) for name in names.split()} | more
+
+
+_CODECS = frozenset({"utf8", "ascii", "latin1", "iso88591", "utf16", "utf16le", "utf16be", "utf32"})
+_HANDLERS = frozenset({"strict", "ignore", "replace", "backslashreplace", "xmlcharrefreplace"})
+
+
+def codec(name: Any, errors: Any) -> tuple[str, str]:
+    """Both as they are, where they are among the encodings and error handlers that there are; else `LookupError`."""
+    if type(name) is not str or name.lower().replace("-", "").replace("_", "") not in _CODECS:
+        raise LookupError("the encodings here are utf-8, ascii, latin-1, utf-16 and utf-32")
+    if type(errors) is not str or errors not in _HANDLERS:
+        raise LookupError("the error handlers here are strict, ignore, replace and backslashreplace")
+    return name, errors
+
+
+# The functions of urllib.parse without the encodings that they would load by name: all text is UTF-8.
+def _quote(text: Any, safe: Any = "/") -> str:
+    return urllib.parse.quote(text, safe)
+
+
+def _quote_plus(text: Any, safe: Any = "") -> str:
+    return urllib.parse.quote_plus(text, safe)
+
+
+def _unquote(text: Any) -> str:
+    return urllib.parse.unquote(text)
+
+
+def _unquote_plus(text: Any) -> str:
+    return urllib.parse.unquote_plus(text)
+
+
+def _urlencode(query: Any, doseq: Any = False) -> str:  # noqa: FBT002 - as in the standard library
+    return urllib.parse.urlencode(query, bool(doseq))
+
+
+def _parse_qs(text: Any, keep_blank_values: Any = False) -> dict[str, list[str]]:  # noqa: FBT002
+    return urllib.parse.parse_qs(text, bool(keep_blank_values))
+
+
+def _parse_qsl(text: Any, keep_blank_values: Any = False) -> list[tuple[str, str]]:  # noqa: FBT002
+    return urllib.parse.parse_qsl(text, bool(keep_blank_values))
 
 
 _JSON_OPTIONS = frozenset({"indent", "sort_keys", "ensure_ascii", "separators", "default", "allow_nan", "skipkeys"})
@@ -74,25 +102,43 @@ def _dumps(value: Any, **options: Any) -> str:
     return json.dumps(value, **options)
 
 
-def _loads(text: Any, *, parse_float: Any = None, parse_int: Any = None) -> Any:
+_READING_OPTIONS = frozenset({"parse_float", "parse_int", "object_hook", "object_pairs_hook", "strict"})
+
+
+def _loads(text: Any, **options: Any) -> Any:
     if type(text) is not str and type(text) is not bytes:
         raise TypeError("json.loads reads text")
-    return json.loads(text, parse_float=parse_float, parse_int=parse_int)
+    if unknown := options.keys() - _READING_OPTIONS:
+        raise TypeError(f"json.loads has no option {min(unknown)} here")
+    return json.loads(text, **options)
+
+
+_COPIED_BY_METHOD = frozenset({dict, list, set, collections.Counter, collections.defaultdict, collections.OrderedDict})
 
 
 def _deepcopy(value: Any) -> Any:
     kind = type(value)
-    if kind is dict:
-        return {key: _deepcopy(item) for key, item in value.items()}
-    if kind in (list, tuple):
+    if kind in (tuple, list, set, frozenset, collections.deque):
         return kind(_deepcopy(item) for item in value)
-    if kind in (set, frozenset):
-        return kind(value)
-    return value
+    copied = _copy(value)
+    if kind in _COPIED_BY_METHOD:
+        for key in copied:
+            copied[key] = _deepcopy(copied[key])
+    elif is_own(value):
+        for name, held in vars(copied).items():
+            object.__setattr__(copied, name, _deepcopy(held))
+    return copied
 
 
 def _copy(value: Any) -> Any:
-    return type(value)(value) if type(value) in (dict, list, set) else value
+    if type(value) in _COPIED_BY_METHOD or type(value) is collections.deque:
+        return value.copy()
+    if is_own(value) and not isinstance(value, Exception):
+        copied = object.__new__(type(value))
+        for name, held in vars(value).items():
+            object.__setattr__(copied, name, held)
+        return copied
+    return value
 
 
 def _cast(_kind: Any, value: Any) -> Any:
@@ -107,9 +153,12 @@ def _identity(value: Any) -> Any:
     return value
 
 
-def _cache(*args: Any, **_options: Any) -> Any:
-    # Calls are short and start fresh: nothing is worth keeping, and an unbounded cache would be.
-    return args[0] if args and callable(args[0]) else _identity
+def _new_type(_name: Any, kind: Any) -> Any:
+    return kind
+
+
+def _wraps(_wrapped: Any) -> Callable[[Any], Any]:
+    return _identity
 
 
 def _bounded(function: Callable[..., Any], most: int) -> Callable[..., Any]:
@@ -122,14 +171,41 @@ def _bounded(function: Callable[..., Any], most: int) -> Callable[..., Any]:
     return bounded
 
 
-_TYPING = (
-    "Any AnyStr Callable ClassVar Dict Final FrozenSet Generator Generic Iterable Iterator List Literal Mapping "
-    "MutableMapping NoReturn Optional Sequence Set Tuple Type TypeAlias TypeVar Union"
+_HINTS = (
+    "AbstractSet Annotated Any AnyStr ClassVar Final Generic Literal LiteralString Never NoReturn NotRequired Optional "
+    "ParamSpec Protocol Required Self SupportsFloat SupportsIndex SupportsInt Text Type TypeAlias Union"
 )
+_ABSTRACT = (
+    "Callable Collection Container Generator Hashable ItemsView Iterable Iterator KeysView Mapping MutableMapping "
+    "MutableSequence MutableSet Reversible Sequence Sized ValuesView"
+)
+_TYPING: dict[str, Any] = {
+    **dict.fromkeys(_HINTS.split(), Annotation()),
+    **_named(abc, _ABSTRACT),
+    "Counter": collections.Counter,
+    "DefaultDict": collections.defaultdict,
+    "Deque": collections.deque,
+    "Dict": dict,
+    "FrozenSet": frozenset,
+    "List": list,
+    "Match": Annotation(),
+    "NewType": _new_type,
+    "OrderedDict": collections.OrderedDict,
+    "Pattern": Annotation(),
+    "Set": set,
+    "TYPE_CHECKING": False,
+    "Tuple": tuple,
+    "TypeVar": _type_variable,
+    "TypedDict": TYPED_DICT,
+    "cast": _cast,
+    "final": _identity,
+    "overload": _identity,
+}
 
 FACADES: dict[str, Facade] = {
     name: Facade(name, members)
     for name, members in {
+        "abc": {"ABC": Annotation(), "abstractmethod": _identity},
         "base64": _named(
             base64,
             "b16decode b16encode b32decode b32encode b64decode b64encode standard_b64decode standard_b64encode "
@@ -155,7 +231,8 @@ FACADES: dict[str, Facade] = {
             "ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP ROUND_05UP",
         ),
         "fractions": _named(fractions, "Fraction"),
-        "functools": {"reduce": functools.reduce, "lru_cache": _cache, "cache": _cache, "wraps": lambda _f: _identity},
+        "dataclasses": records.MEMBERS,
+        "functools": _named(functools, "cache cmp_to_key lru_cache partial reduce", wraps=_wraps),
         "heapq": _named(heapq, "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest"),
         "html": _named(html, "escape unescape"),
         "io": _named(io, "StringIO"),
@@ -164,7 +241,12 @@ FACADES: dict[str, Facade] = {
             "accumulate chain combinations combinations_with_replacement compress count cycle dropwhile filterfalse "
             "groupby islice pairwise permutations product repeat starmap takewhile zip_longest",
         ),
-        "json": {"dumps": _dumps, "loads": _loads, "JSONDecodeError": json.JSONDecodeError},
+        "json": {
+            "dumps": _dumps,
+            "loads": _loads,
+            "JSONDecodeError": json.JSONDecodeError,
+            "decoder": Facade("json.decoder", {"JSONDecodeError": json.JSONDecodeError}),
+        },
         "math": _named(
             math,
             "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh degrees dist e erf erfc exp exp2 expm1 "
@@ -174,6 +256,7 @@ FACADES: dict[str, Facade] = {
             comb=_bounded(math.comb, 5000),
             perm=_bounded(math.perm, 5000),
         ),
+        "numbers": _named(numbers, "Complex Integral Number Rational Real"),
         "operator": _named(
             operator,
             "add and_ concat contains countOf eq floordiv ge gt indexOf itemgetter le lt mod mul ne neg not_ or_ pos "
@@ -186,16 +269,30 @@ FACADES: dict[str, Facade] = {
             "multimode pstdev pvariance quantiles stdev variance",
         ),
         "string": _named(
-            string, "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits octdigits punctuation whitespace"
+            string,
+            "ascii_letters ascii_lowercase ascii_uppercase capwords digits hexdigits octdigits printable punctuation "
+            "whitespace",
         ),
         "textwrap": _named(textwrap, "dedent fill indent shorten wrap"),
-        "typing": dict.fromkeys(_TYPING.split(), Annotation())
-        | {"cast": _cast, "TYPE_CHECKING": False, "TypeVar": _type_variable},
-        "collections.abc": dict.fromkeys(("Callable", "Iterable", "Iterator", "Mapping", "Sequence"), Annotation()),
+        "typing": _TYPING,
+        "typing_extensions": _TYPING,
+        "collections.abc": _named(abc, _ABSTRACT, Set=abc.Set),
         "unicodedata": _named(unicodedata, "bidirectional category combining east_asian_width name normalize numeric"),
-        "urllib.parse": _named(urllib.parse, "quote quote_plus unquote unquote_plus urlencode parse_qs parse_qsl"),
+        "urllib.parse": _named(
+            urllib.parse,
+            "urljoin urlparse urlsplit urlunparse urlunsplit",
+            **{
+                function.__name__[1:]: function
+                for function in (_quote, _quote_plus, _unquote, _unquote_plus, _urlencode, _parse_qs, _parse_qsl)
+            },
+        ),
     }.items()
 }
+
+
+# A package is what `import package.module` binds.
+FACADES["urllib"] = Facade("urllib", {"parse": FACADES["urllib.parse"]})
+FACADES["collections"] = Facade("collections", {**FACADES["collections"].members, "abc": FACADES["collections.abc"]})
 
 
 def module(name: str) -> Facade:

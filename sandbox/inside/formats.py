@@ -32,6 +32,11 @@ def format_text(template: str, /, *args: Any, **kwargs: Any) -> str:
     return _fill(template, args, kwargs, [0], 2)
 
 
+def format_mapping(template: str, /, mapping: Any) -> str:
+    """`template.format_map(mapping)` likewise."""
+    return _fill(template, (), mapping, [0], 2)
+
+
 def _fill(template: str, args: Sequence[Any], kwargs: Mapping[str, Any], counter: list[int], depth: int) -> str:
     if depth == 0:
         raise ValueError("format fields are nested too deep")

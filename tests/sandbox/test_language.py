@@ -12,17 +12,17 @@ from sandbox.locked import Locked
 def test_the_description_names_every_module_and_no_other() -> None:
     imports = sandbox.LANGUAGE.split("no others: ")[1].split(".\n")[0]
     named = {word.split()[0] for word in imports.replace("\n", " ").split(",")}
-    assert named == {name for name in FACADES if name != "collections.abc"}
+    assert named == FACADES.keys() - {"collections.abc", "typing_extensions", "urllib"}
 
 
 def test_what_the_description_says_is_missing_is_refused_with_its_line(locked: Locked) -> None:
     for line in (
-        "with data: pass", "match data:\n        case 1: pass", "eval('1')", "import os", "import time",
-        "data.__class__", "__builtins__", "import dataclasses",
+        "with data: pass", "async def f(): pass", "eval('1')", "import os", "import time", "data.__class__",
+        "__builtins__", "from datetime import UTC as __x__",
     ):  # fmt: skip
         with pytest.raises(sandbox.PolicyViolation) as caught:
             locked.run(f"def handle(data):\n    {line}", None)
-        assert caught.value.violations[0][0] == 2 or "case" in line
+        assert caught.value.violations[0][0] == 2
 
 
 def failing(locked: Locked, body: str) -> str:
