@@ -7,6 +7,7 @@ r"""Compiles and runs generated handlers: Python that nobody vouches for, behind
 `run` and `arun` are the entry points; `Limits` bounds a call; every failure is a `SandboxError`.
 """
 
+from sandbox.choice import STRANGERS, AtLeast, arun, check, default_executor, open_executor, run
 from sandbox.errors import (
     HandlerFailed,
     LimitExceeded,
@@ -19,7 +20,7 @@ from sandbox.errors import (
     ToolError,
     WorkerDied,
 )
-from sandbox.executor import Executor, Level, Tools, arun, check, default_executor, run
+from sandbox.executor import Executor, Level, Options, Tools
 from sandbox.inside import POLICY_VERSION
 from sandbox.language import LANGUAGE
 from sandbox.limits import Limits
@@ -28,12 +29,15 @@ from sandbox.selftest import Probe, Report, self_test
 __all__ = [
     "LANGUAGE",
     "POLICY_VERSION",
+    "STRANGERS",
+    "AtLeast",
     "Executor",
     "HandlerFailed",
     "Level",
     "LimitExceeded",
     "Limits",
     "NotPlain",
+    "Options",
     "PolicyViolation",
     "Probe",
     "Report",
@@ -47,6 +51,7 @@ __all__ = [
     "arun",
     "check",
     "default_executor",
+    "open_executor",
     "run",
     "self_test",
 ]

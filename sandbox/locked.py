@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import Any, Unpack
 
 from sandbox.errors import (
     LimitExceeded,
@@ -21,15 +21,12 @@ from sandbox.errors import (
     WorkerDied,
 )
 from sandbox.exchange import Exchange, Misspoke, Reply, Returned, ToolCall, check_request, failure
-from sandbox.executor import Level, Tools
+from sandbox.executor import Call, Level, Options
 from sandbox.inside import frames
 from sandbox.limits import DEFAULT_LIMITS, Limits
 
 if sys.platform != "linux":
-    raise SandboxUnavailable(
-        f"the locked executor needs Linux and this is {sys.platform}: mapping and native routines still serve; "
-        "pass executor=Trusted() for code that a person has approved"
-    )
+    raise SandboxUnavailable(f"the executor locked needs Linux and this is {sys.platform}")
 
 from sandbox.pool import Pool, Ticket
 from sandbox.processes import BOOTSTRAP, START_SECONDS, Flood, Late, Worker
@@ -91,20 +88,12 @@ class Locked:
         if process == os.getpid():
             pool.close()
 
-    def run(
-        self,
-        source: str,
-        data: Any,
-        *,
-        tools: Tools | None = None,
-        limits: Limits | None = None,
-        entry: str = "handle",
-        tenant: str = "",
-    ) -> Any:
+    def run(self, source: str, data: Any, **options: Unpack[Options]) -> Any:
         """See `sandbox.run`."""
-        limits = limits or DEFAULT_LIMITS
-        exchange = Exchange(source, data, tools or {}, limits, entry)
-        worker = self._acquire(tenant, limits.memory_bytes)
+        call = Call(source, data, **options)
+        limits = call.held_to
+        exchange = Exchange(source, data, call.tools or {}, limits, call.entry)
+        worker = self._acquire(call.tenant, limits.memory_bytes)
         with self._lent(worker):
             left = limits.wall_s
             outgoing = self._first(exchange, worker)
@@ -130,20 +119,12 @@ class Locked:
                             raise TypeError("an async tool needs arun")
                         outgoing = exchange.tool_result(result)
 
-    async def arun(
-        self,
-        source: str,
-        data: Any,
-        *,
-        tools: Tools | None = None,
-        limits: Limits | None = None,
-        entry: str = "handle",
-        tenant: str = "",
-    ) -> Any:
+    async def arun(self, source: str, data: Any, **options: Unpack[Options]) -> Any:
         """See `sandbox.arun`."""
-        limits = limits or DEFAULT_LIMITS
-        exchange = Exchange(source, data, tools or {}, limits, entry)
-        worker = await self._aacquire(tenant, limits.memory_bytes)
+        call = Call(source, data, **options)
+        limits = call.held_to
+        exchange = Exchange(source, data, call.tools or {}, limits, call.entry)
+        worker = await self._aacquire(call.tenant, limits.memory_bytes)
         with self._lent(worker):
             loop = asyncio.get_running_loop()
             left = limits.wall_s

@@ -70,7 +70,7 @@ def self_test() -> Report:
         The level, the locks and each probe; never raises for what this machine lacks.
     """
     if sys.platform != "linux":
-        return Report("locked", None, {}, (), f"the locked executor needs Linux and this is {sys.platform}")
+        return Report("locked", None, {}, (), f"the executor locked needs Linux and this is {sys.platform}")
     from sandbox.locked import Locked  # noqa: PLC0415 - not importable elsewhere
     from sandbox.processes import BOOTSTRAP  # noqa: PLC0415 - not importable elsewhere
 

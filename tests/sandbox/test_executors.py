@@ -213,17 +213,29 @@ def test_importing_the_package_starts_nothing_and_loads_little() -> None:
     assert _python(program).stdout.split() == []
 
 
-def test_elsewhere_than_on_linux_the_error_names_the_alternatives() -> None:
-    program = (
-        "import asyncio, sys, sandbox\nsys.platform = 'win32'\n"
-        "try:\n    sandbox.run('x', 1)\nexcept sandbox.SandboxUnavailable as error:\n    print(error)\n"
-        "report = sandbox.self_test()\nprint(report.ok, report.level, report.problem)\n"
-    )
-    lines = _python(program).stdout.splitlines()
+ELSEWHERE = (
+    # Read while the platform is still the true one: the name of its file has the platform in it.
+    "import asyncio, sys, sysconfig, sandbox\nsysconfig.get_config_vars()\nsys.platform = 'darwin'\n"
+    "try:\n    print(sandbox.run('def handle(data):\\n    return data', 1), sandbox.default_executor().name)\n"
+    "except sandbox.SandboxUnavailable as error:\n    print(error)\n"
+    "report = sandbox.self_test()\nprint(report.ok, report.level, report.problem)\n"
+)
+
+
+def test_elsewhere_than_on_linux_monty_takes_over_where_it_is_installed() -> None:
+    pytest.importorskip("pydantic_monty", reason="the extra monty is not installed")
+    lines = _python(ELSEWHERE).stdout.splitlines()
+    assert lines[0] == "1 monty"
+    assert lines[1].startswith("False None the executor locked needs Linux")
+
+
+def test_elsewhere_without_monty_one_line_says_what_still_serves() -> None:
+    lines = _python("import sys\nsys.modules['pydantic_monty'] = None\n" + ELSEWHERE).stdout.splitlines()
     assert len(lines) == 2
+    assert "locked needs Linux and this is darwin" in lines[0]
+    assert 'pip install "metaparley[monty]"' in lines[0]
     assert "native routines still serve" in lines[0]
     assert "Trusted()" in lines[0]
-    assert lines[1].startswith("False None the locked executor needs Linux")
 
 
 def test_the_self_test_reports_locks_level_and_probes() -> None:
