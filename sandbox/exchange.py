@@ -4,6 +4,7 @@ import functools
 import hashlib
 import inspect
 import json
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from sandbox.errors import (
 from sandbox.inside import frames, plain
 from sandbox.limits import MAX_DATA_BYTES, MAX_SOURCE_BYTES, Limits
 
+_NOTHING_BUT_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 FRAME_SLACK = 4096
 """Bytes that a worker's frame may have beside its payload's own limit."""
 
@@ -78,11 +80,14 @@ def encode_host_value(value: Any, what: str, limit: int = MAX_DATA_BYTES) -> byt
         NotPlain: It is not plain finite JSON, or larger than `limit` bytes.
     """
     try:
-        return plain.write(value, limit)
-    except plain.TooMuch:
-        raise NotPlain(f"{what} has more than {limit} bytes of JSON") from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise NotPlain(f"{what} is not plain JSON: {type(error).__name__}"[:TEXT_LIMIT]) from None
+        text = orjson.dumps(value, option=_NOTHING_BUT_JSON)
+    except orjson.JSONEncodeError as error:
+        raise NotPlain(f"{what} is not plain JSON: {error}"[:TEXT_LIMIT]) from None
+    if b"null" in text and not plain.finite((value,)):
+        raise NotPlain(f"{what} is not plain JSON: a number is not finite (NaN or infinity)")
+    if len(text) > limit:
+        raise NotPlain(f"{what} has more than {limit} bytes of JSON")
+    return text
 
 
 def decode_strangers_value(text: bytes) -> Any:
@@ -101,20 +106,22 @@ def decode_strangers_value(text: bytes) -> Any:
     return value
 
 
-@functools.lru_cache(maxsize=256)
-def _header(digest: str, entry: str, tools: tuple[str, ...], output_bytes: int, source: str | None) -> bytes:
+@functools.lru_cache(maxsize=1024)
+def _header(digest: str, entry: str, tools: tuple[str, ...], output_bytes: int) -> bytes:
     for name in (entry, *tools):
         if not name.isidentifier() or name.startswith("_"):
             raise ValueError(f"{name!r} is not a name without a leading underscore, as entries and tools have")
-    header: dict[str, Any] = {"digest": digest, "entry": entry, "tools": tools, "output_bytes": output_bytes}
-    if source is not None:
-        header["source"] = source
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(4, "big") + text
+    header = {"digest": digest, "entry": entry, "tools": tools, "output_bytes": output_bytes}
+    return frames.part(json.dumps(header).encode())
 
 
 class Exchange:
     """One call."""
+
+    __slots__ = (
+        "_argument_bytes_left", "_calls_left", "_data", "_header", "_limits", "_result_bytes_left", "_source_sent",
+        "_tools", "digest", "source",
+    )  # fmt: skip
 
     def __init__(
         self, source: str, data: Any, tools: Mapping[str, Callable[..., Any]], limits: Limits, entry: str
@@ -124,8 +131,7 @@ class Exchange:
         self._data = encode_host_value(data, "the data")
         self._tools = tools
         self._limits = limits
-        self._entry = entry
-        self._known_header = _header(self.digest, entry, tuple(tools), limits.output_bytes, None)
+        self._header = _header(self.digest, entry, tuple(tools), limits.output_bytes)
         self._source_sent = False
         self._calls_left = limits.tool_calls
         self._argument_bytes_left = limits.output_bytes
@@ -138,11 +144,9 @@ class Exchange:
 
     def request(self, *, with_source: bool) -> bytes:
         """The first frame to the worker."""
-        if not with_source:
-            return frames.frame(frames.CALL, self._known_header, self._data)
-        self._source_sent = True
-        header = _header(self.digest, self._entry, tuple(self._tools), self._limits.output_bytes, self.source)
-        return frames.frame(frames.CALL, header, self._data)
+        self._source_sent = with_source
+        source = frames.part(self.source.encode()) if with_source else frames.NO_SOURCE
+        return frames.frame(frames.CALL, self._header, source, self._data)
 
     def receive(self, kind: int, payload: bytes) -> Returned | ToolCall | Reply:
         """What one frame of the worker means.
@@ -195,9 +199,8 @@ class Exchange:
 
 def misuse(tool: Callable[..., Any], name: str, args: list[Any], kwargs: dict[str, Any]) -> str | None:
     """Why these arguments do not fit the tool's signature; None where they do or it has none."""
-    try:
-        signature = inspect.signature(tool)
-    except (TypeError, ValueError):
+    signature = _signature(tool)
+    if signature is None:
         return None
     try:
         signature.bind(*args, **kwargs)
@@ -206,9 +209,27 @@ def misuse(tool: Callable[..., Any], name: str, args: list[Any], kwargs: dict[st
     return None
 
 
+def _signature(tool: Callable[..., Any]) -> inspect.Signature | None:
+    if type(tool) is types.FunctionType and not tool.__dict__:
+        return _signature_of_code(tool.__code__, len(tool.__defaults__ or ()), tuple(tool.__kwdefaults__ or ()))
+    try:
+        return inspect.signature(tool)
+    except (TypeError, ValueError):
+        return None
+
+
+@functools.lru_cache(maxsize=256)
+def _signature_of_code(code: types.CodeType, defaults: int, keyword_defaults: tuple[str, ...]) -> inspect.Signature:
+    # Tools are made anew for each request, of one code: what they take is read once, and no tool is kept.
+    cells = tuple(types.CellType() for _ in code.co_freevars)
+    same = types.FunctionType(code, {}, None, (None,) * defaults, cells)
+    same.__kwdefaults__ = dict.fromkeys(keyword_defaults)
+    return inspect.signature(same)
+
+
 def check_request(source: str, entry: str) -> bytes:
     """The frame that asks a worker to compile."""
-    return frames.frame(frames.CHECK, _header(digest_of(source), entry, (), 0, source))
+    return frames.frame(frames.CHECK, _header(digest_of(source), entry, (), 0), frames.part(source.encode()))
 
 
 def failure(kind: int, payload: bytes, limits: Limits) -> SandboxError:

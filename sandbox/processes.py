@@ -7,7 +7,6 @@ import select
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.errors import SandboxUnavailable, WorkerDied
@@ -15,6 +14,8 @@ from sandbox.inside import frames
 
 START_SECONDS = 20.0
 """How long a worker may take to be ready."""
+_CHUNK = 1 << 16
+"""What a pipe holds. Much more would have the allocator map and unmap memory for each read."""
 RETIRE_AFTER_CALLS = 50_000
 RETIRE_AFTER_SECONDS = 60.0
 """A worker's whole working time; the operating system ends it at four times as much processor time."""
@@ -39,95 +40,115 @@ class Flood(Exception):
     """The worker sent more than it may."""
 
 
-@dataclass(eq=False)
-class Worker:
-    """A worker process and our ends of its two pipes."""
+class Gone(Exception):
+    """The worker had ended before it could be spoken to; it has seen nothing of the call."""
 
-    process: "subprocess.Popen[bytes]"
-    to: int
-    """The descriptor that we write to."""
-    back: int
-    """The descriptor that we read from."""
-    memory_bytes: int
-    held: dict[str, bool] = field(default_factory=dict)
-    """Which locks it reported."""
-    tenant: str | None = None
-    known: set[str] = field(default_factory=set)
-    """Digests of the sources that it has compiled."""
-    calls: int = 0
-    busy_seconds: float = 0.0
-    buffer: bytes = b""
-    dead: bool = False
+
+class Worker:
+    """A worker process and our ends of its two pipes. Used by one caller at a time."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", to: int, back: int, memory_bytes: int) -> None:
+        """`to` is the descriptor that we write to, `back` the one that we read from; neither blocks."""
+        self.process = process
+        self.to = to
+        self.back = back
+        self.memory_bytes = memory_bytes
+        self.held: dict[str, bool] = {}
+        """Which locks it reported."""
+        self.tenant: str | None = None
+        self.known: set[str] = set()
+        """Digests of the sources that it was sent."""
+        self.calls = 0
+        self.busy_seconds = 0.0
+        self.dead = False
+        self._buffer = bytearray()
+        self._readable = select.poll()
+        self._readable.register(back, select.POLLIN)
 
     @property
     def worn(self) -> bool:
         """True where it should serve no further call."""
         return self.dead or self.calls >= RETIRE_AFTER_CALLS or self.busy_seconds >= RETIRE_AFTER_SECONDS
 
-    def write_some(self, data: "memoryview[int]") -> "memoryview[int]":
+    def write_some(self, data: "bytes | memoryview[int]") -> "bytes | memoryview[int]":
         """Write what the pipe takes; return the rest. Raises `WorkerDied`."""
         try:
-            return data[os.write(self.to, data) :]
+            sent = os.write(self.to, data)
         except BlockingIOError:
             return data
         except OSError:
             raise self.died() from None
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
     def read_frame(self, limit: int) -> tuple[int, bytes] | None:
         """The next frame if it is whole; else read what there is, once.
 
         Raises:
             WorkerDied: The pipe is closed.
-            Flood: The frame is longer than `limit`.
+            Flood: The frame is longer than `limit`, or something follows it.
         """
         try:
-            part = os.read(self.back, 1 << 18)
+            part = os.read(self.back, _CHUNK)
         except BlockingIOError:
-            part = None
+            return None
         except OSError:
             raise self.died() from None
-        if part is not None:
-            if not part:
-                raise self.died()
-            self.buffer += part
-        if len(self.buffer) < frames.HEAD.size:
-            return None
-        length, kind = frames.HEAD.unpack_from(self.buffer)
-        if length > limit:
-            raise Flood
-        end = frames.HEAD.size + length
-        if len(self.buffer) < end:
-            return None
-        if len(self.buffer) > end:
+        if not part:
+            raise self.died()
+        have: bytes | bytearray = part
+        if self._buffer:
+            self._buffer += part
+            have = self._buffer
+        if len(have) >= frames.HEAD.size:
+            length, kind = frames.HEAD.unpack_from(have)
+            end = frames.HEAD.size + length
             # A worker speaks only when spoken to; two frames at once are a stranger's.
-            raise Flood
-        payload, self.buffer = self.buffer[frames.HEAD.size : end], b""
-        return kind, payload
+            if length > limit or len(have) > end:
+                raise Flood
+            if len(have) == end:
+                payload = bytes(have[frames.HEAD.size :])
+                if self._buffer:
+                    self._buffer = bytearray()
+                return kind, payload
+        if not self._buffer:
+            self._buffer += part
+        return None
 
     def talk(self, data: bytes, seconds: float, limit: int) -> tuple[int, bytes]:
         """Write `data` and read one frame, blocking this thread for at most `seconds`.
 
         Raises:
+            Gone: The process had ended before.
             Late: The time has run out.
             WorkerDied: The process ended.
             Flood: It sent more than `limit` bytes.
         """
         deadline = time.monotonic() + seconds
-        rest = self.write_some(memoryview(data))
+        try:
+            rest = self.write_some(data)
+        except WorkerDied as died:
+            raise Gone from died
+        if rest:
+            return self._talk_at_length(rest, deadline, limit)
+        left = seconds
+        while left > 0 and self._readable.poll(left * 1000 + 1):
+            if (answer := self.read_frame(limit)) is not None:
+                return answer
+            left = deadline - time.monotonic()
+        raise Late
+
+    def _talk_at_length(self, rest: "bytes | memoryview[int]", deadline: float, limit: int) -> tuple[int, bytes]:
         poll = select.poll()
         poll.register(self.back, select.POLLIN)
-        if rest:
-            poll.register(self.to, select.POLLOUT)
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not (ready := poll.poll(left * 1000 + 1)):
-                raise Late
-            for descriptor, _ in ready:
+        poll.register(self.to, select.POLLOUT)
+        while (left := deadline - time.monotonic()) > 0:
+            for descriptor, _ in poll.poll(left * 1000 + 1):
                 if descriptor == self.back:
                     if (answer := self.read_frame(limit)) is not None:
                         return answer
                 elif not (rest := self.write_some(rest)):
                     poll.unregister(self.to)
+        raise Late
 
     def died(self) -> WorkerDied:
         """The error for a worker whose pipe is closed, with the signal that ended it."""
@@ -163,10 +184,12 @@ def start_worker(memory_bytes: int, bootstrap: str = BOOTSTRAP) -> Worker:
     """
     if not sys.executable:
         raise SandboxUnavailable("no Python interpreter to start workers with (sys.executable is empty)")
-    import RestrictedPython  # noqa: PLC0415 - its place is needed, and only here
+    import orjson  # noqa: PLC0415 - their places are needed, and only here
+    import RestrictedPython  # noqa: PLC0415
 
     package = Path(__file__).parent
-    code = bootstrap.format(paths=[str(Path(RestrictedPython.__file__).parent.parent)], package=str(package))
+    places = {str(Path(module.__file__).parents[1]) for module in (RestrictedPython, orjson) if module.__file__}
+    code = bootstrap.format(paths=sorted(places), package=str(package))
     # A fixed seed: sets of text iterate in the same order in every worker, so a routine gives one answer.
     environment = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C.UTF-8"}
     if libraries := os.environ.get("LD_LIBRARY_PATH"):
@@ -188,7 +211,7 @@ def start_worker(memory_bytes: int, bootstrap: str = BOOTSTRAP) -> Worker:
     worker = Worker(process, process.stdin.fileno(), process.stdout.fileno(), memory_bytes)
     try:
         _greet(worker)
-    except (Late, Flood, WorkerDied):
+    except (Gone, Late, Flood, WorkerDied):
         worker.bury()
         raise SandboxUnavailable("a worker process did not come up") from None
     except BaseException:

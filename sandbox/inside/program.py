@@ -91,6 +91,9 @@ def call(code: types.CodeType, entry: str, data: Any, tools: Mapping[str, Any], 
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it leaves as text
         raise Failed(describe(error), line_of(error)) from None
+    finally:
+        # Functions hold these globals and these hold them: emptied, they go now and not when the collector runs.
+        space.clear()
     raise Failed(f"the program must define a function {entry}(data)", None)
 
 

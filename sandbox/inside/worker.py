@@ -1,5 +1,6 @@
 """The worker process: one loop over two pipes."""
 
+import functools
 import gc
 import importlib
 import json
@@ -14,10 +15,9 @@ from sandbox.inside.policy import Refused, compile_handler
 from sandbox.inside.program import HANDLERS, EndOfCall, Failed, Language, Programs, Unknown, call, require_entry
 
 _CHUNK = 1 << 16
+"""What a pipe holds. Much more would have the allocator map and unmap memory for each read."""
 _OVERHEAD = 1 << 20
 """Address space that reading a call and writing its reply may take beside the handler's own, in bytes."""
-
-
 _LEFT_BEHIND = 100
 """Objects that a call may leave for the collector before it is asked to run at once."""
 
@@ -30,37 +30,38 @@ class Pipe:
 
     def receive(self) -> tuple[int, bytes]:
         """The next frame. Ends the process where the host has closed the pipe."""
-        while len(self._buffer) < frames.HEAD.size:
-            self._more()
-        length, kind = frames.HEAD.unpack_from(self._buffer)
+        buffer = self._buffer or os.read(0, _CHUNK)
+        while len(buffer) < frames.HEAD.size:
+            buffer += self._more(_CHUNK)
+        length, kind = frames.HEAD.unpack_from(buffer)
         end = frames.HEAD.size + length
-        if len(self._buffer) < end:
-            parts, have = [self._buffer], len(self._buffer)
+        if len(buffer) < end:
+            parts, have = [buffer], len(buffer)
             while have < end:
-                part = os.read(0, max(_CHUNK, end - have))
-                if not part:
-                    os._exit(0)
-                parts.append(part)
-                have += len(part)
-            self._buffer = b"".join(parts)
-        payload, self._buffer = self._buffer[frames.HEAD.size : end], self._buffer[end:]
-        return kind, payload
+                parts.append(self._more(max(_CHUNK, end - have)))
+                have += len(parts[-1])
+            buffer = b"".join(parts)
+        self._buffer = buffer[end:]
+        return kind, buffer[frames.HEAD.size : end]
 
-    def _more(self) -> None:
-        part = os.read(0, _CHUNK)
+    def _more(self, most: int) -> bytes:
+        part = os.read(0, most)
         if not part:
             os._exit(0)
-        self._buffer += part
+        return part
 
     def send(self, kind: int, *parts: bytes) -> None:
         """One frame."""
-        rest = memoryview(frames.frame(kind, *parts))
-        while rest:
-            rest = rest[os.write(1, rest) :]
+        data = frames.frame(kind, *parts)
+        sent = os.write(1, data)
+        while sent < len(data):
+            sent += os.write(1, memoryview(data)[sent:])
 
 
 class Call:
     """The host's side of one call: what its tool stubs talk to, and nothing once it is over."""
+
+    __slots__ = ("_output_bytes", "_pipe", "over")
 
     def __init__(self, pipe: Pipe, output_bytes: int) -> None:
         self._pipe = pipe
@@ -80,7 +81,7 @@ class Call:
         if self.over:
             raise EndOfCall
         try:
-            request = plain.encode([name, list(args), kwargs], self._output_bytes)
+            request = _encode([name, list(args), kwargs], self._output_bytes)
         except plain.NotPlainValue as error:
             raise TypeError(f"the arguments of {name} are not plain JSON: {error}") from None
         except plain.TooMuch:
@@ -88,7 +89,7 @@ class Call:
         self._pipe.send(frames.TOOL, request)
         kind, payload = self._pipe.receive()
         if kind == frames.RESULT_OF_TOOL:
-            return json.loads(payload.decode())
+            return plain.decode(payload)
         text = payload.decode()
         raise ToolError(text) if kind == frames.TOOL_FAILED else TypeError(text)
 
@@ -122,15 +123,11 @@ def serve(language: Language = HANDLERS) -> None:
             gc.collect()
 
 
-def _header(payload: bytes) -> tuple[dict[str, Any], bytes]:
-    size = int.from_bytes(payload[:4], "big")
-    return json.loads(payload[4 : 4 + size].decode()), payload[4 + size :]
-
-
 def _check(pipe: Pipe, programs: Programs, payload: bytes) -> None:
-    header, _ = _header(payload)
+    header, source, _ = frames.read_request(payload)
+    digest, entry, _, _ = _read_header(header)
     try:
-        require_entry(programs.code(header["digest"], header["source"]), header["entry"])
+        require_entry(programs.code(digest, source), entry)
     except Refused as refused:
         pipe.send(frames.VIOLATION, json.dumps(refused.violations).encode())
     else:
@@ -138,14 +135,14 @@ def _check(pipe: Pipe, programs: Programs, payload: bytes) -> None:
 
 
 def _answer(pipe: Pipe, programs: Programs, language: Language, payload: bytes) -> None:
-    header, data = _header(payload)
-    entry = header["entry"]
-    exchange = Call(pipe, header["output_bytes"])
+    header, source, data = frames.read_request(payload)
+    digest, entry, names, output_bytes = _read_header(header)
+    exchange = Call(pipe, output_bytes)
     try:
-        code = programs.code(header["digest"], header.get("source"))
+        code = programs.code(digest, source)
         require_entry(code, entry)
-        tools = {name: exchange.tool(name) for name in header["tools"]}
-        result = plain.encode(call(code, entry, json.loads(data.decode()), tools, language), header["output_bytes"])
+        tools = {name: exchange.tool(name) for name in names}
+        result = _encode(call(code, entry, plain.decode(data), tools, language), output_bytes)
     except Refused as refused:
         pipe.send(frames.VIOLATION, json.dumps(refused.violations).encode())
     except Unknown:
@@ -164,6 +161,21 @@ def _answer(pipe: Pipe, programs: Programs, language: Language, payload: bytes) 
         pipe.send(frames.RETURNED, result)
     finally:
         exchange.over = True
+
+
+@functools.lru_cache(maxsize=256)
+def _read_header(header: bytes) -> tuple[str, str, tuple[str, ...], int]:
+    read = json.loads(header)
+    return read["digest"], read["entry"], tuple(read["tools"]), read["output_bytes"]
+
+
+def _encode(value: Any, limit: int) -> bytes:
+    # A finalizer that the collector runs is the handler's code, and must not change what was checked already.
+    gc.disable()
+    try:
+        return plain.encode(value, limit)
+    finally:
+        gc.enable()
 
 
 def _send_failure(pipe: Pipe, what: str, text: str, line: int | None) -> None:
