@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,10 @@ from typing import Any, Self, TypeVar, overload
 from negotiator.agreements import Agreements
 from negotiator.answer import answer
 from negotiator.ask import ask
+from negotiator.choosing_peer import choose_peer
 from negotiator.clock import Clock, Deadline, SystemClock
 from negotiator.conversations import Conversations
+from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonValue
@@ -22,6 +25,7 @@ from negotiator.messages import Effect
 from negotiator.models import open_model
 from negotiator.models.base import Model
 from negotiator.outcome import Outcome
+from negotiator.peers import KnownPeer
 from negotiator.plan import CostPolicy, cost_policy_of
 from negotiator.reach import Reach
 from negotiator.replies import Replies
@@ -31,8 +35,8 @@ from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.state import open_state
 from negotiator.task import Task, Tool
 from negotiator.wire import Transport, WireHandler
-from protocol_docs import DocumentStore, ProtocolDocument, catalog, find_document
-from sandbox import Executor, default_executor
+from protocol_docs import DocumentRevoked, ProtocolDocument, catalog, find_document
+from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,13 +59,20 @@ class Agent:
         name: For people and for logs.
         publish: What is listed to peers: `all` tools with schemas as documents drafted by rule, only documents
             that were `agreed`, or `none`.
+        peers: Addresses that may be asked without being named; see `know`.
+        directories: Addresses of directories where documents are looked for before one is negotiated; what is
+            looked for is told to them.
         state: A folder, or `memory`; see `negotiator.state`.
         cost_policy: The numbers by which tiers are chosen, or the name of some: `default`, and for comparison
             `agora-paper` and `agora-package`.
         request_seconds: The deadline of a request that names none, seconds.
         allow_sources: Networks that documents may be fetched from beside public addresses: `loopback`, `private`.
         transport: How bytes travel; HTTP by default.
-        executor: What runs model-written code; the strongest this machine has by default.
+        executor: What runs model-written code: `locked`, `monty`, `trusted`, or an `Executor`. By default the strongest
+            that this machine has for code that nobody vouches for, which `trusted` never is.
+        sandbox_level: The weakest level that model-written code may run at: below it routines are mappings and your own
+            functions alone, and the next tier answers what needs code. By default `sandbox.STRANGERS`; with an
+            executor handed in, whatever that one has.
         clock: Where time comes from.
         new_id: Where unguessable identifiers come from.
     """
@@ -72,12 +83,15 @@ class Agent:
         *,
         name: str = "agent",
         publish: Publish = "agreed",
+        peers: Sequence[str] = (),
+        directories: Sequence[str] = (),
         state: str | Path | None = None,
         cost_policy: CostPolicy | str | None = None,
         request_seconds: float = 60.0,
         allow_sources: Sequence[str] = (),
         transport: Transport | None = None,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
+        sandbox_level: Level | str | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -87,7 +101,7 @@ class Agent:
         self.state_directory = opened.directory
         """Where what was learned is kept; None in memory."""
         self._allow_sources = tuple(allow_sources)
-        self._executor = executor
+        self._executor = _held_to(executor, sandbox_level)
         # What was handed in may be somebody else's too, and is not ours to close.
         self._own_model, self._own_transport = model is None or isinstance(model, str), transport is None
         self._transport = transport if transport is not None else _http()
@@ -97,11 +111,11 @@ class Agent:
             clock=clock,
             new_id=new_id or partial(secrets.token_urlsafe, 18),
             text=opened.text,
-            documents=DocumentStore(opened.text),
+            documents=opened.documents(),
             routines=RoutineShelf(opened.routine_cache(), self._run_source, again_after=policy.no_agreement_seconds),
             reach=Reach(self._transport, opened.text, clock),
             find_document=self._find_document,
-            executor=self._get_executor,
+            executor=lambda: self._executor,
             ledger=Ledger(opened.text, policy),
             agreements=Agreements(opened.text, clock),
             replies=Replies(opened.text, clock, abandoned_after=2 * request_seconds, presence=opened.presence),
@@ -109,9 +123,13 @@ class Agent:
             cost_policy=policy,
             publish=publish,
             request_seconds=request_seconds,
+            directories=[DirectoryClient(self._transport, each) for each in directories],
         )
         for document in catalog.all_documents():
-            self.engine.documents.put(document)
+            with suppress(DocumentRevoked):
+                self.engine.documents.put(document)
+        for known in peers:
+            self.engine.peers.add(known)
         self._sync: _LoopThread | None = None
         self._starting = threading.Lock()
 
@@ -173,24 +191,100 @@ class Agent:
         self.engine.natives[document.hash] = routine
         return document.hash
 
+    def know(self, *peers: str, about: str = "") -> None:
+        """Make peers known, so that `ask` may choose them where none is named; kept with the state.
+
+        `about` says in a sentence what they are there for: what is compared where they publish no schemas.
+        Raises `UsageError`.
+        """
+        for peer in peers:
+            self.engine.peers.add(peer, about)
+
+    def forget(self, peer: str) -> bool:
+        """Choose a peer no more where none is named; True if it was known."""
+        return self.engine.peers.forget(peer)
+
+    def peers(self) -> list[KnownPeer]:
+        """The peers that may be asked without being named."""
+        return self.engine.peers.all()
+
+    @overload
     async def ask(
         self,
         peer: str,
         task: Task,
         value: Any,
+        /,
+        *,
+        seconds: float | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Outcome: ...
+    @overload
+    async def ask(
+        self,
+        peer: Task,
+        task: Any,
+        /,
+        *,
+        seconds: float | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Outcome: ...
+    async def ask(
+        self,
+        peer: str | Task,
+        task: Any,
+        value: Any = None,
+        /,
         *,
         seconds: float | None = None,
         idempotency_key: str | None = None,
     ) -> Outcome:
-        """Ask the peer at the URL `peer` to do `task` with `value`. See `negotiator.ask.ask` for what it raises."""
-        deadline = Deadline.after(self.engine.request_seconds if seconds is None else seconds, self.engine.clock)
-        return await ask(self.engine, peer.rstrip("/"), task, value, deadline=deadline, idempotency_key=idempotency_key)
+        """`ask(peer, task, value)` asks the peer at a URL; `ask(task, value)` one of those that are known.
 
+        See `negotiator.ask.ask` for what it raises, and where no peer is named also `NoPeerSuits`.
+        """
+        engine = self.engine
+        deadline = Deadline.after(engine.request_seconds if seconds is None else seconds, engine.clock)
+        if not isinstance(peer, Task):
+            return await ask(engine, peer.rstrip("/"), task, value, deadline=deadline, idempotency_key=idempotency_key)
+        chosen = await choose_peer(engine, peer, deadline)
+        return await ask(
+            engine,
+            chosen.base_url,
+            peer,
+            task,
+            deadline=deadline,
+            idempotency_key=idempotency_key,
+            account=chosen.account,
+        )
+
+    @overload
     def ask_sync(
         self,
         peer: str,
         task: Task,
         value: Any,
+        /,
+        *,
+        seconds: float | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Outcome: ...
+    @overload
+    def ask_sync(
+        self,
+        peer: Task,
+        task: Any,
+        /,
+        *,
+        seconds: float | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Outcome: ...
+    def ask_sync(
+        self,
+        peer: str | Task,
+        task: Any,
+        value: Any = None,
+        /,
         *,
         seconds: float | None = None,
         idempotency_key: str | None = None,
@@ -199,6 +293,8 @@ class Agent:
 
         Raises `UsageError` from inside a running event loop.
         """
+        if isinstance(peer, Task):
+            return self._in_thread(self.ask(peer, task, seconds=seconds, idempotency_key=idempotency_key))
         return self._in_thread(self.ask(peer, task, value, seconds=seconds, idempotency_key=idempotency_key))
 
     async def settle(self) -> None:
@@ -268,9 +364,10 @@ class Agent:
         if engine.publish == "all":
             for tool in engine.tools.values():
                 document = document_of(tool)
-                if engine.documents.get(document.hash) is None:
-                    engine.documents.put(document)
-                listed.append(document)
+                with suppress(DocumentRevoked):
+                    if engine.documents.get(document.hash) is None:
+                        engine.documents.put(document)
+                    listed.append(document)
         hashes = [*engine.agreements.served(engine.toolset), *engine.natives]
         found = (engine.documents.get(name) for name in hashes)
         listed.extend(document for document in found if document is not None)
@@ -288,13 +385,8 @@ class Agent:
         fetcher = GuardedFetcher(allow=self._allow_sources)
         return await find_document(hashes, sources, fetcher=fetcher, timeout=timeout)
 
-    def _get_executor(self) -> Executor:
-        if self._executor is None:
-            self._executor = default_executor()
-        return self._executor
-
     async def _run_source(self, source: str, data: JsonValue, **options: Any) -> JsonValue:
-        return await self._get_executor().arun(source, data, **options)
+        return await self._executor.arun(source, data, **options)
 
     def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -308,6 +400,14 @@ class Agent:
             if self._sync is None:
                 self._sync = _LoopThread()
         return self._sync.run(work)
+
+
+def _held_to(executor: Executor | str | None, level: Level | str | None) -> AtLeast:
+    try:
+        floor = Level(level) if level is not None else STRANGERS if executor is None else Level.TRUSTED
+        return AtLeast(floor, open_executor(executor) if isinstance(executor, str) else executor)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _http() -> Transport:

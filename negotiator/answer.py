@@ -46,7 +46,7 @@ from negotiator.structured import read_arguments, write_reply
 from negotiator.synthesis import exact_receiver, make_receiver
 from negotiator.task import Tool
 from negotiator.verdicts import unverified
-from protocol_docs import AmbiguousAlias, DocumentError, ProtocolDocument, StoreUnusable, catalog
+from protocol_docs import AmbiguousAlias, DocumentError, DocumentRevoked, ProtocolDocument, StoreUnusable, catalog
 from sandbox import SandboxError, SandboxUnavailable
 
 _MAX_SHOWN_VIOLATIONS = 5
@@ -154,9 +154,12 @@ class _Answering:
             )
         except DocumentError:
             return None
-        # It is held in memory where the store has no room.
-        with suppress(StoreUnusable):
-            self.engine.documents.put(document)
+        try:
+            # It is held in memory where the store has no room.
+            with suppress(StoreUnusable):
+                self.engine.documents.put(document)
+        except DocumentRevoked:
+            return None
         return document
 
     async def _under(self, document: ProtocolDocument) -> Reply:

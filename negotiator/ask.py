@@ -41,7 +41,7 @@ from negotiator.negotiate import adopt_listed, agree_and_make
 from negotiator.outcome import Outcome, Step
 from negotiator.plan import Plan, SenderSituation, Spending, agreement_due, plan_sender, routine_due
 from negotiator.reach import PeerRecord, error_of
-from negotiator.routines import Runnable
+from negotiator.routines import Direction, Runnable
 from negotiator.shadow import observe, recall
 from negotiator.structured import decode_reply, encode_request
 from negotiator.task import Task
@@ -58,14 +58,15 @@ async def ask(
     *,
     deadline: Deadline,
     idempotency_key: str | None = None,
+    account: Account | None = None,
 ) -> Outcome:
-    """Ask the peer at `base_url` to do `task` with `value`.
+    """Ask the peer at `base_url` to do `task` with `value`; what `account` already holds is entered with the request.
 
     Raises `BadInput` for a value that does not fit, `NotPossible` where no tier can serve it, the `PeerError`s,
     `OutcomeUnknown` where a transactional request may or may not have taken effect, `DeadlinePassed`, and the
     `ModelError`s.
     """
-    request = _Asking(engine, base_url, task, deadline, idempotency_key or engine.new_id())
+    request = _Asking(engine, base_url, task, deadline, idempotency_key or engine.new_id(), account or Account())
     try:
         outcome = await _in_time(request, value)
     except NegotiatorError:
@@ -142,6 +143,7 @@ class _Asking:
         if tier != "routine":
             self.engine.observe(self.task.digest, self.payload)
         self.document = document
+        self.engine.peers.note(self.task.digest, self.base_url, tier)
         return Outcome(
             output=loaded,
             json=output,
@@ -287,6 +289,7 @@ class _Asking:
             if schemas is not None:
                 schemas.request.check(body)
             canonical(body)
+            self._ran("encode", runnable.routine.into)
         except (BadInput, PeerMisspoke, SandboxError) as error:
             if isinstance(error, BadInput) and not self.engine.has_model and runnable.routine.verdict.basis == "exact":
                 raise  # the schemas leave no choice: it is the value that does not fit
@@ -300,6 +303,7 @@ class _Asking:
         try:
             output = await runnable.back(received)
             self.task.output.check(output)
+            self._ran("decode", runnable.routine.back)
         except (BadInput, PeerMisspoke, SandboxError) as error:
             self._demote(runnable, error)
             if not self.engine.has_model:
@@ -398,11 +402,19 @@ class _Asking:
             raise PeerMisspoke("the reply body does not fit the document")
         return body
 
+    def _ran(self, what: str, direction: Direction) -> None:
+        if direction.entry is not None:
+            executor = self.engine.executor()
+            self._step(what, f"the routine's code ran in the executor {executor.name}, at the level {executor.level}")
+
     def _demote(self, runnable: Runnable, error: Exception) -> None:
+        if isinstance(error, SandboxUnavailable):
+            self._step("fall_back", str(error))
+            self.reason = "the routine's code does not run here now"
+            return
         self._step("demote", f"the routine failed: {type(error).__name__}")
         self.reason = "the routine failed and was taken out of service"
-        if not isinstance(error, SandboxUnavailable):
-            self.engine.routines.demote(runnable.routine, f"{type(error).__name__}: {error}")
+        self.engine.routines.demote(runnable.routine, f"{type(error).__name__}: {error}")
 
     def learn(self) -> None:
         """Begin what is worth its price now that this exchange is paid for."""

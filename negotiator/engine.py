@@ -1,7 +1,7 @@
 """Everything that an agent works with, handed in from outside."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from negotiator.agreements import Agreements
 from negotiator.bounded import keep
 from negotiator.clock import Clock
+from negotiator.directory.client import Directory
 from negotiator.errors import UsageError
 from negotiator.flights import Flights, OwnFlights
 from negotiator.jsonvalue import JsonValue
@@ -18,6 +19,7 @@ from negotiator.ledger import Ledger
 from negotiator.mapping import PairInference, infer_pair
 from negotiator.models.base import Model
 from negotiator.models.none import NoModel
+from negotiator.peers import KnownPeers
 from negotiator.plan import CostPolicy
 from negotiator.purse import Purse
 from negotiator.reach import Reach
@@ -95,6 +97,13 @@ class Engine:
     observed: dict[str, list[JsonValue]] = field(default_factory=dict)
     """The last inputs by task digest, in memory only: private examples for new routines."""
 
+    directories: Sequence[Directory] = ()
+    """Where documents are looked for before one is negotiated, beside what peers list and what is at hand."""
+    planned: dict[str, str] = field(default_factory=dict)
+    """What the planner model answered, by the digest of what it saw; see `negotiator.planner`."""
+
+    peers: KnownPeers = field(init=False)
+    """The peers that may be asked without being named."""
     purse: Purse = field(init=False)
     """What callers together may cost in a day."""
 
@@ -104,6 +113,7 @@ class Engine:
     _pairs: dict[tuple[str, ...], PairInference] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.peers = KnownPeers(self.text, self.clock)
         self.purse = Purse(self.ledger, self.cost_policy, lambda: self.today)
 
     @property

@@ -4,6 +4,7 @@
     |- UsageError              the caller of this library: correct the call
     |  |- MissingExtra           an optional package is not installed: install it
     |  `- NotPossible            no tier can serve this task here: the message says what would make it possible
+    |     `- NoPeerSuits            no peer was named and none that is known does this: `looked_at` says why of each
     |- BadInput                a value does not fit its schema: correct the value
     |- DeadlinePassed          the time given has run out
     |- PeerError               the other side
@@ -57,6 +58,16 @@ class NotPossible(UsageError):
     """No tier can serve this task with what is at hand."""
 
     code = "not_possible"
+
+
+class NoPeerSuits(NotPossible):
+    """No peer was named, and none that is known does the task. `looked_at` lists (address, why not)."""
+
+    code = "no_peer_suits"
+
+    def __init__(self, message: str | None = None, looked_at: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.looked_at = looked_at
 
 
 class BadInput(NegotiatorError):

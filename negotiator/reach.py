@@ -5,6 +5,7 @@ is sent a second time in one case only: the peer's own words prove that it refus
 not read, and so did nothing.
 """
 
+import asyncio
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -89,6 +90,7 @@ class Reach:
         self._clock = clock
         self._remember_seconds = remember_seconds
         self._records: dict[str, PeerRecord] = {}
+        self._asking: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[PeerRecord]] = {}
 
     def known(self, base_url: str) -> PeerRecord | None:
         """What is remembered of a peer and has not expired; nothing is sent."""
@@ -110,7 +112,7 @@ class Reach:
         self._store.delete(_key(base_url))
 
     async def discover(self, base_url: str, deadline: Deadline) -> PeerRecord:
-        """What a peer speaks and lists: remembered, or asked for.
+        """What a peer speaks and lists: remembered, or asked for, once for all that want to know at the same time.
 
         A peer without a listing is taken for the published package, which has none.
 
@@ -118,6 +120,26 @@ class Reach:
         """
         if (record := self.known(base_url)) is not None:
             return record
+        place = (asyncio.get_running_loop(), _key(base_url))
+        if (standing := self._asking.get(place)) is not None:
+            with suppress(PeerHungUp):
+                return await _by(standing, deadline)
+            # Whoever asked may have had less time than there is now.
+            if (record := self.known(base_url)) is not None:
+                return record
+        asking = self._asking.get(place)
+        if asking is None:
+            asking = place[0].create_task(self._ask(base_url, deadline))
+            self._asking[place] = asking
+            asking.add_done_callback(lambda done: self._asked(place, done))
+        return await _by(asking, deadline)
+
+    def _asked(self, place: tuple[asyncio.AbstractEventLoop, str], done: "asyncio.Task[PeerRecord]") -> None:
+        del self._asking[place]
+        if not done.cancelled():
+            done.exception()  # nobody may be waiting for it any more
+
+    async def _ask(self, base_url: str, deadline: Deadline) -> PeerRecord:
         dialect: AgoraDialect = PACKAGE_020
         listing: Mapping[str, tuple[str, ...]] = {}
         ours = False
@@ -213,6 +235,15 @@ class Reach:
         self._records[key] = record
         if len(self._records) > _IN_MEMORY:
             self._records.pop(next(iter(self._records)))
+
+
+async def _by(asking: "asyncio.Task[PeerRecord]", deadline: Deadline) -> PeerRecord:
+    """The outcome of a look that others may wait for too: whoever leaves does not end it for them."""
+    try:
+        async with asyncio.timeout(max(deadline.remaining(), 0)):
+            return await asyncio.shield(asking)
+    except TimeoutError as error:
+        raise PeerHungUp("no reply by the deadline") from error
 
 
 def error_of(reply: Reply) -> NegotiatorError | None:

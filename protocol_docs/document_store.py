@@ -5,17 +5,26 @@ What stands in the text store:
     document/sha256:<hex>   the text
     alias/sha1:<hex>        the canonical hashes that share this alias, a line each: one, or the alias is refused
     sources/sha256:<hex>    the addresses that the text can be had from, a JSON list
+    revoked/sha256:<hex>    why the document is not to be used any more
 """
 
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from threading import Lock
+from typing import Protocol
 
 from protocol_docs import strict_json
 from protocol_docs.document import MAX_DOCUMENT_BYTES, ProtocolDocument
-from protocol_docs.errors import AmbiguousAlias, DocumentError, MalformedDocument, StoreUnusable
+from protocol_docs.errors import (
+    AmbiguousAlias,
+    DocumentError,
+    DocumentNotFound,
+    DocumentRevoked,
+    MalformedDocument,
+    StoreUnusable,
+)
 from protocol_docs.hashes import parse_hash
 from protocol_docs.search import Hit
 from protocol_docs.search_index import SearchIndex
@@ -33,8 +42,22 @@ _SPARE = 8
 """Hits beyond those asked for, in the place of any that another process has removed."""
 _EMBEDDED_AT_ONCE = 16
 """Documents that one search gives their vectors: that takes tens of milliseconds each."""
-_DOCUMENT, _ALIAS, _SOURCES = "document/", "alias/", "sources/"
+MAX_REASON = 300
+"""Characters of why a document was revoked."""
+_DOCUMENT, _ALIAS, _SOURCES, _REVOKED = "document/", "alias/", "sources/", "revoked/"
 _CANONICAL = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Generation(Protocol):
+    """How processes that share a text store tell each other that something in it no longer stands."""
+
+    def now(self) -> bytes | None:
+        """Equal for as long as nothing changes; None while something does, and while nobody can tell."""
+        ...
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Held around each change."""
+        ...
 
 
 class DocumentStore:
@@ -42,6 +65,7 @@ class DocumentStore:
 
     One per process is enough; several processes may share the text store behind it. What another process adds is
     found; what another process removes may be served from this one's memory, which is harmless: a hash has one text.
+    What another process revokes is served no more from the next look on, where they share a generation.
     """
 
     def __init__(
@@ -51,8 +75,12 @@ class DocumentStore:
         max_document_bytes: int = MAX_DOCUMENT_BYTES,
         warm_bytes: int = DEFAULT_WARM_BYTES,
         index: SearchIndex | None = None,
+        generation: Generation | None = None,
     ) -> None:
         """`index` is what `search` looks into: one in memory, made at the first search, where none is given."""
+        self._generation = generation
+        self._revoked: dict[str, str] = {}
+        self._revoked_as_of: bytes | None = None
         self._texts = text_store
         self._index = index or SearchIndex()
         self._index_whole = False
@@ -65,8 +93,8 @@ class DocumentStore:
         self._stored: set[str] = set()
         self._lock = Lock()
 
-    def get(self, hash_or_alias: str) -> ProtocolDocument | None:
-        """The document of this hash, in any spelling that `parse_hash` knows; None where it is not here.
+    def get(self, hash_or_alias: str, *, though_revoked: bool = False) -> ProtocolDocument | None:
+        """The document of this hash, in any spelling that `parse_hash` knows; None where it is not here, or revoked.
 
         A text read from the store is checked against the hash; one that does not fit reads as absent. A canonical
         name whose document is in memory costs one dict look-up.
@@ -76,9 +104,48 @@ class DocumentStore:
             AmbiguousAlias: where two documents here have this SHA-1.
             StoreUnusable: where the text store cannot be read.
         """
-        warm = self._warm.get(hash_or_alias)
-        if warm is not None:
-            return warm
+        found = self._warm.get(hash_or_alias) or self._find(hash_or_alias)
+        if found is None or (not though_revoked and self.revoked(found.hash) is not None):
+            return None
+        return found
+
+    def revoked(self, protocol_hash: str) -> str | None:
+        """Why the document of this canonical hash is not to be used; None where it may be.
+
+        What any process has revoked counts from the next look on; while nothing changes, a look reads no store.
+        """
+        as_of = b"" if self._generation is None else self._generation.now()
+        if as_of is None or as_of != self._revoked_as_of:
+            keys = list(self._texts.keys(_REVOKED))
+            self._revoked = {key.removeprefix(_REVOKED): self._texts.get(key) or "" for key in keys}
+            self._revoked_as_of = as_of
+        return self._revoked.get(protocol_hash)
+
+    def revoke(self, hash_or_alias: str, why: str = "") -> str:
+        """Use a document no more, here and in every process that shares this store; returns its canonical hash.
+
+        Its text stays, so that people can look at it, and whoever sends it is refused. Nothing is told to peers.
+
+        Raises:
+            DocumentNotFound: for an alias of a text that is not here.
+            MalformedHash, AmbiguousAlias, StoreFull, StoreUnusable: as `get` and `put` do.
+        """
+        canonical = self._resolve(parse_hash(hash_or_alias))
+        if canonical is None:
+            raise DocumentNotFound(f"no document here has the alias {hash_or_alias[:128]}: name its SHA-256")
+        with nullcontext() if self._generation is None else self._generation.changing():
+            self._texts.put(_REVOKED + canonical, why[:MAX_REASON] or "no reason was given")
+        self._revoked_as_of = None
+        return canonical
+
+    def reinstate(self, protocol_hash: str) -> bool:
+        """Undo `revoke`; True if the document of this canonical hash was revoked."""
+        with nullcontext() if self._generation is None else self._generation.changing():
+            undone = self._texts.delete(_REVOKED + parse_hash(protocol_hash))
+        self._revoked_as_of = None
+        return undone
+
+    def _find(self, hash_or_alias: str) -> ProtocolDocument | None:
         name = parse_hash(hash_or_alias)
         warm = self._warm.get(name)
         if warm is not None:
@@ -102,11 +169,15 @@ class DocumentStore:
 
         Raises:
             MalformedDocument: where it is over this store's limit for one document.
+            DocumentRevoked: where it was revoked here.
             StoreFull: where the text store has no room.
             StoreUnusable: where it cannot be written.
         """
         if len(document.data) > self._max_document_bytes:
             raise MalformedDocument(f"{document.hash} is over this store's {self._max_document_bytes} bytes")
+        why = self.revoked(document.hash)
+        if why is not None:
+            raise DocumentRevoked(f"{document.hash} was revoked here: {why}")
         self._keep_warm(document)
         if document.hash not in self._stored:
             # A tampered row is in the way of `add`; the text that fits takes its place.
@@ -120,10 +191,19 @@ class DocumentStore:
             self._stored.add(document.hash)
         self._put_sources(document.hash, sources)
 
+    def hashes(self) -> list[str]:
+        """The canonical hashes of all documents, revoked ones included, in ascending order."""
+        return [key.removeprefix(_DOCUMENT) for key in self._texts.keys(_DOCUMENT)]
+
+    def all_revoked(self) -> dict[str, str]:
+        """Canonical hash -> why, of what is not to be used any more, whether its text is here or not."""
+        self.revoked("")
+        return dict(sorted(self._revoked.items()))
+
     def documents(self) -> Iterator[ProtocolDocument]:
-        """All documents, by ascending hash."""
-        for key in self._texts.keys(_DOCUMENT):
-            document = self.get(key.removeprefix(_DOCUMENT))
+        """All documents that were not revoked, by ascending hash."""
+        for name in self.hashes():
+            document = self.get(name)
             if document is not None:
                 yield document
 
@@ -134,7 +214,7 @@ class DocumentStore:
 
     def remove(self, hash_or_alias: str) -> bool:
         """Forget a document and its sources; True if it was there. Raises as `get` does."""
-        document = self.get(hash_or_alias)
+        document = self.get(hash_or_alias, though_revoked=True)
         if document is None:
             return False
         self._drop_warm(document)
@@ -180,7 +260,7 @@ class DocumentStore:
         """
         with suppress(sqlite3.Error):
             if not self._index_whole:
-                there = {key.removeprefix(_DOCUMENT) for key in self._texts.keys(_DOCUMENT)}
+                there = set(self.hashes())
                 indexed = self._index.hashes()
                 self._index.add(document for name in sorted(there - indexed) if (document := self.get(name)))
                 self._index.remove(indexed - there)

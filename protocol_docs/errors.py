@@ -5,6 +5,7 @@
     |- DocumentNotFound    nobody in particular: no source gave the text; ask the peer for it
     |- MalformedDocument   the author or the source: not UTF-8, too large, or a data URI that cannot be read
     |- MalformedHash       whoever named it: not a spelling of a hash that is known here; correct it
+    |- DocumentRevoked     this machine's owner: the text is not to be used any more; agree on another
     |- AmbiguousAlias      SHA-1 itself: two texts have this alias; name the SHA-256, or send the text
     |- StoreUnusable       this machine: the directory is not safe, not readable, or not a store; the message says which
     |  |- DiskExtraMissing   diskcache is not installed; the message holds the words that install it
@@ -61,6 +62,13 @@ class MalformedHash(DocumentError):
 
     code = "malformed_hash"
     message = "not a spelling of a hash"
+
+
+class DocumentRevoked(DocumentError):
+    """The owner of this store has revoked the document."""
+
+    code = "document_revoked"
+    message = "the document was revoked here"
 
 
 class AmbiguousAlias(DocumentError):

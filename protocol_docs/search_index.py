@@ -20,7 +20,7 @@ from threading import RLock
 from typing import Any, Final, Protocol, runtime_checkable
 
 from protocol_docs.document import ProtocolDocument
-from protocol_docs.search_words import terms, wanted_terms
+from protocol_docs.search_words import CAMEL, terms, wanted_terms
 from protocol_docs.tidy import map_subschemas
 
 _VERSION: Final = 1
@@ -32,8 +32,10 @@ _REQUEST_DEPTH: Final = 8
 _REPLY_DEPTH: Final = 2
 """Levels of a reply's members that count: what lies deeper says what things are made of, not what is done."""
 _SATURATION, _LENGTH = 14.4, 0.75
-_RANK: Final = 60
-"""The constant of reciprocal rank fusion, as its authors chose it."""
+_RANK: Final = 10
+"""The constant of reciprocal rank fusion: small, since the first few ranks are what is looked at."""
+_DESCRIBED: Final = 200
+"""Characters of a description that the longest of a document's readings holds."""
 _DEEP: Final = 200
 """Ranks of each ranking that are joined."""
 _BUSY_SECONDS: Final = 2.0
@@ -118,9 +120,11 @@ class SearchIndex:
         """Make the vectors of documents that are in the index; the slow part of taking them in."""
         if self._embedder is None or not documents:
             return
-        vectors = self._embedder.embed([described(document) for document in documents])
+        readings = [described(document) for document in documents]
+        vectors = iter(self._embedder.embed([text for texts in readings for text in texts]))
+        means = [_mean([next(vectors) for _ in texts]) for texts in readings]
         with self._lock, self._database() as database:
-            for document, vector in zip(documents, vectors, strict=True):
+            for document, vector in zip(documents, means, strict=True):
                 database.execute(
                     "INSERT OR REPLACE INTO vector SELECT id, ?, ? FROM document WHERE hash = ?",
                     (self._embedder.name, _packed(vector), document.hash),
@@ -220,11 +224,13 @@ class SearchIndex:
         return ranked[:_DEEP]
 
 
-def described(document: ProtocolDocument) -> str:
-    """What of a document is turned into a vector: name, description, and the names of what is sent."""
-    annex = document.annex
-    members = [] if annex is None else list(_member_names(annex.request_schema, depth=8))
-    return f"{document.name}. {document.description[:600]} {', '.join(members)[:300]}".strip()
+def described(document: ProtocolDocument) -> tuple[str, ...]:
+    """What of a document is turned into vectors: its first sentence, alone and with its name, and some more of it."""
+    name = " ".join(CAMEL.sub(" ", document.name).replace("/", " ").replace("-", " ").replace("_", " ").split())
+    first = document.description.partition(". ")[0]
+    if not first:
+        return (name,)
+    return first, f"{name}. {first}", f"{name}. {document.description[:_DESCRIBED]}"
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
@@ -304,6 +310,12 @@ def _packed(vector: Sequence[float]) -> bytes:
     """A vector of length 1, as 32-bit numbers."""
     size = sqrt(sum(part * part for part in vector)) or 1.0
     return array("f", [part / size for part in vector]).tobytes()
+
+
+def _mean(vectors: Sequence[Sequence[float]]) -> list[float]:
+    """The direction in the middle of some vectors."""
+    units = [array("f", _packed(vector)) for vector in vectors]
+    return [sum(parts) for parts in zip(*units, strict=True)]
 
 
 def _matrix(rows: list[bytes]) -> Any:

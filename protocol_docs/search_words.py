@@ -11,7 +11,8 @@ MAX_QUERY: Final = 1000
 _UNSPACED = "\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
 _STARTS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where an identifier in camel case is cut."""
 _CONTRACTED = re.compile(r"(?<=[a-z])['\u2019](?:s|re|ve|ll|d|m|t)\b", re.IGNORECASE)
 
 _STOPWORDS: Final = frozenset(
@@ -111,7 +112,7 @@ def terms(text: str) -> Iterator[str]:
         if _STARTS_UNSPACED.match(run):
             yield from (run[index : index + 2] for index in range(max(1, len(run) - 1)))
         else:
-            yield from (stem(word.casefold()) for word in _CAMEL.split(run))
+            yield from (stem(word.casefold()) for word in CAMEL.split(run))
 
 
 def wanted_terms(query: str, *, related: float = 0.35) -> dict[str, float]:
