@@ -49,10 +49,11 @@ class OwnFlights:
     @contextlib.asynccontextmanager
     async def alone(self, name: str, deadline: Deadline) -> AsyncIterator[None]:
         """See `Flights.alone`."""
+        left = deadline.require()
         turn = self._queue(name)
         if turn is not None:
             try:
-                async with asyncio.timeout(deadline.require()):
+                async with asyncio.timeout(left):
                     await turn
             except BaseException as error:
                 self._give_up(name, turn)

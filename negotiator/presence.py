@@ -56,11 +56,14 @@ class Presence:
             with contextlib.suppress(OSError), self._ended(path) as handle:
                 if handle is None:
                     continue
-                # Kept for a while after it was found ended: a sign that is not there says nothing.
-                if os.pread(handle, 1, 0) == b"":
-                    os.pwrite(handle, b"-", 0)
-                elif os.fstat(handle).st_mtime < self._clock.time() - _KEEP_SECONDS:
-                    path.unlink()
+                # Kept for a while after it was first found ended: a sign that is not there says nothing.
+                try:
+                    found_ended = float(os.pread(handle, 20, 0))
+                except ValueError:
+                    os.pwrite(handle, f"{self._clock.time():20.3f}".encode(), 0)
+                else:
+                    if found_ended < self._clock.time() - _KEEP_SECONDS:
+                        path.unlink()
 
     @staticmethod
     @contextlib.contextmanager

@@ -1,10 +1,13 @@
 """Replies kept by idempotency key, by workers that share a store."""
 
 import asyncio
+import sys
+from pathlib import Path
 
 import pytest
 
 from negotiator.messages import Reply, Request
+from negotiator.presence import Presence
 from negotiator.replies import KEEP_SECONDS, Replies
 from negotiator.testing import VirtualClock
 from protocol_docs import MemoryTextStore, StoreFull
@@ -152,3 +155,89 @@ async def test_a_clock_set_back_does_not_open_a_claim() -> None:
     await one.claim("p", request())
     clock.jump(-86_400)
     assert (await other.claim("p", request()))[0] == "elsewhere"
+
+
+class Processes:
+    """Workers of one state, each as if in a process of its own, which may end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock, self.store, self._folder = VirtualClock(), MemoryTextStore(), folder
+        self._signs: dict[Replies, Presence] = {}
+
+    def worker(self) -> Replies:
+        sign = Presence(self._folder, self.clock)
+        made = Replies(self.store, self.clock, abandoned_after=120, presence=sign)
+        self._signs[made] = sign
+        return made
+
+    def end(self, worker: Replies) -> None:
+        """What the system does at the end of a process: its locks are free."""
+        self._signs.pop(worker)._own = None
+        worker._presence = None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_the_claim_of_a_process_that_has_ended_is_taken_over_at_once_and_once(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    dead, one, other = (processes.worker() for _ in range(3))
+    await dead.claim("p", request())
+    assert (await one.claim("p", request()))[0] == "elsewhere", "it lives"
+    processes.end(dead)
+    standing, claim = await one.claim("p", request())
+    assert standing == "abandoned"
+    assert (await other.claim("p", request()))[0] == "elsewhere"
+    processes.end(one)
+    standing, claim = await other.claim("p", request())
+    assert standing == "abandoned", "so has the one that took it over"
+    assert other.finish(claim, DONE)
+    assert (await processes.worker().claim("p", request()))[0] == DONE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_one_that_ends_while_it_takes_over_is_followed_by_one_alone(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    dead, taking, *crew = (processes.worker() for _ in range(6))
+    await dead.claim("p", request())
+    processes.end(dead)
+    put = processes.store.put
+
+    def ends(*_: str) -> None:
+        raise KeyboardInterrupt
+
+    processes.store.put = ends  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        await taking.claim("p", request())
+    processes.store.put = put  # type: ignore[method-assign]
+    assert (await crew[0].claim("p", request()))[0] == "elsewhere", "it lives, as far as anybody knows"
+    processes.end(taking)
+    standings = [(await worker.claim("p", request()))[0] for worker in crew]
+    assert sorted(map(str, standings)) == ["abandoned", "elsewhere", "elsewhere", "elsewhere"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_an_old_look_at_a_claim_does_not_undo_what_its_successor_replied(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    dead, quick, slow = (processes.worker() for _ in range(3))
+    await dead.claim("p", request())
+    processes.end(dead)
+    add, seen = processes.store.add, list[object]()
+
+    def add_later(key: str, text: str) -> bool:
+        if key.startswith("replies-taken/") and not seen:
+            # `slow` has looked; before it takes over, `quick` takes over, replies and ends.
+            seen.append(key)
+            seen.append(quick._standing(place, digest))
+            processes.store.put(place, kept)
+            processes.end(quick)
+        return add(key, text)
+
+    (place,) = processes.store.keys("replies/")
+    digest = _digest(processes.store.get(place) or "")
+    done = Replies(MemoryTextStore(), processes.clock, abandoned_after=120)
+    _, other = await done.claim("p", request())
+    done.finish(other, DONE)
+    kept = done._store.get(other.key) or ""
+    processes.store.add = add_later  # type: ignore[method-assign]
+    assert (await slow.claim("p", request()))[0] == "elsewhere"
+    assert seen[1] == "abandoned"
+    assert (await slow.claim("p", request()))[0] == DONE

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sandbox
-from sandbox.cache import RoutineCache, RoutineKey, load_secrets, rotate_secrets
+from sandbox.cache import RoutineCache, RoutineKey, SecretFile, load_secrets, rotate_secrets
 from sandbox.errors import SecretsUnusable
 
 SECRET = b"s" * 32
@@ -275,3 +275,80 @@ def test_an_open_linked_or_broken_secret_file_is_refused(tmp_path: Path) -> None
     os.mkfifo(tmp_path / "pipe", 0o600)
     with pytest.raises(SecretsUnusable, match="regular"):
         load_secrets(tmp_path / "pipe")
+
+
+def test_a_secret_file_where_others_could_replace_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "open" / "secret"
+    load_secrets(path)
+    path.parent.chmod(0o777)
+    with pytest.raises(SecretsUnusable, match="replace"):
+        load_secrets(path)
+    path.parent.chmod(0o1777)
+    assert load_secrets(path)
+
+
+def test_a_rotation_reaches_those_that_are_running(rows: Rows, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    running, other = (RoutineCache(rows, SecretFile(path), now=Time()) for _ in range(2))
+    running.put(KEY, "before")
+    rotate_secrets(path)
+    assert running.get(KEY) == other.get(KEY) == "before", "what older secrets signed is read until it is written anew"
+    other.put(OTHER, "after")
+    assert running.get(OTHER) == "after"
+    newest = RoutineCache(rows, load_secrets(path)[:1], now=Time())
+    assert newest.get(KEY) is None
+    assert newest.get(OTHER) == "after"
+    running.put(KEY, "written anew")
+    assert newest.get(KEY) == "written anew"
+
+
+def test_what_was_never_written_anew_is_a_miss_after_three_rotations(rows: Rows, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    cache = RoutineCache(rows, SecretFile(path), now=Time())
+    cache.put(KEY, "old")
+    for kept in (True, True, False):
+        rotate_secrets(path)
+        assert (cache.get(KEY) is not None) is kept
+
+
+def test_a_rotation_in_distrust_makes_every_row_a_miss_at_once(rows: Rows, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    cache = RoutineCache(rows, SecretFile(path), now=Time())
+    cache.put(KEY, "old")
+    cache.refuse(OTHER, "no", seconds=60)
+    assert len(rotate_secrets(path, distrust=True)) == 1
+    assert cache.get(KEY) is None
+    assert cache.entries() == []
+    assert cache.refusal(OTHER) is None
+    path.write_text("nonsense")
+    path.chmod(0o644)
+    assert len(rotate_secrets(path, distrust=True)) == 1, "a spoilt file is replaced"
+    cache.put(KEY, "new")
+    assert cache.get(KEY) == "new"
+
+
+@pytest.mark.parametrize("spoil", ["open", "gone", "link", "nonsense"])
+def test_without_usable_secrets_every_row_is_a_miss_and_nothing_is_kept(rows: Rows, tmp_path: Path, spoil: str) -> None:
+    path = tmp_path / "secret"
+    cache = RoutineCache(rows, SecretFile(path), now=Time())
+    cache.put(KEY, "text")
+    content = path.read_bytes()
+    match spoil:
+        case "open":
+            path.chmod(0o644)
+        case "gone":
+            path.unlink()
+        case "link":
+            path.rename(tmp_path / "real")
+            path.symlink_to("real")
+        case _:
+            path.write_text("nonsense")
+    assert cache.get(KEY) is None
+    assert cache.values() == []
+    for write in (lambda: cache.put(OTHER, "x"), lambda: cache.refuse(OTHER, "x", seconds=1)):
+        with pytest.raises(SecretsUnusable):
+            write()
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o600)
+    assert cache.get(KEY) == "text", "it is looked at again"
