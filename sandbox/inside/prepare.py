@@ -152,6 +152,9 @@ class Prepare(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Renames; class keywords are refused here, RestrictedPython would drop some in silence."""
+        if [keyword.arg for keyword in node.keywords] == ["total"]:
+            # Of a TypedDict; a hint like its base.
+            node.keywords = []
         if node.keywords:
             self.refuse(node, "class keywords are not available")
         node.name = self.rename(node.name)

@@ -14,6 +14,15 @@ HERE = Path(__file__).parent
 RESOURCES = ("loops:", "numbers:", "patterns:", "memory:", "depth:", "floods:", "compile:")
 
 
+class Idiom(NamedTuple):
+    source: str
+    text: str
+    """The data, as JSON."""
+
+    def copied(self) -> Any:
+        return json.loads(self.text)
+
+
 class Benign(NamedTuple):
     source: str
     data: Any
@@ -28,7 +37,7 @@ def locked() -> Iterator[Locked]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`attack` is the source of a hostile program, `benign` a harmless one with its data and result."""
+    """`attack`: a hostile program; `benign`: a harmless one with data and result; `idiom`: an everyday one with data."""
     if "attack" in metafunc.fixturenames:
         _parametrize(metafunc, "attack", attacks())
     if "attack_beyond_limits" in metafunc.fixturenames:
@@ -36,6 +45,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         _parametrize(metafunc, "attack_beyond_limits", left)
     if "benign" in metafunc.fixturenames:
         _parametrize(metafunc, "benign", benign())
+
+    if "idiom" in metafunc.fixturenames:
+        _parametrize(metafunc, "idiom", read_idioms())
+
+
+@pytest.fixture(scope="session")
+def idioms() -> dict[str, Idiom]:
+    return read_idioms()
+
+
+def read_idioms() -> dict[str, Idiom]:
+    """Everyday programs with their data."""
+    return {
+        name: Idiom(source, data.removeprefix("# data:"))
+        for name, body in _sections("idioms.txt")
+        for data, source in [body.split("\n", 1)]
+    }
 
 
 def _parametrize(metafunc: pytest.Metafunc, fixture: str, programs: dict[str, Any]) -> None:
