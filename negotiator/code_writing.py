@@ -88,6 +88,15 @@ async def write_prose_receiver(
     return await _written(interpreter, trial, "write_receiver", ("handle",), values)
 
 
+async def require_sandbox(engine: Engine) -> None:
+    """Before a model is asked: raises `CodeRefused` where no executor would run what it writes."""
+    try:
+        await asyncio.to_thread(getattr, engine.executor(), "level")
+    except SandboxUnavailable as error:
+        # The objection may go to the peer; the reason is on the log.
+        raise CodeRefused("no code runs here") from error
+
+
 async def compiles(engine: Engine, source: str, entries: Sequence[str]) -> str | None:
     """Why the source is not in the language of handlers, or lacks one of `entries`; None where neither.
 

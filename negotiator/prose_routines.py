@@ -1,7 +1,7 @@
 """Routines under documents without schemas: a model reads the prose and writes all of them."""
 
 from negotiator.clock import Deadline
-from negotiator.code_writing import CodeRefused, compiles, write_prose_receiver, write_prose_sender
+from negotiator.code_writing import CodeRefused, compiles, require_sandbox, write_prose_receiver, write_prose_sender
 from negotiator.engine import Engine
 from negotiator.errors import ModelMisspoke
 from negotiator.fitting import Half
@@ -33,6 +33,7 @@ async def written_for_prose(
 
     interpreter = Interpreter(engine.model, account, deadline)
     try:
+        await require_sandbox(engine)
         if isinstance(what, Tool):
             source = await write_prose_receiver(interpreter, trial, document=half.document, tool=what)
         else:

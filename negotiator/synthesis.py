@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from negotiator.clock import Deadline
-from negotiator.code_writing import CodeRefused, compiles, joined, went_wrong, write_direction
+from negotiator.code_writing import CodeRefused, compiles, joined, require_sandbox, went_wrong, write_direction
 from negotiator.comparison import same
 from negotiator.engine import Engine
 from negotiator.errors import BadInput, ModelMisspoke, NegotiatorError, PeerMisspoke
@@ -272,6 +272,7 @@ async def _direction(
                 return went_wrong(error, sample)
         return await _contradicted(engine, half, way, partial(run, written))
 
+    await require_sandbox(engine)
     written = await write_direction(
         interpreter,
         trial,

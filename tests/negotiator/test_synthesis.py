@@ -144,16 +144,18 @@ def choose_namesakes(_messages: object, schema: dict[str, Any]) -> dict[str, str
     return {name: name if name in part["enum"] else "none" for name, part in schema["properties"].items()}
 
 
-async def test_without_a_sandbox_nothing_is_written_and_the_model_is_not_blamed(world: World) -> None:
+async def test_without_a_sandbox_no_model_is_asked_to_write_and_none_is_blamed(world: World) -> None:
     class Away:
-        def check(self, *_: object, **__: object) -> None:
+        @property
+        def level(self) -> None:
             raise SandboxUnavailable("none here")
 
-    agent = world.agent("a", oracle())
+    agent = world.agent("a", oracle(write_sender="def encode(task):\n    return {}\n"))
     agent.engine.executor = Away  # type: ignore[assignment]
-    with pytest.raises(SandboxUnavailable):
-        await make(agent, BY_PARTS)
-    assert written(agent.engine.model) == 1  # type: ignore[arg-type]
+    assert await make(agent, BY_PARTS) == ["other"]
+    assert await make(agent, PROSE) == ["unclear"]
+    assert written(agent.engine.model) == 0  # type: ignore[arg-type]
+    assert agent.routines() == []
 
 
 async def test_prose_gets_a_candidate_of_both_functions_or_an_objection(world: World) -> None:
