@@ -107,14 +107,18 @@ class InLoop:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._pending: concurrent.futures.Future[Any] | None = None
+        self._cancelled = False
 
     def __call__(self, tool: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What the tool returns; blocks this thread."""
+        if self._cancelled:
+            raise concurrent.futures.CancelledError
         self._pending = asyncio.run_coroutine_threadsafe(_invoke(tool, args, kwargs), self._loop)
         return self._pending.result()
 
     def cancel(self) -> None:
-        """Cancel the tool that is being waited for, if any."""
+        """Cancel the tool that is being waited for, if any, and call none any more."""
+        self._cancelled = True
         if self._pending is not None:
             self._pending.cancel()
 

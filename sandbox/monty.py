@@ -18,29 +18,20 @@ import json
 import os
 import signal
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Unpack
 
 from sandbox.desk import Desk, InLoop, Invoke, call_now
-from sandbox.errors import (
-    TEXT_LIMIT,
-    HandlerFailed,
-    LimitExceeded,
-    PolicyViolation,
-    SandboxBusy,
-    SandboxError,
-    SandboxUnavailable,
-    WorkerDied,
-)
+from sandbox.errors import TEXT_LIMIT, HandlerFailed, LimitExceeded, SandboxBusy, SandboxUnavailable
 from sandbox.exchange import digest_of, encode_host_value
 from sandbox.executor import Call, Level, Options
-from sandbox.inside import guards, plain
+from sandbox.inside import plain
 from sandbox.inside.program import EndOfCall
 from sandbox.limits import DEFAULT_LIMITS, MAX_WALL_S, Limits
-from sandbox.vetting import vet
+from sandbox.monty_talk import Talk
+from sandbox.vetting import Import, vet
 
 GRACE_SECONDS = 0.2
 """How long Monty may take to stop by itself before its process is killed, in seconds."""
@@ -49,16 +40,6 @@ PATIENCE_SECONDS = 10.0
 KEPT_VETTED = 256
 SUSPENSIONS_BESIDE_TOOLS = 1000
 """Questions that a call may ask beside its tool calls: unknown names, files, the clock."""
-
-# Monty has no classes of exceptions of one's own; this built-in one derives from Exception alone and nothing here
-# raises it.
-_TOOL_ERROR = "binascii.Incomplete"
-_PRELUDE = "import json as __json__\nfrom binascii import Incomplete as ToolError\ndef print(*args, **kwargs): pass\n"
-_STUB = (
-    "def {name}(*args, **kwargs):\n    __json__.dumps([args, kwargs])\n    return __tool__('{name}', args, kwargs)\n"
-)
-_EPILOGUE = "\n__result__ = {entry}(__data__)\n__json__.dumps(__result__)\n__result__\n"
-_NOTHING_OUTSIDE = "a handler has no clock, no files, no randomness and no environment"
 
 
 class Monty:
@@ -82,7 +63,7 @@ class Monty:
         workers: int = 8,
         tenants: int = 8,
         patience_s: float = PATIENCE_SECONDS,
-        _vet: Callable[[str, str], Any] = vet,
+        _vet: Callable[[str, str], Sequence[Import]] = vet,
     ) -> None:
         try:
             import pydantic_monty  # noqa: PLC0415 - an extra
@@ -127,7 +108,7 @@ class Monty:
                 return
         imports = self._vet(source, entry)
         with self._lent("") as running:
-            self._require_known(running, source, imports)
+            self._require_known(running, source, entry, imports)
         with self._lock:
             self._vetted[digest, entry] = None
             if len(self._vetted) > KEPT_VETTED:
@@ -165,8 +146,9 @@ class Monty:
         desk = Desk(call, invoke)
         with self._lent(call.tenant, running):
             try:
-                value = self._talk(running, call, data, desk)
-                text = plain.encode(value, limits.output_bytes)
+                talk = Talk(self._monty, call, lambda: running.ended)
+                with self._session(running, limits) as session:
+                    text = plain.encode(talk.run(session, data, desk), limits.output_bytes)
             except EndOfCall:
                 text = b"null"
             except plain.NotPlainValue as error:
@@ -178,59 +160,12 @@ class Monty:
         desk.raise_error()
         return json.loads(text)
 
-    def _talk(self, running: "_Running", call: Call, data: Any, desk: Desk) -> Any:
-        limits, program = call.held_to, _Program(call)
-        with self._session(running, limits) as session:
-            said = _Turns(self._monty, running, program, limits)
-            snapshot = said.turn(
-                session.feed_start, program.text, inputs={"__data__": data}, print_callback=lambda *_: None
-            )
-            while not isinstance(snapshot, self._monty.MontyComplete):
-                if isinstance(snapshot, self._monty.FunctionSnapshot):
-                    snapshot = said.turn(snapshot.resume, self._answer(snapshot, call, desk))
-                elif isinstance(snapshot, self._monty.NameLookupSnapshot):
-                    snapshot = said.turn(snapshot.resume)
-                else:
-                    raise HandlerFailed("the handler waits for what nobody brings")
-            return said.turn(getattr, snapshot, "output")
-
-    def _answer(self, asked: Any, call: Call, desk: Desk) -> dict[str, Any]:
-        name = asked.function_name
-        if asked.is_os_function:
-            if name == "import":
-                return _raise("ModuleNotFoundError", f"No module named {str(asked.args[0])[:60]!r}")
-            return _raise("RuntimeError", _NOTHING_OUTSIDE)
-        match asked.args:
-            case (str(tool), list() | tuple() as args, dict(kwargs)) if name == "__tool__" and tool in (
-                call.tools or ()
-            ):
-                try:
-                    return {"return_value": desk.call(tool, tuple(args), kwargs)}
-                except guards.ToolError as error:
-                    return _raise(_TOOL_ERROR, str(error))
-                except TypeError as error:
-                    return _raise("TypeError", str(error))
-        return _raise("NameError", f"name {name[:60]!r} is not defined")
-
-    def _require_known(self, running: "_Running", source: str, imports: Any) -> None:
-        """Compile in Monty without running anything, and try the imports alone."""
-        program = _Program(Call(source, None))
+    def _require_known(self, running: "_Running", source: str, entry: str, imports: Sequence[Import]) -> None:
+        talk = Talk(self._monty, Call(source, None, entry=entry), lambda: running.ended)
         with self._session(running, DEFAULT_LIMITS, seconds=0.0) as session:
-            try:
-                _Turns(self._monty, running, program, DEFAULT_LIMITS).turn(session.feed_run, program.text)
-            except LimitExceeded:
-                pass  # it compiled, and its time to run was none
-            except HandlerFailed as error:
-                raise PolicyViolation(((error.line, f"not available here: {error}"),)) from None
-        violations: list[tuple[int | None, str]] = []
+            talk.compile_only(session)
         with self._session(running, DEFAULT_LIMITS) as session:
-            for line, statement in imports:
-                try:
-                    _Turns(self._monty, running, program, DEFAULT_LIMITS).turn(session.feed_run, statement)
-                except HandlerFailed as error:
-                    violations.append((line, f"{statement}: not available here: {error}"))
-        if violations:
-            raise PolicyViolation(tuple(violations[:20]))
+            talk.try_imports(session, imports)
 
     @contextlib.contextmanager
     def _session(self, running: "_Running", limits: Limits, seconds: float | None = None) -> Generator[Any]:
@@ -354,89 +289,7 @@ class _Running:
                     os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-class _Program:
-    """What Monty is given: names for the handler, the handler, and the call of its entry."""
-
-    def __init__(self, call: Call) -> None:
-        prelude = _prelude(tuple(call.tools or ()))
-        self._before = prelude.count("\n")
-        self._lines = call.source.count("\n") + 1
-        self.text = prelude + call.source + _EPILOGUE.format(entry=call.entry)
-        self._result_line = self.text.count("\n") - 1
-
-    def line_of(self, frames: list[Any]) -> int | None:
-        """The last line of the handler's own source among the frames."""
-        lines = [frame.line - self._before for frame in frames]
-        return next((line for line in reversed(lines) if 1 <= line <= self._lines), None)
-
-    def is_of_result(self, frames: list[Any]) -> bool:
-        """Whether writing the result as JSON is what failed."""
-        return bool(frames) and frames[-1].line == self._result_line
-
-
-@functools.lru_cache(maxsize=256)
-def _prelude(tools: tuple[str, ...]) -> str:
-    return _PRELUDE + "".join(_STUB.format(name=name) for name in tools)
-
-
-class _Turns:
-    """Each time that Monty is let run, with what ends it put in our words."""
-
-    def __init__(self, monty: Any, running: _Running, program: _Program, limits: Limits) -> None:
-        self._monty = monty
-        self._running = running
-        self._program = program
-        self._limits = limits
-        self._spent = 0.0
-
-    def turn(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What `work` returns.
-
-        Raises:
-            SandboxError: What ended it.
-        """
-        began = time.monotonic()
-        try:
-            return work(*args, **kwargs)
-        except self._monty.MontyCrashedError as error:
-            raise self._crashed(error) from None
-        except self._monty.MontyError as error:
-            self._spent += time.monotonic() - began
-            raise self._failed(error) from None
-        finally:
-            self._spent += time.monotonic() - began
-
-    def _crashed(self, error: Any) -> SandboxError:
-        if self._running.ended:
-            return SandboxUnavailable("this executor was closed")
-        if error.timed_out:
-            return self._late()
-        return WorkerDied("the worker died: the interpreter crashed, or it was killed")
-
-    def _failed(self, error: Any) -> SandboxError:
-        kind = type(error.exception())
-        if kind is MemoryError:
-            return LimitExceeded("memory_bytes", f"more than {self._limits.memory_bytes} bytes of memory")
-        frames = error.traceback() if hasattr(error, "traceback") else []
-        text = error.display("type-msg") if hasattr(error, "traceback") else str(error)
-        if kind is TimeoutError and "time limit exceeded" in text:
-            return self._late()
-        name, colon, rest = text[: 4 * TEXT_LIMIT].partition(":")
-        name = "ToolError" if name == _TOOL_ERROR else name.rpartition(".")[2]
-        said = f"{name}{colon}{rest}"
-        if self._program.is_of_result(frames):
-            said = f"the result is not plain JSON: {said}"
-        return HandlerFailed(said, self._program.line_of(frames))
-
-    def _late(self) -> LimitExceeded:
-        return LimitExceeded("wall_s", f"longer than {self._limits.wall_s:g} s")
-
-
-def _raise(kind: str, message: str) -> dict[str, Any]:
-    return {"exc_type": kind, "message": message[:TEXT_LIMIT].encode(errors="replace").decode()}
-
-
-def _require_names(entry: str, tools: tuple[str, ...] | Mapping[str, Any]) -> None:
+def _require_names(entry: str, tools: Sequence[str]) -> None:
     for name in (entry, *tools):
         if not name.isidentifier() or name.startswith("_"):
             raise ValueError(f"{name!r} is not a name without a leading underscore, as entries and tools have")

@@ -4,8 +4,7 @@ The probes run in a worker whose language is all of Python, so that what holds i
 wall alone.
 """
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,26 +62,38 @@ class Report:
         return self.level is not None and all(probe.held for probe in self.probes)
 
 
-def self_test() -> Report:
-    """Try the locked executor's operating-system wall. Takes a few seconds.
+def self_test(name: str = "locked") -> Report:
+    """Try the wall of an executor without the language before it. Takes a few seconds.
+
+    Args:
+        name: `locked` or `monty`.
 
     Returns:
         The level, the locks and each probe; never raises for what this machine lacks.
     """
-    if sys.platform != "linux":
-        return Report("locked", None, {}, (), f"the executor locked needs Linux and this is {sys.platform}")
-    from sandbox.locked import Locked  # noqa: PLC0415 - not importable elsewhere
-    from sandbox.processes import BOOTSTRAP  # noqa: PLC0415 - not importable elsewhere
+    try:
+        executor, locks = _without_language(name)
+    except SandboxUnavailable as error:
+        return Report(name, None, {}, (), str(error))
+    try:
+        return Report(name, executor.level, locks(), tuple(_tried(executor)))
+    except SandboxUnavailable as error:
+        return Report(name, None, {}, (), str(error))
+    finally:
+        executor.close()
+
+
+def _without_language(name: str) -> tuple[Executor, Callable[[], dict[str, bool]]]:
+    if name == "monty":
+        from sandbox.monty import Monty  # noqa: PLC0415 - an extra
+
+        return Monty(workers=1, _vet=lambda _source, _entry: ()), dict
+    from sandbox.locked import Locked  # noqa: PLC0415 - not importable everywhere
+    from sandbox.processes import BOOTSTRAP  # noqa: PLC0415
 
     bootstrap = BOOTSTRAP.replace("inside.worker import serve", "inside.unguarded import serve_anything as serve")
     executor = Locked(workers=1, _bootstrap=bootstrap)
-    try:
-        level, locks = executor.level, executor.locks
-        return Report("locked", level, locks, tuple(_tried(executor)))
-    except SandboxUnavailable as error:
-        return Report("locked", None, {}, (), str(error))
-    finally:
-        executor.close()
+    return executor, lambda: executor.locks
 
 
 def _tried(executor: Executor) -> Iterator[Probe]:

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from negotiator.cli import exits
 from negotiator.cli.console import Console
 from negotiator.cli.kept import folder_of, name_of, routines_in
 from negotiator.cli.options import Commands, add_state, command
+
+if TYPE_CHECKING:
+    from sandbox import Report
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -22,6 +25,7 @@ _EXTRAS: Final = {
     "disk": ("diskcache", "documents and routines are kept in memory only"),
     "litellm": ("litellm", "models named litellm/... are refused"),
     "local": ("xllamacpp", "the model named local is refused"),
+    "monty": ("pydantic-monty", "where the executor locked cannot be had, no code routine runs"),
     "serve": ("uvicorn", "`negotiator serve` and `negotiator demo` need it"),
 }
 _MALICIOUS: Final = frozenset({"1.82.7", "1.82.8", "1.107.0"})
@@ -75,6 +79,7 @@ def examine(state: str | None) -> Iterator[Finding]:
     yield _guarded("local model", _weights)
     yield _guarded("store", lambda: _store(state))
     yield _guarded("sandbox", _sandbox)
+    yield _guarded("code routines", _code_routines)
     yield _environment()
 
 
@@ -140,16 +145,38 @@ def _store(state: str | None) -> Finding:
 
 
 def _sandbox() -> Finding:
-    from sandbox import Level, self_test  # noqa: PLC0415 - on use
+    from sandbox import STRANGERS, Level, self_test  # noqa: PLC0415 - on use
 
     report = self_test()
     if report.level is None:
-        return Finding("sandbox", "fail", f"code routines cannot run here, mappings can: {report.problem}")
-    broken = [probe.name for probe in report.probes if not probe.held]
-    said = f"{report.executor}, level {report.level}; {len(report.probes) - len(broken)} of {len(report.probes)} probes held"
-    if broken:
-        return Finding("sandbox", "fail", f"{said}; got out: {', '.join(broken)}")
+        return Finding("sandbox", "warn", report.problem)
+    said, broken = _probed(report)
+    if broken and report.level.meets(STRANGERS):
+        return Finding("sandbox", "fail", said)
     return Finding("sandbox", "ok" if report.level is Level.FULL else "warn", said)
+
+
+def _code_routines() -> Finding:
+    """Which executor an agent takes that says nothing of it."""
+    from sandbox import AtLeast, Level, SandboxUnavailable, self_test  # noqa: PLC0415 - on use
+
+    name = "code routines"
+    try:
+        chosen = AtLeast().chosen()
+    except SandboxUnavailable as error:
+        return Finding(name, "warn", str(error))
+    said = f"run in {chosen.name}, at the level {chosen.level}"
+    if chosen.level is not Level.MONTY:
+        return Finding(name, "ok", said)
+    tried, broken = _probed(self_test(chosen.name))
+    return Finding(name, "fail" if broken else "warn", f"{said}: {tried}")
+
+
+def _probed(report: "Report") -> tuple[str, bool]:
+    broken = [probe.name for probe in report.probes if not probe.held]
+    held = f"{len(report.probes) - len(broken)} of {len(report.probes)} probes held"
+    said = f"{report.executor}, level {report.level}; {held}"
+    return (f"{said}; got out: {', '.join(broken)}" if broken else said), bool(broken)
 
 
 def _environment() -> Finding:

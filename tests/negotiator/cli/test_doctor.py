@@ -1,8 +1,10 @@
 """`negotiator doctor` says what is so."""
 
 import importlib.util
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     held = (sandbox.Probe("file", held=True, detail=""),)
     report = sandbox.Report("locked", sandbox.Level.FULL, {}, held)
-    monkeypatch.setattr(sandbox, "self_test", lambda: report)
+    monkeypatch.setattr(sandbox, "self_test", lambda *_: report)
 
 
 def _by_name(found: Any) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def test_a_sound_installation_is_all_right(negotiator: Any) -> None:
     assert found["metaparley"]["detail"] == metadata.version("metaparley")
     assert found["pydantic"] == {"name": "pydantic", "status": "ok", "detail": metadata.version("pydantic")}
     assert found["sandbox"]["status"] == "ok"
-    assert {f"extra {extra}" for extra in ("disk", "litellm", "local", "serve")} <= found.keys()
+    assert {f"extra {extra}" for extra in ("disk", "litellm", "local", "monty", "serve")} <= found.keys()
     assert {each["status"] for each in ran.json["findings"]} <= {"ok", "warn", "fail"}
 
 
@@ -77,18 +79,50 @@ def test_a_malicious_litellm_is_a_failure(negotiator: Any, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("report", "status"),
     [
-        (sandbox.Report("locked", None, {}, (), "no Linux"), "fail"),
+        (sandbox.Report("locked", None, {}, (), "no Linux"), "warn"),
         (sandbox.Report("locked", sandbox.Level.FULL, {}, (sandbox.Probe("file", held=False, detail=""),)), "fail"),
         (sandbox.Report("locked", sandbox.Level.NO_LANDLOCK, {}, ()), "warn"),
+        (
+            sandbox.Report("locked", sandbox.Level.NO_LANDLOCK, {}, (sandbox.Probe("fork", held=False, detail=""),)),
+            "fail",
+        ),
+        (
+            sandbox.Report("locked", sandbox.Level.NO_SECCOMP, {}, (sandbox.Probe("socket", held=False, detail=""),)),
+            "warn",  # no stranger's code runs there
+        ),
     ],
 )
 def test_the_sandbox_is_called_what_it_is(
     report: sandbox.Report, status: str, negotiator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "self_test", lambda: report)
+    monkeypatch.setattr(sandbox, "self_test", lambda *_: report)
     ran = negotiator("doctor", "--json")
     assert _by_name(ran.json)["sandbox"]["status"] == status
     assert ran.code == (exits.FAILED if status == "fail" else exits.OK)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("level", "held", "status", "said"),
+    [
+        (sandbox.Level.FULL, True, "ok", "run in stated, at the level full"),
+        (sandbox.Level.NO_LANDLOCK, True, "ok", "at the level no_landlock"),
+        (sandbox.Level.MONTY, True, "warn", "1 of 1 probes held"),
+        (sandbox.Level.MONTY, False, "fail", "got out: file"),
+        (sandbox.Level.PROCESS_ONLY, True, "warn", "no code runs here: stated is at the level process_only"),
+    ],
+)
+def test_one_line_says_what_runs_code_routines(
+    level: sandbox.Level, held: bool, status: str, said: str, negotiator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated: Any = SimpleNamespace(name="stated", level=level)
+    monkeypatch.setattr(sandbox, "AtLeast", partial(sandbox.AtLeast, executor=stated))
+    report = sandbox.Report("stated", level, {}, (sandbox.Probe("file", held=held, detail=""),))
+    monkeypatch.setattr(doctor, "_sandbox", lambda: doctor.Finding("sandbox", "ok", ""))
+    monkeypatch.setattr(sandbox, "self_test", lambda *_: report)
+    found = _by_name(negotiator("doctor", "--json").json)["code routines"]
+    assert found["status"] == status
+    assert said in found["detail"]
 
 
 @pytest.mark.usefixtures("quick")
