@@ -87,7 +87,11 @@ class Call:
         except plain.TooMuch:
             raise ValueError(f"the arguments of {name} are too large") from None
         self._pipe.send(frames.TOOL, request)
-        kind, payload = self._pipe.receive()
+        try:
+            kind, payload = self._pipe.receive()
+        except BaseException:  # noqa: BLE001 - out of memory, or of stack
+            # Half a reply may be read, and the next one could not be told from the rest of it.
+            os._exit(1)
         if kind == frames.RESULT_OF_TOOL:
             return plain.decode(payload)
         text = payload.decode()
