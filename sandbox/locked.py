@@ -35,6 +35,11 @@ PATIENCE_SECONDS = 10.0
 """How long a call waits for a free worker, in seconds."""
 CHECK_SECONDS = 5.0
 """How long compiling may take, in seconds."""
+BRISK_SECONDS = 0.0005
+"""A program that answered so fast the last time is waited for on the spot, for a millisecond at most, before its call is
+given to the event loop: that would cost more than the whole call."""
+KEPT_PROGRAMS = 256
+"""As many as a worker keeps compiled; one that is forgotten on either side is sent again."""
 TRIES = 3
 """Workers that one call may find dead before it gives up."""
 
@@ -147,7 +152,7 @@ class Locked:
                 outgoing, left = lent.begin(exchange), limits.wall_s
                 while True:
                     began = time.monotonic()
-                    kind, payload = await talk(worker, outgoing, left, exchange.frame_limit)
+                    kind, payload = await talk(worker, outgoing, left, exchange.frame_limit, brisk=lent.brisk)
                     left -= lent.spent(began)
                     meant = exchange.receive(kind, payload)
                     if isinstance(meant, Returned):
@@ -187,7 +192,7 @@ _ALL_DEAD = f"{TRIES} workers in a row were dead before they could be called"
 class _Lent:
     """A worker for as long as one call lasts."""
 
-    __slots__ = ("_limits", "_pool", "_program", "_spoken_to", "_storms", "_worker")
+    __slots__ = ("_limits", "_longest", "_pool", "_program", "_spoken_to", "_storms", "_worker", "brisk")
 
     def __init__(self, worker: Worker, pool: Pool, storms: Storms, program: Key, limits: Limits) -> None:
         self._worker = worker
@@ -196,6 +201,9 @@ class _Lent:
         self._program = program
         self._limits = limits
         self._spoken_to = False
+        self._longest = 0.0
+        self.brisk = worker.known.get(program[1], 1.0) < BRISK_SECONDS
+        """Whether this program answered within a moment the last time."""
 
     def begin(self, exchange: Exchange) -> bytes:
         """The first message; with the source, where this worker has not seen it."""
@@ -203,7 +211,9 @@ class _Lent:
         worker.calls += 1
         if exchange.digest in worker.known:
             return exchange.request(with_source=False)
-        worker.known.add(exchange.digest)
+        worker.known[exchange.digest] = 1.0
+        if len(worker.known) > KEPT_PROGRAMS:
+            del worker.known[next(iter(worker.known))]
         return exchange.request(with_source=True)
 
     def spent(self, began: float) -> float:
@@ -211,6 +221,7 @@ class _Lent:
         spent = time.monotonic() - began
         self._worker.busy_seconds += spent
         self._spoken_to = True
+        self._longest = max(self._longest, spent)
         return spent
 
     def __enter__(self) -> Self:
@@ -223,6 +234,8 @@ class _Lent:
         # cancellation and a tool's own error among them, leaves a handler running in it.
         if error is None or (isinstance(error, SandboxError) and error.repairable):
             self._storms.lived(self._program)
+            if self._program[1] in self._worker.known:
+                self._worker.known[self._program[1]] = self._longest
             self._pool.release(self._worker)
             return False
         self._pool.retire(self._worker)

@@ -62,30 +62,32 @@ class _Place:
             self._pool.release(what)
 
 
-async def talk(worker: Worker, data: bytes, seconds: float, limit: int) -> tuple[int, bytes]:
-    """As `Worker.talk`, without blocking the event loop."""
-    return await _Talk(worker, limit).result(data, seconds)
+async def talk(worker: Worker, data: bytes, seconds: float, limit: int, *, brisk: bool) -> tuple[int, bytes]:
+    """As `Worker.talk`; the event loop is held up by a millisecond at most, and only where the worker is `brisk`."""
+    try:
+        rest = worker.write_some(data)
+    except WorkerDied as died:
+        raise Gone from died
+    if brisk and not rest and (answer := worker.answer_soon(seconds, limit)) is not None:
+        return answer
+    return await _Talk(worker, rest, limit).result(seconds)
 
 
 class _Talk:
-    """One message out and one frame back."""
+    """The rest of a message out, and one frame back."""
 
     __slots__ = ("_answer", "_limit", "_loop", "_rest", "_worker")
 
-    def __init__(self, worker: Worker, limit: int) -> None:
+    def __init__(self, worker: Worker, rest: "bytes | memoryview[int]", limit: int) -> None:
         self._worker = worker
+        self._rest = rest
         self._limit = limit
-        self._rest: bytes | memoryview[int] = b""
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[tuple[int, bytes]] = self._loop.create_future()
 
-    async def result(self, data: bytes, seconds: float) -> tuple[int, bytes]:
+    async def result(self, seconds: float) -> tuple[int, bytes]:
         """Write and wait."""
         worker, loop = self._worker, self._loop
-        try:
-            self._rest = worker.write_some(data)
-        except WorkerDied as died:
-            raise Gone from died
         loop.add_reader(worker.back, self._readable)
         if self._rest:
             loop.add_writer(worker.to, self._writable)

@@ -56,8 +56,8 @@ class Worker:
         self.held: dict[str, bool] = {}
         """Which locks it reported."""
         self.tenant: str | None = None
-        self.known: set[str] = set()
-        """Digests of the sources that it was sent."""
+        self.known: dict[str, float] = {}
+        """By the digest of each source that it was sent: seconds that it kept its last caller waiting at a time."""
         self.calls = 0
         self.busy_seconds = 0.0
         self.dead = False
@@ -136,6 +136,10 @@ class Worker:
                 return answer
             left = deadline - time.monotonic()
         raise Late
+
+    def answer_soon(self, seconds: float, limit: int) -> tuple[int, bytes] | None:
+        """The next frame if it comes within a millisecond, and within `seconds`; raises as `talk` does."""
+        return self.read_frame(limit) if self._readable.poll(min(seconds, 0.001) * 1000) else None
 
     def _talk_at_length(self, rest: "bytes | memoryview[int]", deadline: float, limit: int) -> tuple[int, bytes]:
         poll = select.poll()
