@@ -11,7 +11,12 @@ from benchmarks.data import DataMissing
 from benchmarks.fetch_sgd import SGD
 from negotiator.errors import NegotiatorError
 
-SCENARIOS = {"sgdx": "agents in two vocabularies, over recorded calls"}
+SCENARIOS = {
+    "agora-trace": "policies of changing tiers, over traffic of a published shape",
+    "mutants": "wrong routines, and what the verdict lets through",
+    "sandbox": "what the sandbox costs, and how fast it kills and replaces",
+    "sgdx": "agents in two vocabularies, over recorded calls",
+}
 DATA_SETS = {data_set.name: data_set for data_set in (SGD,)}
 
 
@@ -22,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     running = commands.add_parser("run", help="run a benchmark").add_subparsers(dest="name", required=True)
     modules = {}
     for name, described in SCENARIOS.items():
-        modules[name] = import_module(f"benchmarks.scenarios.{name}")
+        modules[name] = import_module(f"benchmarks.scenarios.{name.replace('-', '_')}")
         one = running.add_parser(name, help=described, description=modules[name].__doc__)
         modules[name].add_arguments(one)
         one.add_argument("--out", type=Path, default=Path("out") / name, help="where the report goes")

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Place: TypeAlias = tuple[str, str]
+"""Server, kind of task."""
+Paid: TypeAlias = tuple[float, int]
+"""USD and model calls of one exchange, both sides together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one contender paid at one place."""
+    """What one contender paid at one place under a document."""
 
-    words: tuple[float, ...] = ()
-    """USD of each exchange in natural language on either side, in the order of the traffic."""
-    structured: tuple[float, ...] = ()
-    """USD of each exchange that a model had a part in, under a document."""
-    learned: float | None = None
-    """USD of agreements and synthesis; None where there came no routine of it."""
+    structured: tuple[Paid, ...] = ()
+    """Each exchange that a model had a part in."""
+    learned: Paid | None = None
+    """Agreements and synthesis together; None where there came no routine of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +34,37 @@ class Best:
     usd: float
     calls: int
     touched: int
-    """Exchanges in which a model has a part."""
+    """How many exchanges, from the first on, a model has a part in."""
 
 
 def best_in_hindsight(
-    words: Mapping[Place, Sequence[tuple[float, int]]],
-    others: Iterable[Mapping[Place, Seen]],
-    *,
-    shadows: int,
-    calls_structured: int,
+    words: Mapping[Place, Sequence[Paid]], others: Iterable[Mapping[Place, Seen]], *, shadows: int
 ) -> dict[Place, Best]:
-    """The best choice for each place of `words`: (USD, calls) of each exchange, had all been in natural language.
+    """The best choice for each place of `words`: what each exchange costs in natural language, in order.
 
-    `shadows` is how many shadowed exchanges a verdict takes, `calls_structured` the fewest model calls of one.
+    `shadows` is how many shadowed exchanges a verdict takes.
     """
     seen = list(others)
-    found: dict[Place, Best] = {}
-    for place, exchanges in words.items():
-        here = [each[place] for each in seen if place in each]
-        options = [Best("natural_language", sum(u for u, _ in exchanges), sum(c for _, c in exchanges), len(exchanges))]
-        under = [usd for each in here for usd in each.structured]
-        learned = [each.learned for each in here if each.learned is not None]
-        exact = any(each.learned is not None and not each.structured for each in here)
-        number = len(exchanges)
-        if exact:
-            options.append(Best("routine", min(learned), 0, 0))
-        elif learned and under:
-            shown = min(shadows, number)
-            cost = min(learned) + shown * min(under)
-            options.append(Best("routine", cost, shown * calls_structured, shown))
-        if under:
-            options.append(Best("structured", number * min(under), number * calls_structured, number))
-        found[place] = min(options, key=lambda best: best.usd)
-    return found
+    return {
+        place: _best(exchanges, [each[place] for each in seen if place in each], shadows)
+        for place, exchanges in words.items()
+    }
+
+
+def _best(words: Sequence[Paid], seen: Sequence[Seen], shadows: int) -> Best:
+    number = len(words)
+    options = [Best("natural_language", sum(usd for usd, _ in words), sum(calls for _, calls in words), number)]
+    under = [paid for each in seen for paid in each.structured]
+    learned = [each.learned for each in seen if each.learned is not None]
+    if under:
+        usd, calls = min(under)[0], min(calls for _, calls in under)
+        options.append(Best("structured", number * usd, number * calls, number))
+    if learned:
+        price, asked = min(learned)[0], min(calls for _, calls in learned)
+        # Where the schemas leave no choice, a routine serves from the first exchange on.
+        exact = any(each.learned is not None and not each.structured for each in seen)
+        shown = 0 if exact or not under else min(shadows, number)
+        shown_usd = shown * min(under)[0] if shown else 0.0
+        shown_calls = shown * min(calls for _, calls in under) if shown else 0
+        options.append(Best("routine", price + shown_usd, asked + shown_calls, shown))
+    return min(options, key=lambda best: best.usd)

@@ -47,6 +47,7 @@ MOST_HOPS: Final = 4
 QUERY_SECONDS: Final = 600.0
 QUERY_USD: Final = 1.0
 
+
 @dataclass(slots=True)
 class Exchange:
     """One request of one agent to another, and what its model calls cost on either side."""
@@ -356,4 +357,3 @@ def _task(name: str) -> Task:
 
 def _toolset(agent: Agent) -> str:
     return agent.engine.toolset
-
