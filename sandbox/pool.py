@@ -238,6 +238,8 @@ class Pool:
     def _order(self, memory_bytes: int) -> None:
         if self._closed or self._clock() < self._pause_ends:
             return
+        if len(self._starting) >= self._most + self._spares_wanted:
+            return  # what arrives is looked at again: who still waits then is ordered for
         # The next call is most likely like the last one.
         self._spare_memory = memory_bytes
         self._starting.append(memory_bytes)
@@ -261,18 +263,21 @@ class Pool:
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
-            if isinstance(order, Worker):
-                order.bury()
-                continue
-            try:
-                arrived: Worker | str = start_worker(order, self._bootstrap)
-            except SandboxError as error:
-                arrived = str(error)
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-                arrived = f"a worker process cannot be started: {type(error).__name__}"
-            with self._lock:
-                self._starting.remove(order)
-                self._arrive(arrived)
+            self._fulfil(order)
+
+    def _fulfil(self, order: int | Worker) -> None:
+        if isinstance(order, Worker):
+            order.bury()
+            return
+        try:
+            arrived: Worker | str = start_worker(order, self._bootstrap)
+        except SandboxError as error:
+            arrived = str(error)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+            arrived = f"a worker process cannot be started: {type(error).__name__}"
+        with self._lock:
+            self._starting.remove(order)
+            self._arrive(arrived)
 
     def _arrive(self, arrived: Worker | str) -> None:
         if isinstance(arrived, str):
