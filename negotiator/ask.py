@@ -10,6 +10,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from negotiator.clock import Deadline
@@ -37,7 +38,7 @@ from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account, Place
 from negotiator.messages import PeerTier, Reply, Request, Tier
-from negotiator.negotiate import adopt_listed, agree_and_make
+from negotiator.negotiate import adopt_listed, adopt_successor, agree_and_make
 from negotiator.outcome import Outcome, Step
 from negotiator.plan import Plan, SenderSituation, Spending, agreement_due, plan_sender, routine_due
 from negotiator.reach import PeerRecord, error_of
@@ -46,7 +47,7 @@ from negotiator.shadow import observe, recall
 from negotiator.structured import decode_reply, encode_request
 from negotiator.task import Task
 from negotiator.verdicts import unverified
-from protocol_docs import ProtocolDocument, as_data_uri
+from protocol_docs import ProtocolDocument, as_data_uri, catalog
 from sandbox import SandboxError, SandboxUnavailable
 
 
@@ -418,6 +419,7 @@ class _Asking:
 
     def learn(self) -> None:
         """Begin what is worth its price now that this exchange is paid for."""
+        self._follow_listing()
         document, by_rule = self.document, False
         if document is None:
             due = agreement_due(self._situation(None), self.engine.cost_policy)
@@ -431,6 +433,15 @@ class _Asking:
     def _under_spending(self, document: ProtocolDocument) -> Spending:
         earlier = self.engine.ledger.spending(self._place.key).exchanges
         return replace(self._spending(self._place.under(document.hash), "routines"), earlier=earlier)
+
+    def _follow_listing(self) -> None:
+        """Look for a successor of the document, once for each listing."""
+        engine, base_url, task, peer, document = self.engine, self.base_url, self.task, self.peer, self.document
+        if document is None or peer is None or not engine.new_listing(base_url, task.digest, peer):
+            return
+        if peer.listing.keys() - catalog.hashes() - set(document.aliases):
+            key = f"successor/{task.digest}/{base_url}"
+            engine.learner.start(key, partial(adopt_successor, engine, base_url, peer, task, document))
 
     async def _negotiate(self, *, by_rule: bool) -> None:
         """Agree now; `by_rule` where the exchange can go on without, so that it takes no model and little time."""

@@ -22,7 +22,7 @@ from negotiator.models.none import NoModel
 from negotiator.peers import KnownPeers
 from negotiator.plan import CostPolicy
 from negotiator.purse import Purse
-from negotiator.reach import Reach
+from negotiator.reach import PeerRecord, Reach
 from negotiator.replies import Replies
 from negotiator.routines import RoutineShelf
 from negotiator.schemas import Schema
@@ -108,6 +108,7 @@ class Engine:
     """What callers together may cost in a day."""
 
     _looked_at: dict[tuple[str, str, int], None] = field(default_factory=dict)
+    _listings: dict[tuple[str, str], PeerRecord] = field(default_factory=dict)
     _toolset: tuple[int, str] | None = None
     _schemas: "dict[str, DocumentSchemas | None]" = field(default_factory=dict)
     _pairs: dict[tuple[str, ...], PairInference] = field(default_factory=dict)
@@ -165,6 +166,15 @@ class Engine:
             return False
         keep(self._looked_at, seen, None, MAX_LOOKED_AT)
         return True
+
+    def new_listing(self, base_url: str, task_digest: str, peer: PeerRecord) -> bool:
+        """Whether a peer lists something else than when this was last asked for this task."""
+        key = (base_url, task_digest)
+        before = self._listings.get(key)
+        if before is peer:
+            return False
+        keep(self._listings, key, peer, MAX_LOOKED_AT)
+        return before is None or before.listing.keys() != peer.listing.keys()
 
     @property
     def today(self) -> int:

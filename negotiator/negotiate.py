@@ -23,7 +23,7 @@ from negotiator.errors import (
     PeerMisspoke,
     PeerUnreachable,
 )
-from negotiator.fitting import judge_sender
+from negotiator.fitting import Fit, judge_sender
 from negotiator.interpret import Interpreter, body_text, body_value
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account, Place
@@ -45,13 +45,13 @@ from negotiator.negotiation import (
     result_digest,
     to_json,
 )
+from negotiator.planner import planned_document
 from negotiator.reach import PeerRecord, error_of
+from negotiator.sharing import has_sender_routine, listed_documents, proposals, successor
 from negotiator.synthesis import make_sender
 from negotiator.task import Task
 from protocol_docs import DocumentError, ProtocolDocument, StoreUnusable, catalog, draft_document
 
-MAX_LISTED = 64
-"""Documents of a peer's listing that are looked at for one task."""
 VALID_SECONDS = 2_592_000.0
 """How long an agreement that a peer put no date on is taken to hold: 30 days."""
 
@@ -123,25 +123,14 @@ async def adopt_listed(
 
     Looked for once per listing; a document that fits only with a model's help is left to a negotiation.
     """
-    listed = list(peer.listing)[:MAX_LISTED]
-    if not engine.first_look(base_url, task.digest, tuple(listed)):
+    if not engine.first_look(base_url, task.digest, tuple(peer.listing)):
         return None
-    known = set(engine.agreements.documents_for(task.digest))
     # A listing whose addresses do not answer must leave the request the larger part of its time.
     until = Deadline.after(max(deadline.remaining(), 0) / 4, engine.clock)
-    for spelling in sorted(listed, key=lambda name: name not in known):
-        left = until.remaining()
-        if left <= 0:
-            break
-        try:
-            document = engine.documents.get(spelling)
-            if document is None:
-                document = await engine.find_document((spelling,), tuple(peer.listing[spelling]), timeout=left)
-        except DocumentError:
-            continue
-        if document.hash in catalog.hashes():
-            continue
-        fit = await judge_sender(engine, task, document)
+    known = engine.agreements.documents_for(task.digest)
+    async for document in listed_documents(engine, peer, until, first=known):
+        # What another peer's agreement brought need not be judged again.
+        fit = _TAUGHT if has_sender_routine(engine, task, document) else await judge_sender(engine, task, document)
         if fit.ready:
             # Only what is used is kept: a listing may hold any number of texts.
             with suppress(StoreUnusable):
@@ -151,6 +140,35 @@ async def adopt_listed(
             engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
             return engine.agreements.find(task.digest, base_url)
     return None
+
+
+async def adopt_successor(
+    engine: Engine, base_url: str, peer: PeerRecord, task: Task, agreed: ProtocolDocument
+) -> None:
+    """Go over to the document that replaces the agreed one, where the peer lists it and our half can be made for it.
+
+    Off the request's path, under the caps of a negotiation. Until our half is made, and where it cannot be, the
+    agreed document goes on to serve: that a text calls itself a successor changes nothing by itself.
+    """
+    policy = engine.cost_policy
+    account = Account(max_usd=policy.max_negotiation_usd, max_tokens=policy.max_negotiation_tokens)
+    deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
+    try:
+        document = await successor(engine, peer, agreed, deadline)
+        if document is None:
+            return
+        if task.effect == "safe" and (document.annex is None or document.annex.effect != "safe"):
+            return
+        engine.documents.put(document)
+        if not await make_sender(engine, task, document, account, deadline):
+            engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
+    finally:
+        engine.ledger.asked(engine.today, base_url, account)
+        if account.usage.calls:
+            engine.ledger.routine(account)
+
+
+_TAUGHT = Fit(ready=True, exact=False)
 
 
 @dataclass(slots=True)
@@ -165,6 +183,12 @@ class _Negotiation:
 
     async def run(self) -> ProtocolDocument | None:
         peer = await self.engine.reach.discover(self.base_url, self.deadline)
+        if not self.account.asks_no_model:
+            listed = await planned_document(self.engine, peer, self.task, self.account, self.deadline)
+            if listed is not None:
+                self.engine.documents.put(listed)
+                if await self._take(listed) is not None:
+                    return listed
         if peer.ours:
             return await self._dialogue()
         if peer.dialect == "agora-0.2.0":
@@ -183,7 +207,7 @@ class _Negotiation:
                 tiers=("natural_language", "structured", "routine") if engine.has_model else ("routine",),
             ),
             constraints=Constraints(natural_language=task.natural_language),
-            candidates=tuple(engine.agreements.documents_for(task.digest)),
+            candidates=tuple(each.hash for each in await proposals(engine, task, self.deadline)),
         )
         objected = False
         while True:
@@ -267,7 +291,7 @@ class _Negotiation:
 
     async def _in_words(self) -> ProtocolDocument | None:
         """Agora 0.2.0: propose our own document in its negotiation, and see whether it says yes."""
-        document = self._propose()
+        document = await self._best()
         text = (
             "Let us agree on a protocol document, so that neither side needs a language model for this task any "
             f"more. The task: {self.task.description}\n\nI propose the document below, to be used exactly as it "
@@ -318,7 +342,7 @@ class _Negotiation:
 
     async def _propose_by_use(self) -> ProtocolDocument | None:
         """A standard Agora peer negotiates by accepting or rejecting a hash: the next exchange will tell."""
-        return await self._take(self._propose())
+        return await self._take(await self._best())
 
     async def _take(self, document: ProtocolDocument) -> ProtocolDocument | None:
         objections = await make_sender(self.engine, self.task, document, self.account, self.deadline)
@@ -327,6 +351,11 @@ class _Negotiation:
             return None
         self.engine.agreements.agree(self.task.digest, self.base_url, document.hash, VALID_SECONDS)
         return document
+
+    async def _best(self) -> ProtocolDocument:
+        """What others have agreed to or keep for such a task, if there is such a document; else one of our own."""
+        found = await proposals(self.engine, self.task, self.deadline)
+        return found[0] if found else self._propose()
 
     def _propose(self) -> ProtocolDocument:
         """A document drafted from the task's own schemas, at hand for when the peer takes it."""

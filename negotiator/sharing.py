@@ -10,20 +10,23 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from negotiator.choosing import likeness
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import NegotiatorError
 from negotiator.fitting import judge_sender
 from negotiator.reach import PeerRecord
-from negotiator.routines import Routine, Verdict
+from negotiator.routines import Routine
 from negotiator.task import Task
 from protocol_docs import DocumentError, ProtocolDocument, catalog
 
 MAX_LISTED: Final = 64
 """Documents of a peer's listing that are looked at for one task."""
-MAX_FOUND: Final = 8
+MAX_FOUND: Final = 4
 """Documents of one search, at hand or in a directory, that are held against a task's schemas."""
-MAX_PROPOSED: Final = 4
+NEAR: Final = 0.2
+"""How like a task's words a document's must be (cosine, 0 to 1) before its schemas are compared."""
+MAX_PROPOSED: Final = 16
 """Documents that are proposed to a peer at once."""
 
 
@@ -50,9 +53,11 @@ async def listed_documents(
 
 
 def has_sender_routine(engine: Engine, task: Task, document: ProtocolDocument) -> bool:
-    """Whether a routine for this task under this document is at hand, verified or being verified."""
+    """Whether a routine for this task under this document is at hand, verified or, with a model, being verified."""
     found = engine.routines.get(document.hash, "sender", task.digest)
-    return found is not None and found.routine.state != "demoted"
+    if found is None or not engine.has_model:
+        return found is not None and found.routine.serving
+    return found.routine.state != "demoted"
 
 
 async def proposals(engine: Engine, task: Task, deadline: Deadline) -> list[ProtocolDocument]:
@@ -68,7 +73,7 @@ async def proposals(engine: Engine, task: Task, deadline: Deadline) -> list[Prot
     async for document in _searched(engine, task, deadline):
         if len(found) >= MAX_PROPOSED:
             break
-        if document.hash not in found and await suits(engine, task, document):
+        if document.hash not in found and _near(task, document) and await suits(engine, task, document):
             with suppress(DocumentError):
                 engine.documents.put(document)
                 found[document.hash] = document
@@ -78,6 +83,10 @@ async def proposals(engine: Engine, task: Task, deadline: Deadline) -> list[Prot
 async def suits(engine: Engine, task: Task, document: ProtocolDocument) -> bool:
     """Whether a document may be taken for a task without asking a model: a routine is there, or rules can make one."""
     return has_sender_routine(engine, task, document) or (await judge_sender(engine, task, document)).ready
+
+
+def _near(task: Task, document: ProtocolDocument) -> bool:
+    return likeness((task.name, task.description), [(document.name, document.description)])[0] >= NEAR
 
 
 async def _searched(engine: Engine, task: Task, deadline: Deadline) -> AsyncIterator[ProtocolDocument]:
@@ -97,44 +106,32 @@ async def _searched(engine: Engine, task: Task, deadline: Deadline) -> AsyncIter
 
 
 def taught(engine: Engine, task: Task, document: ProtocolDocument) -> Routine | None:
-    """A candidate for this document, of a routine that serves the task under another one with the same schemas.
+    """What a routine for this document would be after one that serves the task under another with the same schemas.
 
-    Its fields are settled and need no model; that the other document's prose means the same has still to be shown,
-    so it serves only after shadow runs of its own, unless the schemas leave no choice.
+    Its fields are settled and need no model. That the other document's prose means the same has still to be shown:
+    it is good for a candidate, with shadow runs of its own.
     """
     schemas = engine.schemas_of(document)
     if schemas is None:
         return None
+    wanted = (schemas.request.digest, schemas.reply.digest)
     for name in engine.agreements.documents_for(task.digest):
-        other = engine.documents.get(name)
-        if other is None or other.hash == document.hash:
+        other = engine.documents.get(name) if name != document.hash else None
+        theirs = None if other is None else engine.schemas_of(other)
+        if theirs is None or (theirs.request.digest, theirs.reply.digest) != wanted:
             continue
-        theirs = engine.schemas_of(other)
-        same = theirs is not None and (theirs.request.digest, theirs.reply.digest) == (
-            schemas.request.digest,
-            schemas.reply.digest,
-        )
-        found = engine.routines.serving(other.hash, "sender", task.digest) if same else None
-        if found is not None:
-            verdict = Verdict(
-                passed=False,
-                basis="examples_and_shadow",
-                firm=found.routine.verdict.firm,
-                sandbox_policy=found.routine.verdict.sandbox_policy,
-                detail=f"as under {other.hash}",
-            )
-            return replace(found.routine, protocol_hash=document.hash, state="candidate", verdict=verdict)
+        found = engine.routines.serving(name, "sender", task.digest)
+        if found is not None and not found.routine.whole:
+            return replace(found.routine, protocol_hash=document.hash)
     return None
 
 
-def successor(engine: Engine, peer: PeerRecord, agreed: ProtocolDocument) -> ProtocolDocument | None:
-    """The document in a peer's listing that says it replaces the one agreed; None where there is none at hand."""
-    for spelling in list(peer.listing)[:MAX_LISTED]:
-        with suppress(DocumentError):
-            document = engine.documents.get(spelling)
-            if document is None:
-                continue
-            annex = document.annex
-            if annex is not None and annex.supersedes in agreed.aliases and document.hash != agreed.hash:
-                return document
+async def successor(
+    engine: Engine, peer: PeerRecord, agreed: ProtocolDocument, until: Deadline
+) -> ProtocolDocument | None:
+    """The document that a peer lists and that says it replaces the agreed one; None where there is none."""
+    async for document in listed_documents(engine, peer, until):
+        annex = document.annex
+        if annex is not None and annex.supersedes in agreed.aliases and document.hash != agreed.hash:
+            return document
     return None

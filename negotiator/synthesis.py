@@ -27,6 +27,7 @@ from negotiator.pairing import firm_targets
 from negotiator.prose_routines import written_for_prose
 from negotiator.routines import Direction, Routine, Runnable, Verdict, lay_over
 from negotiator.shadow import passed_exactly, recall
+from negotiator.sharing import taught
 from negotiator.task import Task, Tool
 from negotiator.verdicts import held_against, nothing_shown
 from protocol_docs import ProtocolDocument
@@ -59,6 +60,8 @@ async def make_sender(
         if not engine.routines.wanted(*half.place):
             return _standing(engine, half.place)
         if schemas is not None:
+            if await _made_as_taught(engine, half, task, samples):
+                return ()
             pair = await sender_pair(engine, task, schemas)
             objections = await _make(engine, half, pair, samples, account, deadline)
         elif engine.has_model:
@@ -67,6 +70,17 @@ async def make_sender(
             detail = "the document has no schemas and there is no model to read it"
             objections = (Objection(kind="unclear", detail=detail),)
         return await _noted(engine, half, objections)
+
+
+async def _made_as_taught(engine: Engine, half: Half, task: Task, samples: list[JsonValue]) -> bool:
+    """Whether another peer's document with the same schemas has taught this one's routine: nothing is asked for it."""
+    routine = taught(engine, task, half.document)
+    if routine is None:
+        return False
+    examples, problem = await held_against(half, Runnable(routine, engine.run_source), samples)
+    if problem is None:
+        put_candidate(engine, half, routine, examples=examples, firm=routine.verdict.firm)
+    return problem is None
 
 
 async def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable | None:

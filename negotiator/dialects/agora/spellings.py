@@ -36,6 +36,8 @@ _UPSTREAM: Final = Spelling(200, "upstream_failed", "something that this agent d
 _MALFORMED: Final = Spelling(400, "malformed", "the request is malformed")
 _FAILED: Final = Spelling(200, "failed", "the request failed")
 
+_NOT_POSSIBLE: Final = Spelling(200, "not_possible", "this agent cannot do that")
+
 SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
     {
         # What the request is
@@ -58,12 +60,14 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "source_unreachable": _MISSING,
         "source_too_large": _MISSING,
         "malformed_document": UNSUPPORTED,
+        "document_revoked": UNSUPPORTED,
         "ambiguous_alias": _MISSING,
         # What we could do
         "deadline_passed": Spelling(200, "deadline_passed", "the time for this request ran out"),
         "overloaded": Spelling(503, "overloaded", "too much work is under way; try again later"),
         "budget_spent": Spelling(200, "budget_spent", "a limit of this agent was reached"),
-        "not_possible": Spelling(200, "not_possible", "this agent cannot do that"),
+        "not_possible": _NOT_POSSIBLE,
+        "no_peer_suits": _NOT_POSSIBLE,
         "outcome_unknown": Spelling(200, "outcome_unknown", "whether the request took effect is not known"),
         "effects_already_made": Spelling(
             200, "effects_already_made", "the request took effect and then failed; it was not repeated"
