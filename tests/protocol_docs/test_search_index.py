@@ -1,0 +1,192 @@
+"""The index that documents are found by: kept, brought up to date, and never in the way."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol_docs import (
+    DocumentStore,
+    MemoryTextStore,
+    ProtocolDocument,
+    SearchIndex,
+    draft_document,
+    render_document,
+    search,
+)
+from protocol_docs.search_index import described
+from protocol_docs.search_words import stem, terms, wanted_terms
+
+
+def document(name: str, description: str = "", **members: object) -> ProtocolDocument:
+    return draft_document(
+        name=name,
+        description=description,
+        request_schema={"type": "object", "properties": {key: {"type": "string"} for key in members}},
+        reply_schema={"type": "object"},
+        effect="safe",
+    )
+
+
+HOTEL = document("book_hotel", "Reserve a room in a hotel.", nights="")
+TRAIN = document("train_times", "When trains leave a station.", station="")
+WEATHER = document("forecast", "Weather for a city.", city="")
+ALL = (HOTEL, TRAIN, WEATHER)
+
+
+def store_with(index: SearchIndex, *documents: ProtocolDocument, texts: MemoryTextStore | None = None) -> DocumentStore:
+    store = DocumentStore(texts or MemoryTextStore(), index=index)
+    for each in documents:
+        store.put(each)
+    return store
+
+
+def found(store: DocumentStore, query: str) -> list[ProtocolDocument]:
+    return [hit.document for hit in store.search(query)]
+
+
+class Embedder:
+    """Knows that lodging is about hotels, in whatever words; counts what it is asked."""
+
+    name = "about"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        self.asked += texts
+        return [[1.0, 0.0] if "hotel" in text or "bed" in text else [0.0, 1.0] for text in texts]
+
+
+def test_what_is_put_is_found_and_what_is_removed_is_not() -> None:
+    store = store_with(SearchIndex(), HOTEL, TRAIN)
+    assert found(store, "hotel room") == [HOTEL]
+    store.put(WEATHER)
+    assert found(store, "weather") == [WEATHER]
+    store.remove(WEATHER.hash)
+    assert found(store, "weather") == []
+
+
+def test_the_index_outlives_the_process_and_is_shared(tmp_path: Path) -> None:
+    texts, path = MemoryTextStore(), tmp_path / "search.sqlite3"
+    one = store_with(SearchIndex(path), HOTEL, texts=texts)
+    other = DocumentStore(texts, index=SearchIndex(path))
+    assert found(other, "hotel") == [HOTEL]
+    one.put(TRAIN)
+    assert found(other, "station") == [TRAIN], "added by the other after this one had looked"
+
+
+def test_what_was_put_without_the_index_is_taken_in_at_the_first_search(tmp_path: Path) -> None:
+    texts = MemoryTextStore()
+    store_with(SearchIndex(), HOTEL, texts=texts)
+    index = SearchIndex(tmp_path / "search.sqlite3")
+    index.add([TRAIN])  # left by a store that is gone
+    assert found(DocumentStore(texts, index=index), "hotel station") == [HOTEL]
+    assert index.hashes() == {HOTEL.hash}
+
+
+@pytest.mark.parametrize("spoilt", [b"no database at all, but some other bytes" * 100, b""])
+def test_a_file_that_is_no_index_is_made_anew(tmp_path: Path, spoilt: bytes) -> None:
+    path = tmp_path / "search.sqlite3"
+    path.write_bytes(spoilt)
+    assert found(store_with(SearchIndex(path), *ALL), "hotel") == [HOTEL]
+    assert found(DocumentStore(MemoryTextStore(), index=SearchIndex(path)), "hotel") == []
+
+
+def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite3"
+    texts = MemoryTextStore()
+    store_with(SearchIndex(path), HOTEL, texts=texts)
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 77")
+        database.execute("DROP TABLE posting")
+    database.close()
+    assert found(DocumentStore(texts, index=SearchIndex(path)), "hotel") == [HOTEL]
+
+
+def test_an_index_that_breaks_while_it_is_used_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite3"
+    store = store_with(SearchIndex(path), *ALL)
+    assert found(store, "hotel") == [HOTEL]
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE posting")
+    database.close()
+    assert found(store, "hotel") == [HOTEL]
+
+
+def test_where_no_file_can_be_made_the_index_is_in_memory(tmp_path: Path) -> None:
+    store = store_with(SearchIndex(tmp_path / "no" / "such" / "folder" / "search.sqlite3"), *ALL)
+    assert found(store, "hotel") == [HOTEL]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_embedder_finds_what_shares_no_word_and_words_still_count() -> None:
+    embedder = Embedder()
+    store = store_with(SearchIndex(embedder=embedder), *ALL)
+    assert found(store, "a bed for tonight")[0] == HOTEL
+    assert found(store, "station")[0] == TRAIN
+
+
+def test_vectors_are_made_once_and_some_at_a_time(tmp_path: Path) -> None:
+    texts, path = MemoryTextStore(), tmp_path / "search.sqlite3"
+    first = Embedder()
+    store = store_with(SearchIndex(path, embedder=first), *ALL, texts=texts)
+    assert store.index_all(embed=2) == 1
+    assert store.index_all(embed=2) == 0
+    made = len(first.asked)
+    assert made == sum(len(described(each)) for each in ALL)
+    second = Embedder()
+    assert found(DocumentStore(texts, index=SearchIndex(path, embedder=second)), "a bed")[0] == HOTEL
+    assert second.asked == ["a bed"]
+
+
+def test_what_a_reply_holds_counts_less_than_what_is_asked_for() -> None:
+    asks = document("one", "Something.", station="")
+    gives = draft_document(
+        name="two",
+        description="Something.",
+        request_schema={"type": "object", "properties": {"name": {}}},
+        reply_schema={"type": "object", "properties": {"station": {}}},
+        effect="safe",
+    )
+    assert [hit.document for hit in search("station", [gives, asks])] == [asks, gives]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("\u5929\u6c14\u9884\u62a5", "\u67e5\u8be2\u5929\u6c14"), ("\ub0a0\uc528", "\ub0a0\uc528 \uc608\ubcf4")],
+)
+def test_scripts_without_blanks_are_found_by_parts(query: str, name: str) -> None:
+    wanted = render_document(name=name, description="", body="-", annex=None)
+    other = render_document(name="\u9152\u5e97", description="\u9884\u8ba2", body="-", annex=None)
+    assert search(query, [other, wanted])[0].document == wanted
+
+
+def test_words_are_compared_without_their_endings_and_widened_by_what_people_say_instead() -> None:
+    for one, other in [
+        ("deletes", "deletion"),
+        ("created", "creating"),
+        ("repositories", "repository"),
+        ("running", "runs"),
+        ("deployment", "deploy"),
+        ("authorization", "authorize"),
+        ("status", "status"),
+    ]:
+        assert stem(one) == stem(other), (one, other)
+    assert list(terms("listOrgSecrets don't")) == [stem(word) for word in ("list", "org", "secrets", "don")]
+    wanted = wanted_terms("please remove the hotel")
+    assert wanted[stem("hotel")] == 1.0
+    assert 0 < wanted[stem("delete")] < 1.0
+    assert stem("the") not in wanted
+    assert wanted_terms("what is it") != {}
+
+
+@given(st.lists(st.text(max_size=40), max_size=6), st.text(max_size=60))
+def test_any_query_has_an_answer_in_order(texts: list[str], query: str) -> None:
+    documents = [render_document(name=text or "-", description=text, body="-", annex=None) for text in texts]
+    hits = search(query, documents)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert {hit.document for hit in hits} <= set(documents)
