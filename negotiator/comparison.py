@@ -24,15 +24,26 @@ def same(one: JsonValue, other: JsonValue) -> bool:
 
 def same_fields(fields: Sequence[FieldMapping], one: JsonValue, other: JsonValue) -> bool:
     """Whether two values say the same in what `fields` write, whatever else they hold."""
-    return all(_same_field(field, one, other) for field in fields if field.source is not None)
+    return not differing(fields, one, other)
 
 
-def _same_field(field: FieldMapping, one: JsonValue, other: JsonValue) -> bool:
-    here, there = _at(one, field.to), _at(other, field.to)
-    inner = () if field.each is None else field.each.fields
-    if any(each.to for each in inner) and isinstance(here, list) and isinstance(there, list):
-        return len(here) == len(there) and all(same_fields(inner, a, b) for a, b in zip(here, there, strict=True))
-    return same(here, there)
+def differing(fields: Sequence[FieldMapping], one: JsonValue, other: JsonValue, above: str = "") -> set[str]:
+    """The places of the source, as JSON Pointers with `/-` for items, that the fields are read from in which two
+    values do not say the same; of lists of several lengths, the list itself.
+    """
+    found: set[str] = set()
+    for field in fields:
+        if not field.sources:
+            continue
+        here, there = _at(one, field.to), _at(other, field.to)
+        inner = () if field.each is None else field.each.fields
+        together = isinstance(here, list) and isinstance(there, list) and len(here) == len(there)
+        if together and any(each.to for each in inner):
+            for a, b in zip(here, there, strict=True):
+                found |= differing(inner, a, b, f"{above}{field.source}/-")
+        elif not same(here, there):
+            found |= {above + place for place in field.sources}
+    return found
 
 
 def _at(value: JsonValue, pointer: str) -> JsonValue:

@@ -66,7 +66,7 @@ def _refusing(mapping: Mapping, schema: JsonObject, document: JsonObject) -> Map
     """The mapping, refusing each field of its source that it does not read."""
     places = {pointer(place.path): place for place in shape_of(schema, document).fields}
     fields = tuple(_refusing_inside(each, places.get(each.source or "")) for each in mapping.fields)
-    read = {each.source for each in fields}
+    read = {place for each in fields for place in each.sources}
     return replace(mapping, fields=fields, refused=tuple(place for place in places if place not in read))
 
 
@@ -80,6 +80,8 @@ def inverse(mapping: Mapping) -> Mapping | None:
     """The mapping from its target back to its source; None where some field cannot be turned round."""
     fields = []
     for field in mapping.fields:
+        if field.join:
+            return None
         if field.source is None:
             continue
         each = None if field.each is None else inverse(field.each)
@@ -96,26 +98,34 @@ def inverse(mapping: Mapping) -> Mapping | None:
 def kept(store: TextStore, place: Place) -> list[Exchange]:
     """The exchanges kept for a place, the oldest first; a row that cannot be read is none."""
     try:
-        rows = orjson.loads(store.get(_key(place)) or "[]")
-        return [_exchange(row) for row in rows]
-    except (orjson.JSONDecodeError, NegotiatorError, StoreUnusable, KeyError, TypeError, ValueError):
+        return [_exchange(row) for row in _rows(store, place)]
+    except (NegotiatorError, KeyError, TypeError, ValueError):
         return []
 
 
 def keep(store: TextStore, place: Place, exchange: Exchange, most: int) -> None:
     """Keep an exchange for a place, with the last `most` - 1 that were given something else."""
+    row = _row(exchange)
     try:
-        size = len(orjson.dumps(_row(exchange)))
+        size = len(orjson.dumps(row))
     except TypeError:
         return
     if most < 1 or size > MAX_EXCHANGE_BYTES:
         return
-    before = kept(store, place)
-    rows = [*(each for each in before if each.given != exchange.given), exchange][-most:]
+    before = _rows(store, place)
+    rows = [*(each for each in before if each.get("given") != exchange.given), row][-most:]
     with suppress(StoreUnusable):
         if not before and sum(1 for _ in store.keys(_PREFIX)) >= MAX_PLACES:
             return
-        store.put(_key(place), orjson.dumps([_row(each) for each in rows]).decode())
+        store.put(_key(place), orjson.dumps(rows).decode())
+
+
+def _rows(store: TextStore, place: Place) -> list[JsonObject]:
+    try:
+        rows = orjson.loads(store.get(_key(place)) or "[]")
+    except (orjson.JSONDecodeError, StoreUnusable):
+        return []
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _key(place: Place) -> str:
@@ -159,8 +169,7 @@ def reads(fields: Sequence[FieldMapping], above: str = "") -> set[str]:
     """The places of the source that fields are read from, as JSON Pointers with `/-` for items."""
     found: set[str] = set()
     for field in fields:
-        if field.source is not None:
-            found.add(above + field.source)
-            if field.each is not None:
-                found |= reads(field.each.fields, f"{above}{field.source}/-")
+        found |= {above + place for place in field.sources}
+        if field.each is not None:
+            found |= reads(field.each.fields, f"{above}{field.source}/-")
     return found

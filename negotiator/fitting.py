@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from negotiator.engine import DocumentSchemas, Engine
@@ -12,12 +13,15 @@ from negotiator.schemas import Schema
 from negotiator.task import Task, Tool
 from protocol_docs import ProtocolDocument
 from protocol_docs.examples import examples_of
+from protocol_docs.value_classes import variants
 
 Way: TypeAlias = Literal["into", "back"]
 """A direction of a routine: `into` what the other side, or the tool, takes; `back` from what it gives."""
 
 MAX_SAMPLES = 64
 """Examples made of one schema for checks of ours, beside those that a document shows."""
+MAX_VARIANTS = 256
+"""Variants of the fullest of them, each with another value in one place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,9 @@ class Half:
 
 @lru_cache(256)
 def _made_of(schema: Schema) -> tuple[JsonValue, ...]:
-    return tuple(examples_of(schema.json_schema, MAX_SAMPLES))
+    made = examples_of(schema.json_schema, MAX_SAMPLES)
+    varied = (each for value in made[:1] for each in variants(schema.json_schema, value) if schema.is_valid(each))
+    return (*made, *islice(varied, MAX_VARIANTS))
 
 
 def sender_half(engine: Engine, task: Task, document: ProtocolDocument) -> Half:

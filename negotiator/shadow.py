@@ -47,7 +47,7 @@ async def _hold(engine: Engine, half: Half, exchange: Exchange) -> None:
     shown = Shown()
     why = ""
     try:
-        agreed = await _agrees(engine, runnable, exchange)
+        agreed = await _agrees(engine, half, runnable, exchange)
         if agreed:
             shown = await shown_by(half, runnable, exchange)
     except SandboxUnavailable:
@@ -64,12 +64,15 @@ def _open(routine: Routine) -> bool:
     return routine.state == "candidate"
 
 
-async def _agrees(engine: Engine, runnable: Runnable, exchange: Exchange) -> bool:
+async def _agrees(engine: Engine, half: Half, runnable: Runnable, exchange: Exchange) -> bool:
+    """Whether the routine makes what was made. Raises `BadInput` where what it makes does not fit the schemas."""
     if runnable.routine.whole:
         return await _agrees_whole(engine, runnable, exchange)
-    return same(await runnable.into(exchange.given), exchange.passed) and same(
-        await runnable.back(exchange.returned), exchange.made
-    )
+    passed, made = await runnable.into(exchange.given), await runnable.back(exchange.returned)
+    for value, schema in ((passed, half.passed), (made, half.made)):
+        if schema is not None:
+            schema.check(value)
+    return same(passed, exchange.passed) and same(made, exchange.made)
 
 
 async def _agrees_whole(engine: Engine, runnable: Runnable, exchange: Exchange) -> bool:
@@ -109,11 +112,12 @@ def _count(engine: Engine, runnable: Runnable, shown: Shown | None, why: str) ->
 
 def _enter_agreement(engine: Engine, routine: Routine, shown: Shown) -> None:
     policy, verdict = engine.cost_policy, routine.verdict
+    doubted = (*verdict.unverified, *sorted(shown.refuted.difference(verdict.unverified)))
     verdict = replace(
         verdict,
         shadows=verdict.shadows + 1,
         examples=max(verdict.examples, shown.examples),
-        unverified=tuple(each for each in verdict.unverified if each not in shown.classes),
+        unverified=tuple(each for each in doubted if each not in shown.classes),
     )
     state = routine.state
     if state == "serving":

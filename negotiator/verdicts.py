@@ -6,11 +6,11 @@ each optional member there and not and each enum value. What they agree on is sh
 comparison has shown stays with the structured tier.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from negotiator.comparison import same, same_fields
+from negotiator.comparison import differing, same
 from negotiator.errors import BadInput, NegotiatorError, PeerMisspoke
 from negotiator.evidence import Copying, Exchange, inverse, reads
 from negotiator.fitting import Half, Way
@@ -31,6 +31,8 @@ class Shown:
     """What one exchange showed of a routine that agreed with it."""
 
     classes: frozenset[Unverified] = frozenset()
+    refuted: frozenset[Unverified] = frozenset()
+    """Classes on which routine and rule contradicted each other, however well they agreed on the exchange itself."""
     examples: int = 0
     """Examples on which routine and rule agreed."""
     into: _Copied = ()
@@ -65,6 +67,7 @@ def unverified(routine: Routine, half: Half, way: Way, value: JsonValue) -> bool
 async def shown_by(half: Half, runnable: Runnable, exchange: Exchange) -> Shown:
     """What an exchange shows of a routine that agreed with it. Raises `SandboxUnavailable`."""
     classes: set[Unverified] = set()
+    refuted: set[Unverified] = set()
     examples = 0
     copied: dict[Way, _Copied] = {"into": (), "back": ()}
     open_ways = {way for way, _, _ in runnable.routine.verdict.unverified}
@@ -77,22 +80,38 @@ async def shown_by(half: Half, runnable: Runnable, exchange: Exchange) -> Shown:
         direction = runnable.routine.into if way == "into" else runnable.routine.back
         wants_guard = direction.entry is not None and direction.guard is None
         if copying is not None and not runnable.routine.whole and (way in open_ways or wants_guard):
-            found, count, copied[way] = await _compared(half, runnable, way, schema, copying)
-            classes |= {(way, *each) for each in found}
-            examples += count
-    return Shown(classes=frozenset(classes), examples=examples, into=copied["into"], back=copied["back"])
+            found = await _compared(half, runnable, way, schema, copying)
+            classes |= {(way, *each) for each in found.shown}
+            refuted |= {(way, *each) for each in found.refuted}
+            examples += found.count
+            copied[way] = tuple(
+                replace(each, required=False) for each in copying.mapping.fields if each.to in found.agreed
+            )
+    return Shown(
+        classes=frozenset(classes - refuted),
+        refuted=frozenset(refuted),
+        examples=examples,
+        into=copied["into"],
+        back=copied["back"],
+    )
 
 
-async def _compared(
-    half: Half, runnable: Runnable, way: Way, schema: Schema, copying: Copying
-) -> tuple[set[ValueClass], int, _Copied]:
-    """Run the rule and the routine on examples; the classes, the examples and the fields in which they agree."""
+@dataclass(slots=True)
+class _Comparison:
+    agreed: set[str]
+    """Fields of the target in which rule and routine never differed."""
+    shown: set[ValueClass] = field(default_factory=set)
+    refuted: set[ValueClass] = field(default_factory=set)
+    count: int = 0
+
+
+async def _compared(half: Half, runnable: Runnable, way: Way, schema: Schema, copying: Copying) -> _Comparison:
+    """Run the rule and the routine on examples."""
     run = runnable.into if way == "into" else runnable.back
     rule, fields = copying.mapping.compile(), [each for each in copying.mapping.fields if each.source is not None]
-    read = reads(fields)
-    shown: set[ValueClass] = set()
-    count = 0
-    differing: set[str] = set()
+    read, target = reads(fields), half.target(way)
+    found = _Comparison({each.to for each in fields})
+    wrong: list[set[ValueClass]] = []
     for value in (*half.examples(way), *_turned_round(half, way, schema, copying.mapping)):
         try:
             expected = rule(value)
@@ -101,15 +120,25 @@ async def _compared(
             raise
         except (NegotiatorError, SandboxError):
             continue  # what either refuses is not shown
-        here = {each.to for each in fields if not same_fields((each,), made, expected)}
-        differing |= here
-        if here or (copying.whole and not same(made, expected)):
+        if target is not None and not target.is_valid(made):
             continue
-        count += 1
+        classes = classes_of(schema.json_schema, value)
+        places = differing(fields, made, expected)
+        if places:
+            found.agreed -= {each.to for each in fields if differing((each,), made, expected)}
+        elif copying.whole and not same(made, expected):
+            # The routine makes what the rule does not, of something that the rule does not read.
+            places = {place for place, _ in classes} - read - {""}
+        if places:
+            wrong.append({each for each in classes if each[0] in places})
+            continue
+        found.count += 1
         # What was filled by value may hang on any field that is not copied: examples show nothing of those.
-        shown |= {each for each in classes_of(schema.json_schema, value) if copying.whole or each[0] in read}
-    agreed = (replace(each, required=False) for each in fields if each.to not in differing)
-    return shown, count, tuple(agreed)
+        found.shown |= {each for each in classes if copying.whole or each[0] in read}
+    for classes_there in wrong:
+        # It is wrong on the class that nothing agrees on; where there is none such, on any of them.
+        found.refuted |= (classes_there - found.shown) or classes_there
+    return found
 
 
 def _turned_round(half: Half, way: Way, schema: Schema, mapping: Mapping) -> list[JsonValue]:

@@ -5,6 +5,8 @@ What was seen to be right for one value of a class says something about the othe
 a class that was never seen.
 """
 
+import json
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from protocol_docs import strict_json
@@ -21,6 +23,7 @@ _DEPTH: Final = 10
 _MAX_BRANCHES: Final = 32
 _MAX_STEPS: Final = 20_000
 """Subschemas that are looked at: references can make few characters stand for any number of them."""
+_ABSENT: Final = object()
 _KINDS: Final = {
     "array": "list",
     "boolean": "boolean",
@@ -44,6 +47,37 @@ def classes_of(schema: dict[str, Any], value: Any) -> frozenset[ValueClass]:
     reader = _Reader(schema)
     reader.add_of(reader.branches(schema), value, "", 0)
     return frozenset(reader.found)
+
+
+def variants(schema: dict[str, Any], value: Any) -> Iterator[Any]:
+    """Copies of `value`, each with another class of `schema` in one place: another of the values that may stand there,
+    nothing, or a list without items; of a list's items in the first, with the others and without. Not all of them fit
+    the schema. Between examples that change in several places at once, two fields may go hand in hand.
+    """
+    for place, what in sorted(classes_in(schema)):
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:]]
+        if what.startswith("= "):
+            yield from _put(value, steps, json.loads(what[2:]))
+        elif what in ("absent", "empty"):
+            yield from _put(value, steps, [] if what == "empty" else _ABSENT)
+
+
+def _put(value: Any, steps: list[str], new: Any) -> Iterator[Any]:
+    """The value with `new` at a place, where there is such a place and it holds something else."""
+    if not steps:
+        if new is not _ABSENT and strict_json.canonical(new) != strict_json.canonical(value):
+            yield new
+        return
+    step, *below = steps
+    if isinstance(value, dict) and step in value:
+        if not below and new is _ABSENT:
+            yield {name: item for name, item in value.items() if name != step}
+        else:
+            yield from ({**value, step: changed} for changed in _put(value[step], below, new))
+    elif isinstance(value, list) and value and step == "-":
+        for changed in _put(value[0], below, new):
+            yield [changed]
+            yield [changed, *value[1:]]
 
 
 class _Reader:
@@ -80,7 +114,7 @@ class _Reader:
         kind = _kind(value)
         self.found.add((path, kind))
         fitting = [branch for branch in branches if kind in _kinds(branch)]
-        if any(_values(branch) for branch in fitting):
+        if any(_is_among(value, _values(branch)) for branch in fitting):
             self.found.add((path, f"= {strict_json.canonical(value)}"))
         if isinstance(value, dict):
             for name, parts in self._members(fitting).items():
@@ -129,6 +163,11 @@ class _Reader:
     def _items(self, branches: list[dict[str, Any]]) -> list[dict[str, Any]]:
         parts = [part for branch in branches for part in (branch.get("items"), *branch.get("prefixItems", ()))]
         return [each for part in parts for each in self.branches(part)]
+
+
+def _is_among(value: Any, values: list[Any]) -> bool:
+    # JSON's true is not 1, though Python's is.
+    return any(_kind(value) == _kind(each) and value == each for each in values)
 
 
 def _values(branch: dict[str, Any]) -> list[Any]:
