@@ -4,24 +4,25 @@ import argparse
 
 from negotiator.cli import exits
 from negotiator.cli.console import Console, one_line, short
-from negotiator.cli.kept import name_of, routines_in
+from negotiator.cli.kept import folder_of, name_of, routines_in
 from negotiator.cli.options import Commands, add_state, command
 from negotiator.errors import NegotiatorError, UsageError
 from negotiator.jsonvalue import JsonObject
 from negotiator.routines import Direction, Routine, RoutineShelf
+from negotiator.state import rotate_secret
 
 _MIN_PREFIX = 4
 
 
 class NoSuchRoutine(NegotiatorError):
-    """No routine of that name is kept here."""
+    """No routine, or none of that name, is kept here."""
 
     code = "routine_not_found"
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("routines", help="compiled routines and their verdicts: list, show, drop")
+    parser = commands.add_parser("routines", help="compiled routines and their verdicts: list, show, drop, rotate")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     listing = command(
@@ -55,6 +56,22 @@ def add(commands: Commands) -> None:
     dropping.add_argument("id", metavar="ID", help="as `routines list` prints it; its first digits will do")
     add_state(dropping)
     dropping.set_defaults(run=_drop)
+
+    rotating = command(
+        actions,
+        "rotate",
+        "put a new signing secret in force",
+        description="Put a new secret in force that signs routines, in running processes too. What the two before it "
+        "signed is still read.",
+        example="  negotiator routines rotate\n  negotiator routines rotate --distrust",
+    )
+    rotating.add_argument(
+        "--distrust",
+        action="store_true",
+        help="read nothing that older secrets signed: others may have seen them; all routines are made anew",
+    )
+    add_state(rotating)
+    rotating.set_defaults(run=_rotate)
 
 
 def facts_of(routine: Routine) -> JsonObject:
@@ -156,6 +173,17 @@ def _drop(chosen: argparse.Namespace, console: Console) -> int:
         console.json({"dropped": name_of(routine)})
     else:
         console.out(f"dropped {name_of(routine)}")
+    return exits.OK
+
+
+def _rotate(chosen: argparse.Namespace, console: Console) -> int:
+    if not (folder_of(chosen.state) / "store").is_dir():
+        raise NoSuchRoutine("nothing is kept here yet: there is no secret to replace")
+    rotate_secret(folder_of(chosen.state), distrust=chosen.distrust)
+    if console.as_json:
+        console.json({"rotated": True, "distrust": chosen.distrust})
+    else:
+        console.out("a new secret signs routines from now on")
     return exits.OK
 
 

@@ -95,3 +95,19 @@ def test_a_dropped_routine_is_gone_and_the_other_stays(state: Path, negotiator: 
 @pytest.mark.parametrize(("named", "code"), [("ffffffffffff", exits.FAILED), ("ab", exits.USAGE)])
 def test_a_name_that_is_none_or_too_short_is_refused(named: str, code: int, state: Path, negotiator: Any) -> None:
     assert negotiator("routines", "drop", named, "--state", state).code == code
+
+
+def test_a_new_secret_keeps_routines_and_one_in_distrust_does_not(state: Path, negotiator: Any) -> None:
+    before = (state / "secret").read_bytes()
+    assert negotiator("routines", "rotate", "--state", state).code == exits.OK
+    assert (state / "secret").read_bytes() != before
+    assert len(negotiator("routines", "list", "--json", "--state", state).json) == 2
+    (state / "secret").chmod(0o644)
+    assert negotiator("routines", "list", "--state", state).code == exits.NOT_HERE
+    assert negotiator("routines", "rotate", "--distrust", "--json", "--state", state).json["distrust"] is True
+    assert negotiator("routines", "list", "--json", "--state", state).json == []
+
+
+def test_where_nothing_is_kept_no_secret_is_made(tmp_path: Path, negotiator: Any) -> None:
+    assert negotiator("routines", "rotate", "--state", tmp_path / "absent").code == exits.FAILED
+    assert not (tmp_path / "absent").exists()
