@@ -2,7 +2,7 @@
 
 The extra `embeddings` brings the Universal Sentence Encoder, multilingual, version 3 (Yang et al., 2019; Google,
 Apache-2.0), 31 MB, in sixteen languages, Chinese and English among them. It runs on numpy alone and fetches nothing.
-Anything else that has `name` and `embed` (`negotiator.mapping.Embedder`) does as well.
+Anything else that has `name` and `embed` (`protocol_docs.Embedder`) does as well.
 """
 
 import importlib.util

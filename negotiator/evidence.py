@@ -15,7 +15,7 @@ from negotiator.errors import NegotiatorError
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import FieldMapping, Mapping
 from negotiator.mapping.fields import Field, shape_of
-from negotiator.mapping.form import pointer
+from negotiator.mapping.pointers import pointer
 from negotiator.routines import Role
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore

@@ -14,7 +14,7 @@ from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import FieldMapping, Inference, Mapping
 from negotiator.mapping.carry import Carry, carry
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
-from negotiator.mapping.form import pointer
+from negotiator.mapping.pointers import pointer
 from negotiator.models.asking import quoted
 from negotiator.prompts import prompt
 
@@ -23,7 +23,7 @@ MAX_SHOWN = 160
 """Characters of one value or description that a question shows."""
 MAX_ASKED = 40
 """Fields of one question; the rest are left open."""
-FIRM = 1.5
+FIRM = 2.0
 """The margin, in log-odds, from which a pair that rules found stands against the model.
 
 For such pairs the structured tier and a candidate mapping rest on the same rule: their agreement is no second

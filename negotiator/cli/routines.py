@@ -117,10 +117,10 @@ def text_of(routine: Routine) -> list[str]:
 def _direction(source: str, target: str, direction: Direction) -> list[str]:
     lines = []
     for field in direction.mapping.fields if direction.mapping else ():
-        if field.source is None:
-            continue
         how = "" if field.convert is None else f"  ({_how(field.convert)})"
-        lines.append(f"    {source}{field.source} -> {target}{field.to}{how}")
+        given = ", ".join(source + place for place in field.sources)
+        if given:
+            lines.append(f"    {given} -> {target}{field.to}{how}")
     if direction.entry:
         lines.append(f"    {source} -> {target}: the rest by {direction.entry}() in the source")
     return [f"{source} to {target}", *lines] if lines else []

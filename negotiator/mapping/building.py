@@ -4,7 +4,8 @@ from typing import Final
 
 from negotiator.mapping.carry import Carry, carry
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
-from negotiator.mapping.form import Conversion, FieldMapping, Mapping, pointer
+from negotiator.mapping.form import Conversion, FieldMapping, Mapping
+from negotiator.mapping.pointers import pointer
 from negotiator.mapping.problem import (
     MAX_ARRAYS_DEEP,
     Direction,
@@ -15,8 +16,8 @@ from negotiator.mapping.problem import (
     holds_objects,
 )
 from negotiator.mapping.result import Inference, Match
+from negotiator.mapping.templates import cut, joined
 
-"""Fields of both sides together; with more, only what is exact is mapped (256 take some two seconds)."""
 _EXACT_MARGIN: Final = 100.0
 """The margin of what cannot be read otherwise."""
 
@@ -28,6 +29,13 @@ def is_exact(source: Shape, target: Shape, direction: Direction, depth: int = 0)
     here = {found.path: found for found in source.fields}
     there = {found.path: found for found in target.fields}
     if here.keys() != there.keys() and (direction == "request" or not there.keys() <= here.keys()):
+        return False
+    nulls, others = dict(source.nullable_objects), dict(target.nullable_objects)
+    if any(path not in others for path in nulls) or any(
+        # Where it must be there, null or not, it has to come from one that is.
+        always and not nulls.get(path, path in source.required_objects)
+        for path, always in others.items()
+    ):
         return False
     for path, wanted in there.items():
         given = here[path]
@@ -83,7 +91,8 @@ def exact_inference(source: Shape, target: Shape, problem: Problem) -> Inference
 def _exact_mapping(target: Shape, above: str, depth: int = 0) -> tuple[Mapping, list[Match]]:
     fields = [FieldMapping(to=pointer(path), const={}) for path in target.required_objects]
     whole = Conversion("to_empty_object")
-    fields += [FieldMapping(to=at, source=at, convert=whole) for at in map(pointer, target.optional_objects)]
+    may_be_absent = sorted((*target.optional_objects, *(path for path, _ in target.nullable_objects)), key=len)
+    fields += [FieldMapping(to=at, source=at, convert=whole) for at in map(pointer, may_be_absent)]
     matches: list[Match] = []
     for wanted in target.fields:
         at = pointer(wanted.path)
@@ -132,6 +141,7 @@ class Builder:
     def _mapping(self, scope: Scope, above_source: str, above_target: str) -> Mapping:
         source, target = self._problem.shapes[scope]
         fields = [FieldMapping(to=pointer(path), const={}) for path in target.required_objects]
+        fields += self._nullable(scope, source, target)
         read_from: set[tuple[str, ...]] = set()
         paired_arrays = {there.path: here for here, there in self._problem.arrays[scope]}
         hollow = self._hollow_objects(scope, target)
@@ -145,7 +155,7 @@ class Builder:
             if made is None:
                 continue
             given, field = made
-            read_from.add(given.path)
+            read_from.update(one.path for one in given)
             if field is not None:
                 fields.append(field)
                 if wanted.within is not None:
@@ -161,22 +171,55 @@ class Builder:
             if wanted.within is not None and wanted.path not in arrays:
                 pair = self._sure_pair(scope, wanted)
                 whole = pair is not None and pair[2].needs == "none"
+                whole = whole or self._template_of(scope, wanted) is not None
                 needs[wanted.within] = needs.get(wanted.within, True) and whole
         return [path for path, whole in needs.items() if not whole]
 
+    def _nullable(self, scope: Scope, source: Shape, target: Shape) -> list[FieldMapping]:
+        """What objects that may be null are read from, so that null stays null and an empty object an empty one.
+
+        Where no one object of the source stands for it, one that must be there is null until a field of it comes.
+        """
+        made: list[FieldMapping] = []
+        hollow = self._hollow_objects(scope, target)
+        for path, always in target.nullable_objects:
+            at = pointer(path)
+            if any(path[: len(above)] == above for above in hollow):
+                if always and path in hollow:
+                    self._rest.append(at)
+                    self._blocking.append(f"{at} is required and cannot be made whole")
+                continue
+            given = self._object_for(scope, source, path)
+            if given is not None:
+                whole = Conversion("to_empty_object")
+                made.append(FieldMapping(to=at, source=pointer(given), has_default=always, convert=whole))
+            elif always:
+                made.append(FieldMapping(to=at, const=None))
+        return made
+
+    def _object_for(self, scope: Scope, source: Shape, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The object of the source that holds all that one of the target is made of."""
+        target = self._problem.shapes[scope][1]
+        inside = [one for one in target.fields if one.path[: len(path)] == path]
+        pairs = [pair for one in inside if (pair := self._sure_pair(scope, one)) is not None]
+        side = self._problem.ours if self._direction == "request" else self._problem.theirs
+        given = [side[pair[0] if self._direction == "request" else pair[1]].places[scope] for pair in pairs]
+        objects = [*(held for held, _ in source.nullable_objects), *source.optional_objects, *source.required_objects]
+        holders = [held for held in objects if held and all(one.path[: len(held)] == held for one in given)]
+        return max(holders, key=len) if holders and given else None
+
     def _field(
         self, scope: Scope, wanted: Field, above_source: str, at: str, array: Field | None
-    ) -> tuple[Field, FieldMapping | None] | None:
-        """The field that `wanted` is read from and how; None where that is open, and no how where code must do it."""
+    ) -> tuple[tuple[Field, ...], FieldMapping | None] | None:
+        """The fields that `wanted` is read from and how; None where that is open, and no how where code must do it."""
         if array is not None:
-            start = above_source + pointer(array.path)
-            inner = self._mapping((scope[0], (*scope[1], array.path)), f"{start}/-", f"{at}/-")
-            if not any(field.source is not None for field in inner.fields):
-                self._leave_open(wanted, at, f"shares no field with {start}")
-                return None
-            self._matches.append(Match(at, start, 0.0, _EXACT_MARGIN, "words"))
-            there = self._is_always_there(array, wanted, start, at)
-            return array, _field(array, wanted, Carry(), inner) if there else None
+            return self._array(scope, wanted, above_source, at, array)
+        template = self._template_of(scope, wanted)
+        if template is not None:
+            return self._from_template(above_source, at, template)
+        fixed = self._fixed(scope, wanted)
+        if fixed is not None:
+            return (), fixed
         found = self._match(scope, wanted, above_source, at)
         if found is None:
             return None
@@ -186,9 +229,94 @@ class Builder:
             self._rest.append(at)
             if wanted.required or self._direction == "request":
                 self._blocking.append(f"{start} to {at}: {carried.reason}")
-            return given, None
+            return (given,), None
         there = self._is_always_there(given, wanted, start, at)
-        return given, _field(given, wanted, carried, None) if there else None
+        return (given,), _field(given, wanted, carried, None) if there else None
+
+    def _array(
+        self, scope: Scope, wanted: Field, above_source: str, at: str, array: Field
+    ) -> tuple[tuple[Field, ...], FieldMapping | None] | None:
+        start = above_source + pointer(array.path)
+        inner = self._mapping((scope[0], (*scope[1], array.path)), f"{start}/-", f"{at}/-")
+        if not any(field.source is not None or field.join for field in inner.fields):
+            self._leave_open(wanted, at, f"shares no field with {start}")
+            return None
+        self._matches.append(Match(at, start, 0.0, _EXACT_MARGIN, "words"))
+        there = self._is_always_there(array, wanted, start, at)
+        return (array,), _field(array, wanted, Carry(), inner) if there else None
+
+    def _template_of(self, scope: Scope, wanted: Field) -> tuple[tuple[Field, ...], FieldMapping, float] | None:
+        """The fields that a template makes `wanted` of here, how, and the template's margin."""
+        problem = self._problem
+        mine = problem.ours if self._direction == "reply" else problem.theirs
+        index = next((at for at, slot in enumerate(mine) if slot.places.get(scope) is wanted), None)
+        for template in problem.templates:
+            wholes, parts = (problem.ours, problem.theirs)[:: 1 if template.whole_is_ours else -1]
+            whole = wholes[template.whole].places.get(scope)
+            held = [parts[at].places.get(scope) for at in template.parts]
+            fields = [one for one in held if one is not None]
+            if whole is None or len(fields) < len(held):
+                continue
+            if wholes is mine and index == template.whole:
+                made = joined(template, [(pointer(one.path), one) for one in fields], wanted)
+                if made is None or (wanted.required and not all(one.required for one in fields)):
+                    return None
+                joint = FieldMapping(to=pointer(wanted.path), join=made, required=wanted.required)
+                return tuple(fields), joint, template.margin
+            if parts is mine and index in template.parts:
+                role = template.roles[template.parts.index(index)]
+                convert = cut(template, role, whole, wanted)
+                if convert is None or (wanted.required and not whole.required):
+                    return None
+                piece = FieldMapping(
+                    to=pointer(wanted.path),
+                    source=pointer(whole.path),
+                    required=wanted.required,
+                    null_is_absent=whole.nullable and not wanted.nullable,
+                    convert=convert,
+                )
+                return (whole,), piece, template.margin
+        return None
+
+    def _from_template(
+        self, above_source: str, at: str, found: tuple[tuple[Field, ...], FieldMapping, float]
+    ) -> tuple[tuple[Field, ...], FieldMapping]:
+        given, field, margin = found
+        first, *further = (above_source + pointer(one.path) for one in given)
+        self._matches.append(Match(at, first, margin, margin, "template", joined_with=tuple(further)))
+        return given, field
+
+    def _fixed(self, scope: Scope, wanted: Field) -> FieldMapping | None:
+        """The one value that a required field can have, or in a request the one that is taken where none is said.
+
+        Only where nothing at the source could be meant by it.
+        """
+        if not wanted.required or self._may_have_partner(scope, wanted):
+            return None
+        if wanted.enum is not None and len(wanted.enum) == 1 and not wanted.nullable:
+            return FieldMapping(to=pointer(wanted.path), const=wanted.enum[0])
+        default = wanted.schema.get("default")
+        if self._direction == "request" and default is not None:
+            return FieldMapping(to=pointer(wanted.path), const=default)
+        return None
+
+    def _may_have_partner(self, scope: Scope, wanted: Field) -> bool:
+        problem, margin = self._problem, self._problem.thresholds.margin
+        reply = self._direction == "reply"
+        index = self._pair_of(scope, wanted)[0 if reply else 1]
+        if index is None:
+            return True
+        gains = list(problem.gains[index]) if reply else [line[index] for line in problem.gains]
+        margins = self._pairing.margin_theirs if reply else self._pairing.margin
+        partners = set(self._pairing.partner) if reply else None
+        return any(
+            gain > -margin
+            and not (margins[at] >= margin and (at in partners if partners is not None else self._elsewhere(at, index)))
+            for at, gain in enumerate(gains)
+        )
+
+    def _elsewhere(self, row: int, column: int) -> bool:
+        return self._pairing.partner[row] not in (None, column)
 
     def _match(self, scope: Scope, wanted: Field, above_source: str, at: str) -> tuple[Field, Carry] | None:
         """The field that `wanted` is read from, where that is sure; recorded either way."""

@@ -6,7 +6,9 @@ from typing import Final, Literal, TypeAlias
 
 from negotiator.jsonvalue import JsonValue
 from negotiator.mapping import words
-from negotiator.mapping.conversions import UNITS, is_date_pattern, unit_conversion
+from negotiator.mapping.conversions import UNITS, unit_conversion
+from negotiator.mapping.dates import ISO_DATE, is_date_pattern
+from negotiator.mapping.enums import table_between
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
 from negotiator.mapping.form import MAX_TABLE_ROWS, Conversion
 from negotiator.mapping.likeness import is_boolean, normal
@@ -14,8 +16,7 @@ from negotiator.mapping.likeness import is_boolean, normal
 Needs: TypeAlias = Literal["none", "conversion"]
 
 _TIME_FORMATS: Final = frozenset({"date", "time", "date-time", "duration"})
-_ISO_DATE: Final = "YYYY-MM-DD"
-_TRUE_WORDS: Final = frozenset({"true", "yes", "1", "y", "on"})
+_TRUE_WORDS: Final = frozenset({"true", "yes", "1", "y", "on", "是", "真"})
 _SILENT_DIMENSIONS: Final = frozenset({"duration", "share", "data"})
 """Of these, one side may leave the unit unsaid: the field's kind says it."""
 _DATE_PATTERN = re.compile(r"\b(?:YYYY|MM?|DD?|MON(?:TH)?)(?:[ ./-](?:YYYY|MONTH|MON|MM?|DD?)){2}\b|\bYYYYMMDD\b")
@@ -117,6 +118,9 @@ def stated_units(field: Field) -> frozenset[str]:
     """The units that a field's name or description states, where it can be a quantity."""
     if is_boolean(field) or field.format is not None:
         return frozenset()
+    named = words.units(words.words(field.unit)) if field.unit else frozenset()
+    if named:
+        return named
     return words.units((*words.words(field.name), *words.words(_DATE_PATTERN.sub(" ", field.description))))
 
 
@@ -152,6 +156,9 @@ def _carry_enum(source: Field, target: Field) -> Carry | None:
     there = {normal(value): value for value in target.enum}
     if len(here) == len(source.enum) and len(there) == len(target.enum) and here.keys() <= there.keys():
         return Carry(table=tuple((value, there[name]) for name, value in here.items()))
+    table = table_between(source.enum, target.enum)
+    if table:
+        return Carry(table=table)
     if not here.keys() & there.keys() and source.types != target.types:
         return None
     return _needs("the lists of values differ")
@@ -167,7 +174,7 @@ def _same(one: JsonValue, other: JsonValue) -> bool:
 
 
 def _carry_text(source: Field, target: Field) -> Carry | None:
-    here, there = _date_pattern(source), _date_pattern(target)
+    here, there = stated_date_pattern(source), stated_date_pattern(target)
     if here is not None and there is not None:
         return _PLAIN if here == there else Carry(convert=Conversion("date", here, there))
     one, other = source.format, target.format
@@ -182,9 +189,10 @@ def _carry_text(source: Field, target: Field) -> Carry | None:
     return None
 
 
-def _date_pattern(field: Field) -> str | None:
+def stated_date_pattern(field: Field) -> str | None:
+    """The pattern that a field says its dates are written in; None where it says none, or several."""
     if field.format == "date":
-        return _ISO_DATE
+        return ISO_DATE
     if field.format is not None:
         return None
     stated = {match for match in _DATE_PATTERN.findall(field.description) if is_date_pattern(match)}

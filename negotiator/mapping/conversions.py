@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 
 from negotiator.errors import BadInput
 from negotiator.jsonvalue import JsonValue
+from negotiator.mapping.dates import date_conversion
+from negotiator.mapping.times import date_of, epoch_conversion, time_conversion, time_of
 
 Transform: TypeAlias = Callable[[JsonValue], JsonValue]
 
@@ -56,35 +58,8 @@ UNITS: Final[dict[str, tuple[str, float, float]]] = {
 }
 """Units of one dimension convert into each other. Definitions of the SI brochure and the 1959 yard and pound."""
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-_DATE_PARTS: Final[dict[str, tuple[str, str]]] = {
-    # part: (group, pattern); longest first, because MONTH begins like MON and MM like M
-    "MONTH": ("b", "[A-Za-z]{3,9}"),
-    "YYYY": ("y", "[0-9]{4}"),
-    "MON": ("b", "[A-Za-z]{3}"),
-    "MM": ("m", "[0-9]{2}"),
-    "DD": ("d", "[0-9]{2}"),
-    "M": ("m", "[0-9]{1,2}"),
-    "D": ("d", "[0-9]{1,2}"),
-}
-_DATE_TOKEN = re.compile("|".join(_DATE_PARTS) + r"|[ ./,-]")
-_DATE_PATTERN = re.compile(rf"(?:{_DATE_TOKEN.pattern}){{3,9}}")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_DAYS_IN_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def unit_conversion(source: str, target: str) -> Transform | None:
@@ -101,28 +76,6 @@ def unit_conversion(source: str, target: str) -> Transform | None:
             raise BadInput(f"a number in {source} was expected")
         # Twelve digits drop what binary fractions add, and keep more than any reading has.
         return float(f"{value * slope + shift:.12g}")
-
-    return convert
-
-
-def is_date_pattern(pattern: str) -> bool:
-    """Whether `pattern` says where year, month and day stand, each once: `YYYY-MM-DD`, `D MON YYYY`."""
-    return _DATE_PATTERN.fullmatch(pattern) is not None and sorted(_groups(pattern)) in (list("bdy"), list("dmy"))
-
-
-def date_conversion(source: str, target: str) -> Transform | None:
-    """Dates written as `source` says to dates as `target` says; None where either is no date pattern."""
-    if not (is_date_pattern(source) and is_date_pattern(target)):
-        return None
-    reader = re.compile("".join(_reader(token) for token in _DATE_TOKEN.findall(source)))
-    tokens = _DATE_TOKEN.findall(target)
-
-    def convert(value: JsonValue) -> JsonValue:
-        match = reader.fullmatch(value) if isinstance(value, str) else None
-        parts = _date_parts(match) if match is not None else None
-        if parts is None:
-            raise BadInput(f"a date written as {source} was expected")
-        return "".join(_written(token, *parts) for token in tokens)
 
     return convert
 
@@ -155,6 +108,52 @@ def number_to_integer(value: JsonValue) -> JsonValue:
     raise BadInput("a number without a fraction was expected")
 
 
+_PIECE = re.compile(r"([0-9])/([0-9])")
+_DECIMAL_MARKS: Final = {"point": (",", "."), "comma": (".", ",")}
+
+
+def piece_conversion(source: str, target: str) -> Transform | None:
+    """One of the pieces of a text around a separator, where it has exactly as many as `index/count` says.
+
+    None where `source` is no separator or `target` names no piece. A text of more or fewer pieces is refused, since
+    it would not be known where to cut it.
+    """
+    match = _PIECE.fullmatch(target)
+    if not source or match is None or int(match[1]) >= int(match[2]):
+        return None
+    index, count = int(match[1]), int(match[2])
+
+    def convert(value: JsonValue) -> JsonValue:
+        pieces = value.split(source) if isinstance(value, str) else []
+        stripped = [piece.strip() for piece in pieces]
+        if len(pieces) != count or not all(stripped):
+            raise BadInput(f"text of {count} parts was expected")
+        return stripped[index]
+
+    return convert
+
+
+def number_piece_conversion(source: str, target: str) -> Transform | None:
+    """The same, where the piece is a number."""
+    piece = piece_conversion(source, target)
+    return None if piece is None else lambda value: text_to_number(piece(value))
+
+
+def decimal_conversion(source: str, target: str) -> Transform | None:
+    """Numbers as text with one decimal mark, to the other's: `point` or `comma`, the other one groups thousands."""
+    if source not in _DECIMAL_MARKS or target not in _DECIMAL_MARKS:
+        return None
+    (group, mark), other = _DECIMAL_MARKS[source], _DECIMAL_MARKS[target][1]
+    number = re.compile(rf"-?(?:[0-9]{{1,15}}|[0-9]{{1,3}}(?:\{group}[0-9]{{3}}){{1,5}})(?:\{mark}[0-9]{{1,15}})?")
+
+    def convert(value: JsonValue) -> JsonValue:
+        if not isinstance(value, str) or number.fullmatch(value) is None:
+            raise BadInput(f"a number with a decimal {source} was expected")
+        return value.replace(group, "").replace(mark, other)
+
+    return convert
+
+
 def to_empty_object(value: JsonValue) -> JsonValue:
     """An object to an empty one: that it is there, without what it holds."""
     if isinstance(value, dict):
@@ -169,60 +168,26 @@ _PLAIN: Final[dict[str, Transform]] = {
     "number_to_integer": number_to_integer,
     "to_empty_object": to_empty_object,
 }
-_PAIRED: Final[dict[str, Callable[[str, str], Transform | None]]] = {"unit": unit_conversion, "date": date_conversion}
+_PAIRED: Final[dict[str, Callable[[str, str], Transform | None]]] = {
+    "date": date_conversion,
+    "date_of": date_of,
+    "decimal": decimal_conversion,
+    "epoch": epoch_conversion,
+    "number_piece": number_piece_conversion,
+    "piece": piece_conversion,
+    "time": time_conversion,
+    "time_of": time_of,
+    "unit": unit_conversion,
+}
 
 
 def conversion(name: str, source: str | None = None, target: str | None = None) -> Transform | None:
     """The conversion called `name`, or None where there is no such.
 
-    `unit` and `date` take a pair: unit names of `UNITS`, or date patterns.
+    Those of a pair take unit names of `UNITS` (`unit`), date patterns (`date`), `clock` and a time pattern (`time`),
+    `date-time` and a pattern (`date_of`, `time_of`), `date-time` and `seconds` or `milliseconds` in either order
+    (`epoch`), decimal marks (`decimal`), a separator and `index/count` (`piece`, `number_piece`).
     """
     if name in _PAIRED:
         return _PAIRED[name](source, target) if source is not None and target is not None else None
     return _PLAIN.get(name) if source is None and target is None else None
-
-
-def _groups(pattern: str) -> list[str]:
-    return [_DATE_PARTS[token][0] for token in _DATE_TOKEN.findall(pattern) if token in _DATE_PARTS]
-
-
-def _reader(token: str) -> str:
-    if token not in _DATE_PARTS:
-        return re.escape(token)
-    group, pattern = _DATE_PARTS[token]
-    return f"(?P<{group}>{pattern})"
-
-
-def _date_parts(match: re.Match[str]) -> tuple[int, int, int] | None:
-    found = match.groupdict()
-    year, day = int(found["y"]), int(found["d"])
-    if "m" in found:
-        month = int(found["m"])
-    else:
-        word = found["b"].title()
-        named = [number for number, name in enumerate(_MONTHS, 1) if word in (name, name[:3])]
-        month = named[0] if named else 0
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if not 1 <= month <= len(_MONTHS) or not 1 <= day <= _DAYS_IN_MONTH[month - 1]:
-        return None
-    return None if (month, day) == (2, 29) and not leap else (year, month, day)
-
-
-def _written(token: str, year: int, month: int, day: int) -> str:
-    match token:
-        case "YYYY":
-            return f"{year:04d}"
-        case "MM":
-            return f"{month:02d}"
-        case "M":
-            return str(month)
-        case "DD":
-            return f"{day:02d}"
-        case "D":
-            return str(day)
-        case "MON":
-            return _MONTHS[month - 1][:3]
-        case "MONTH":
-            return _MONTHS[month - 1]
-        case _:
-            return token

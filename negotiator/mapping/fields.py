@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.mapping.meanings import Context, iris_of
 
 MAX_FIELDS: Final = 256
 """Of a schema, arrays' items apart; a schema with more is not mapped."""
 MAX_DEPTH: Final = 12
 """Of objects in objects; deeper and recursive ones are taken whole."""
+MAX_UNIT_CHARS: Final = 80
+MAX_LANGUAGES: Final = 8
 _UNION: Final = ("anyOf", "oneOf")
+_UNIT_WORDS: Final = ("unit", "unitText", "unitCode", "x-unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,15 @@ class Field:
     document: JsonObject
     """The whole schema, which references point into."""
     within: tuple[str, ...] | None = None
-    """The optional object that cannot be there without it; None where there is none such."""
+    """The optional or nullable object that cannot be there without it; None where there is none such."""
+    iris: frozenset[str] = frozenset()
+    """What JSON-LD says that it is; see `negotiator.mapping.meanings`."""
+
+    @property
+    def unit(self) -> str:
+        """The unit that its schema names outright, as a W3C Thing Description does; empty where it names none."""
+        found = next((self.schema[word] for word in _UNIT_WORDS if isinstance(self.schema.get(word), str)), "")
+        return str(found)[:MAX_UNIT_CHARS]
 
     @property
     def name(self) -> str:
@@ -62,6 +74,8 @@ class Shape:
     required_objects: tuple[tuple[str, ...], ...]
     """Those that must be there even when empty, outer ones first."""
     optional_objects: tuple[tuple[str, ...], ...] = ()
+    nullable_objects: tuple[tuple[tuple[str, ...], bool], ...] = ()
+    """Those that may be null, and whether they must be there, as an object or as null."""
     is_whole: bool = True
     """Whether `fields` is all of them; False past `MAX_FIELDS`."""
 
@@ -73,69 +87,120 @@ def shape_of(schema: JsonObject, document: JsonObject | None = None) -> Shape:
         schema: an object, array or scalar schema.
         document: where its references point; itself where None.
     """
-    fields: list[Field] = []
-    objects: dict[tuple[str, ...], bool] = {}
     whole = schema if document is None else document
-    _walk(schema, whole, (), required=True, within=None, fields=fields, objects=objects)
-    required = tuple(path for path, always in objects.items() if always)
-    optional = tuple(path for path, always in objects.items() if not always)
-    return Shape(tuple(fields[:MAX_FIELDS]), required, optional, len(fields) <= MAX_FIELDS)
+    walk = _Walk(whole)
+    walk.walk(schema, (), Context().within(whole), required=True, within=None)
+    return Shape(
+        tuple(walk.fields[:MAX_FIELDS]),
+        tuple(path for path, always in walk.objects.items() if always and path not in walk.nullable),
+        tuple(path for path, always in walk.objects.items() if not always and path not in walk.nullable),
+        tuple(walk.nullable.items()),
+        len(walk.fields) <= MAX_FIELDS,
+    )
 
 
-def _walk(
-    schema: Any,
-    document: JsonObject,
-    path: tuple[str, ...],
-    *,
-    required: bool,
-    within: tuple[str, ...] | None,
-    fields: list[Field],
-    objects: dict[tuple[str, ...], bool],
-) -> None:
-    if len(fields) > MAX_FIELDS:
-        return
-    plain, nullable = _resolved(schema, document, 0)
-    properties = plain.get("properties")
-    types = _types(plain)
-    walkable = types == {"object"} or (not types and isinstance(properties, dict))
-    if walkable and not nullable and isinstance(properties, dict) and properties and len(path) < MAX_DEPTH:
-        objects[path] = required
+class _Walk:
+    """One way through a schema."""
+
+    def __init__(self, document: JsonObject) -> None:
+        self._document = document
+        self.fields: list[Field] = []
+        self.objects: dict[tuple[str, ...], bool] = {}
+        self.nullable: dict[tuple[str, ...], bool] = {}
+
+    def walk(
+        self,
+        schema: Any,
+        path: tuple[str, ...],
+        context: Context,
+        *,
+        required: bool,
+        within: tuple[str, ...] | None,
+    ) -> None:
+        """Take in a schema and all that is under it."""
+        if len(self.fields) > MAX_FIELDS:
+            return
+        plain, nullable = _resolved(schema, self._document, 0)
+        properties = plain.get("properties")
+        types = _types(plain)
+        walkable = types == {"object"} or (not types and isinstance(properties, dict))
+        # A root that may be null is one value: there is no object around it that it could be absent from.
+        inside = walkable and (path != () or not nullable)
+        if inside and isinstance(properties, dict) and properties and len(path) < MAX_DEPTH:
+            self._object(plain, path, context.within(plain), nullable=nullable, required=required, within=within)
+        elif walkable and path == () and properties == {}:
+            self.objects[path] = required
+        else:
+            field = _field(plain, path, self._document, context, nullable=nullable, required=required, within=within)
+            self.fields.append(field)
+
+    def _object(
+        self,
+        plain: JsonObject,
+        path: tuple[str, ...],
+        context: Context,
+        *,
+        nullable: bool,
+        required: bool,
+        within: tuple[str, ...] | None,
+    ) -> None:
+        self.objects[path] = required
+        if nullable:
+            self.nullable[path] = required
         needed = plain.get("required", [])
         needed = needed if isinstance(needed, list) else []
-        inside = path if within is None and not required else within
-        for name, inner in properties.items():
+        always = required and not nullable
+        inside = path if nullable or (within is None and not required) else within
+        for name, inner in plain["properties"].items():
             here = name in needed
-            _walk(
-                inner,
-                document,
-                (*path, name),
-                required=required and here,
-                within=inside if here else None,
-                fields=fields,
-                objects=objects,
-            )
-        return
-    if walkable and path == () and properties == {}:
-        objects[path] = required
-        return
+            self.walk(inner, (*path, name), context, required=always and here, within=inside if here else None)
+
+
+def _field(
+    plain: JsonObject,
+    path: tuple[str, ...],
+    document: JsonObject,
+    context: Context,
+    *,
+    nullable: bool,
+    required: bool,
+    within: tuple[str, ...] | None,
+) -> Field:
     values = [plain["const"]] if "const" in plain else plain.get("enum")
     enum = tuple(value for value in values if value is not None) if isinstance(values, list) else None
-    description = plain.get("description")
     form = plain.get("format")
-    fields.append(
-        Field(
-            path=path,
-            types=types or _types_of_values(enum),
-            nullable=nullable or (isinstance(values, list) and None in values),
-            required=required,
-            description=description if isinstance(description, str) else "",
-            enum=enum or None,
-            format=form if isinstance(form, str) else None,
-            schema=plain,
-            document=document,
-            within=within,
-        )
+    return Field(
+        path=path,
+        types=_types(plain) or _types_of_values(enum),
+        nullable=nullable or (isinstance(values, list) and None in values),
+        required=required,
+        description=_description(path[-1] if path else "", plain),
+        enum=enum or None,
+        format=form if isinstance(form, str) else None,
+        schema=plain,
+        document=document,
+        within=within,
+        iris=iris_of(path[-1] if path else "", plain, context),
     )
+
+
+def _description(name: str, plain: JsonObject) -> str:
+    """What it says of itself: the description, its title, and both in other languages (WoT TD 1.1, 5.3.1.3)."""
+    parts = [plain.get("description")]
+    title = plain.get("title")
+    if isinstance(title, str) and _letters(title) != _letters(name):
+        # Generators of schemas write the name once more as the title.
+        parts.append(title)
+    for word in ("descriptions", "titles"):
+        languages = plain.get(word)
+        if isinstance(languages, dict):
+            parts += list(languages.values())[:MAX_LANGUAGES]
+    texts = dict.fromkeys(part.strip() for part in parts if isinstance(part, str) and part.strip())
+    return " / ".join(texts)
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())
 
 
 def _resolved(schema: Any, document: JsonObject, depth: int) -> tuple[JsonObject, bool]:

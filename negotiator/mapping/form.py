@@ -4,25 +4,26 @@ A mapping is plain JSON on disk and on the wire, checked when it is read. It is 
 closures: nothing in it is ever executed as code.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from negotiator.errors import BadInput, UsageError
+from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.mapping.compiling import Compiled, compile_mapping
 from negotiator.mapping.conversions import Transform, conversion
+from negotiator.mapping.pointers import copied, key_of, steps_of
 
 MAX_FIELDS: Final = 512
 """Fields of a mapping, nested ones included."""
 MAX_DEPTH: Final = 16
 """Arrays in arrays."""
-MAX_POINTER_CHARS: Final = 512
 MAX_TABLE_ROWS: Final = 512
 MAX_CONST_DEPTH: Final = 16
 
-Compiled: TypeAlias = Callable[[JsonValue], JsonValue]
-
-_ABSENT: Final = object()
+MAX_PARTS: Final = 16
+"""Fields and texts of one join."""
+MAX_JOINED_TEXT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,29 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a text that is joined: the value of a field, or text as it stands."""
+
+    source: str | None = None
+    """JSON Pointer into the source; `from` in JSON, where text is a plain string."""
+    text: str = ""
+    convert: Conversion | None = None
+
+    def __post_init__(self) -> None:
+        steps_of(self.source or "")
+        if (self.source is not None and self.text) or (self.source is None and self.convert is not None):
+            raise UsageError("a part is a field or a text")
+        if len(self.text) > MAX_JOINED_TEXT:
+            raise UsageError(f"text between fields has at most {MAX_JOINED_TEXT} characters")
+        if self.convert is not None:
+            self.convert.transform()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldMapping:
     """Where one field of the target comes from.
 
-    Exactly one of `source` and `const` is given; of `table`, `convert` and `each` at most one.
+    Exactly one of `source`, `join` and `const` is given; of `table`, `convert` and `each` at most one.
     """
 
     to: str
@@ -66,17 +86,30 @@ class FieldMapping:
     convert: Conversion | None = None
     each: "Mapping | None" = None
     """For arrays: what to do with each item."""
+    join: tuple[Part, ...] = ()
+    """Several fields as one text, in this order. They are all there or all absent; else `BadInput`."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """JSON Pointers of all that it reads; none for a constant."""
+        if self.source is not None:
+            return (self.source,)
+        return tuple(part.source for part in self.join if part.source is not None)
 
     def __post_init__(self) -> None:
         for pointer in (self.to, self.source or ""):
-            _steps(pointer)
+            steps_of(pointer)
         if self.source is None and (self.table or self.convert or self.each or self.has_default):
-            raise UsageError("a constant takes no table, conversion, items or default")
+            raise UsageError("a constant or a join takes no table, conversion, items or default")
+        if self.join and (self.source is not None or self.const is not None or self.null_is_absent):
+            raise UsageError("a field has one of from, join and const")
+        if self.join and (len(self.join) > MAX_PARTS or all(part.source is None for part in self.join)):
+            raise UsageError(f"a join has fields, and at most {MAX_PARTS} parts")
         if (bool(self.table) + (self.convert is not None) + (self.each is not None)) > 1:
             raise UsageError("a field has one of table, convert and each")
         if len(self.table) > MAX_TABLE_ROWS:
             raise UsageError(f"a table has at most {MAX_TABLE_ROWS} rows")
-        if len({_key(row[0]) for row in self.table}) != len(self.table):
+        if len({key_of(row[0]) for row in self.table}) != len(self.table):
             raise UsageError("a table names a value twice")
         if self.convert is not None:
             self.convert.transform()
@@ -99,7 +132,7 @@ class Mapping:
             raise UsageError(f"a mapping has at most {MAX_FIELDS} fields")
         written: dict[tuple[str, ...], FieldMapping] = {}
         for field in self.fields:
-            steps = _steps(field.to)
+            steps = steps_of(field.to)
             if steps in written:
                 raise UsageError("a mapping writes a field twice")
             above = [written[steps[:end]] for end in range(len(steps)) if steps[:end] in written]
@@ -107,7 +140,7 @@ class Mapping:
                 raise UsageError("a mapping writes one value over another")
             written[steps] = field
         for pointer in (*self.refused, *(each for pair in self.together for each in pair)):
-            _steps(pointer)
+            steps_of(pointer)
 
     def _all_fields(self, depth: int = 0) -> Iterator[FieldMapping]:
         if depth > MAX_DEPTH:
@@ -137,28 +170,12 @@ class Mapping:
         What it is given is never changed. It raises `BadInput` where a required field is absent, a refused one
         present, or a value is outside its table or conversion.
         """
-        steps = [_compile_field(field) for field in self.fields]
-        refused = [(pointer, _getter(_steps(pointer))) for pointer in self.refused]
-        together = [(_getter(_steps(whole)), _getter(_steps(part)), part) for whole, part in self.together]
-
-        def apply(value: JsonValue) -> JsonValue:
-            for pointer, get in refused:
-                if get(value) not in (_ABSENT, None):
-                    raise BadInput("a field has no place at the other side", ((pointer, "has no counterpart"),))
-            result: JsonValue = {}
-            for step in steps:
-                result = step(value, result)
-            for get_whole, get_part, part in together:
-                if get_part(result) is _ABSENT and get_whole(result) is not _ABSENT:
-                    raise BadInput("an object would lack what it needs", ((part, "has no value to be made from"),))
-            return result
-
-        return apply
+        return compile_mapping(self)
 
 
 def _is_empty_object(field: FieldMapping) -> bool:
     if field.source is None:
-        return bool(field.const == {})
+        return not field.join and (field.const is None or bool(field.const == {}))
     return field.convert is not None and field.convert.name == "to_empty_object"
 
 
@@ -166,123 +183,17 @@ def _is_above(steps: tuple[str, ...], written: dict[tuple[str, ...], FieldMappin
     return any(len(other) > len(steps) and other[: len(steps)] == steps for other in written)
 
 
-def _compile_field(field: FieldMapping) -> Callable[[JsonValue, JsonValue], JsonValue]:
-    put = _putter(_steps(field.to))
-    if field.source is None:
-        const = field.const
-        return lambda _, result: put(result, _copy(const))
-    source = field.source
-    get = _getter(_steps(source))
-    transform = _transform(field)
-
-    def step(value: JsonValue, result: JsonValue) -> JsonValue:
-        found = get(value)
-        if found is None and field.null_is_absent:
-            found = _ABSENT
-        if found is _ABSENT and field.has_default:
-            found = field.default
-        if found is not _ABSENT:
-            try:
-                converted = found if transform is None or found is None else transform(found)
-            except BadInput as error:
-                inner = error.violations or (("", str(error)),)
-                raise BadInput(str(error), tuple((source + at, text) for at, text in inner)) from error
-            return put(result, _copy(converted))
-        if field.required:
-            raise BadInput(violations=((source, "is required"),))
-        return result
-
-    return step
-
-
-def _transform(field: FieldMapping) -> Transform | None:
-    if field.convert is not None:
-        return field.convert.transform()
-    if field.each is not None:
-        return _for_each(field.each.compile())
-    if field.table:
-        return _look_up({_key(row[0]): row[1] for row in field.table})
-    return None
-
-
-def _look_up(rows: dict[Any, JsonValue]) -> Transform:
-    def convert(value: JsonValue) -> JsonValue:
-        found = rows.get(_key(value), _ABSENT) if isinstance(value, str | int | float) else _ABSENT
-        if found is _ABSENT:
-            raise BadInput("the value is not among those that can be translated")
-        return found
-
-    return convert
-
-
-def _for_each(apply: Compiled) -> Transform:
-    def convert(value: JsonValue) -> JsonValue:
-        if not isinstance(value, list):
-            raise BadInput("an array was expected")
-        return [apply(item) for item in value]
-
-    return convert
-
-
-def _getter(steps: tuple[str, ...]) -> Callable[[JsonValue], JsonValue]:
-    def get(value: JsonValue) -> JsonValue:
-        for step in steps:
-            if not isinstance(value, dict) or step not in value:
-                return _ABSENT
-            value = value[step]
-        return value
-
-    return get
-
-
-def _putter(steps: tuple[str, ...]) -> Callable[[JsonValue, JsonValue], JsonValue]:
-    if not steps:
-        return lambda _, value: value
-    *above, last = steps
-
-    def put(result: JsonValue, value: JsonValue) -> JsonValue:
-        place = result
-        for step in above:
-            place = place.setdefault(step, {})
-        place[last] = value
-        return result
-
-    return put
-
-
-def _copy(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copy(item) for item in value]
-    return value
-
-
-def _key(value: JsonValue) -> JsonValue:
-    # JSON's true is not 1, though Python's is.
-    return (value,) if isinstance(value, bool) else value
-
-
-def _steps(pointer: str) -> tuple[str, ...]:
-    """The object keys that a JSON Pointer names (RFC 6901). Raises `UsageError`."""
-    if len(pointer) > MAX_POINTER_CHARS or (pointer and not pointer.startswith("/")):
-        raise UsageError("not a JSON Pointer")
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
-
-
-def pointer(steps: tuple[str, ...]) -> str:
-    """The JSON Pointer (RFC 6901) of object keys."""
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-
-
 def _field_to_json(field: FieldMapping) -> JsonObject:
     written: JsonObject = {"to": field.to}
+    if field.join:
+        written["join"] = [_part_to_json(part) for part in field.join]
+        return written | ({"required": True} if field.required else {})
     if field.source is None:
-        written["const"] = _copy(field.const)
+        written["const"] = copied(field.const)
         return written
     written["from"] = field.source
     if field.has_default:
-        written["default"] = _copy(field.default)
+        written["default"] = copied(field.default)
     if field.required:
         written["required"] = True
     if field.null_is_absent:
@@ -290,16 +201,26 @@ def _field_to_json(field: FieldMapping) -> JsonObject:
     if field.table:
         written["table"] = [list(row) for row in field.table]
     if field.convert is not None:
-        parts = (field.convert.name, field.convert.source, field.convert.target)
-        written["convert"] = [part for part in parts if part is not None]
+        written["convert"] = _conversion_to_json(field.convert)
     if field.each is not None:
         written["each"] = field.each.to_json()
     return written
 
 
+def _part_to_json(part: Part) -> JsonValue:
+    if part.source is None:
+        return part.text
+    return {"from": part.source} | ({} if part.convert is None else {"convert": _conversion_to_json(part.convert)})
+
+
+def _conversion_to_json(convert: Conversion) -> JsonValue:
+    return [part for part in (convert.name, convert.source, convert.target) if part is not None]
+
+
 _FIELD_KEYS: Final = frozenset(
-    {"to", "from", "const", "default", "required", "null_is_absent", "table", "convert", "each"}
+    {"to", "from", "const", "default", "required", "null_is_absent", "table", "convert", "each", "join"}
 )
+_ORIGINS: Final = frozenset({"from", "join", "const"})
 
 
 def _mapping_from_json(value: JsonValue, depth: int) -> Mapping:
@@ -328,33 +249,48 @@ def _text(value: JsonValue) -> str:
 
 
 def _field_from_json(value: JsonValue, depth: int) -> FieldMapping:
-    if not isinstance(value, dict) or not value.keys() <= _FIELD_KEYS or ("from" in value) == ("const" in value):
+    if not isinstance(value, dict) or not value.keys() <= _FIELD_KEYS or len(value.keys() & _ORIGINS) != 1:
         raise UsageError("not a field of a mapping")
-    table, convert = value.get("table", []), value.get("convert")
+    table, join = value.get("table", []), value.get("join", [])
     required, null_is_absent = value.get("required", False), value.get("null_is_absent", False)
     rows_fit = isinstance(table, list) and all(
         isinstance(row, list) and len(row) == 2 and all(_is_scalar(cell) for cell in row)  # noqa: PLR2004
         for row in table
     )
-    convert_fits = convert is None or (
-        isinstance(convert, list) and 1 <= len(convert) <= 3 and all(isinstance(part, str) for part in convert)  # noqa: PLR2004
-    )
-    if not rows_fit or not convert_fits or not isinstance(required, bool) or not isinstance(null_is_absent, bool):
+    join_fits = isinstance(join, list) and bool(join) == ("join" in value)
+    if not rows_fit or not join_fits or not isinstance(required, bool) or not isinstance(null_is_absent, bool):
         raise UsageError("not a field of a mapping")
     for constant in (value.get("const"), value.get("default")):
         _require_shallow(constant, 0)
     return FieldMapping(
         to=_text(value.get("to")),
         source=_text(value["from"]) if "from" in value else None,
-        const=_copy(value.get("const")),
+        const=copied(value.get("const")),
         has_default="default" in value,
-        default=_copy(value.get("default")),
+        default=copied(value.get("default")),
         required=required,
         null_is_absent=null_is_absent,
         table=tuple((row[0], row[1]) for row in table),
-        convert=None if convert is None else Conversion(*convert),
+        convert=_conversion_from_json(value.get("convert")),
+        join=tuple(_part_from_json(part) for part in join),
         each=_mapping_from_json(value["each"], depth + 1) if "each" in value else None,
     )
+
+
+def _part_from_json(value: JsonValue) -> Part:
+    if isinstance(value, str):
+        return Part(text=value)
+    if not isinstance(value, dict) or not {"from"} <= value.keys() <= {"from", "convert"}:
+        raise UsageError("not a part of a join")
+    return Part(source=_text(value["from"]), convert=_conversion_from_json(value.get("convert")))
+
+
+def _conversion_from_json(value: JsonValue) -> Conversion | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not 1 <= len(value) <= 3 or not all(isinstance(part, str) for part in value):  # noqa: PLR2004
+        raise UsageError("not a conversion")
+    return Conversion(*value)
 
 
 def _is_scalar(value: JsonValue) -> bool:

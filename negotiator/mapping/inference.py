@@ -5,11 +5,15 @@ only where every other reading is less likely by a margin; what is below it is l
 Nothing is ever guessed.
 """
 
+from collections.abc import Mapping as MappingOf
+
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonObject
 from negotiator.mapping.building import Builder, exact_inference, is_exact, no_inference
-from negotiator.mapping.problem import Direction, Problem, Thresholds, pair_up, state_problem
+from negotiator.mapping.examples import Examples
+from negotiator.mapping.problem import Direction, Pairing, Problem, Thresholds, pair_up, state_problem
 from negotiator.mapping.result import Inference, PairInference
+from protocol_docs.search_index import Embedder
 
 
 def infer(
@@ -18,6 +22,8 @@ def infer(
     *,
     direction: Direction = "request",
     thresholds: Thresholds | None = None,
+    examples: Examples | None = None,
+    embedder: Embedder | None = None,
 ) -> Inference:
     """Infer a mapping from values of one schema to values of another.
 
@@ -28,8 +34,11 @@ def infer(
             refused when it comes), because leaving it out would change what is asked; of a `reply`, what nobody
             asked for is left out.
         thresholds: how sure to be.
+        examples: whole values seen of `source` and of `target`; they need not belong together.
+        embedder: what tells nearness of meaning, beside words.
     """
-    return solve(state_problem({direction: (source, target)}, thresholds))[direction]
+    seen = {} if examples is None else {direction: examples}
+    return solve(state_problem({direction: (source, target)}, thresholds, seen, embedder))[direction]
 
 
 def infer_pair(
@@ -37,6 +46,8 @@ def infer_pair(
     reply: tuple[JsonObject, JsonObject],
     *,
     thresholds: Thresholds | None = None,
+    examples: MappingOf[Direction, Examples] | None = None,
+    embedder: Embedder | None = None,
 ) -> PairInference:
     """Infer both directions of one task: a field that stands in both must mean the same in both.
 
@@ -44,9 +55,10 @@ def infer_pair(
         request: (ours, theirs): from our input to their input.
         reply: (theirs, ours): from their output to our output.
         thresholds: how sure to be.
+        examples: whole values seen of source and target, for `request` and `reply`.
+        embedder: what tells nearness of meaning, beside words.
     """
-    problem = state_problem({"request": request, "reply": reply}, thresholds)
-    return pair_of(problem)
+    return pair_of(state_problem({"request": request, "reply": reply}, thresholds, examples, embedder))
 
 
 def pair_of(problem: Problem) -> PairInference:
@@ -55,9 +67,14 @@ def pair_of(problem: Problem) -> PairInference:
     return PairInference(solved["request"], solved["reply"], problem)
 
 
-def solve(problem: Problem) -> dict[Direction, Inference]:
-    """Pair the fields and build what can be built, for each direction of the problem."""
-    pairing = pair_up(problem)
+def solve(problem: Problem, pairing: Pairing | None = None) -> dict[Direction, Inference]:
+    """Pair the fields and build what can be built, for each direction of the problem.
+
+    Args:
+        problem: what to solve.
+        pairing: the problem's own, where `pair_up` has found it already.
+    """
+    pairing = pairing or pair_up(problem)
     solved: dict[Direction, Inference] = {}
     for scope, (source, target) in problem.shapes.items():
         direction, inside = scope

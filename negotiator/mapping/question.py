@@ -139,11 +139,13 @@ def _open(problem: Problem) -> dict[int, tuple[int, ...]]:
 def _is_open(problem: Problem, pairing: Pairing, row: int) -> bool:
     if pairing.margin[row] < problem.thresholds.margin:
         return True
+    if max(problem.gains[row], default=FORBIDDEN) <= FORBIDDEN:
+        return False
     # Sure to have no partner here, but somebody over there needs one.
     return pairing.partner[row] is None and any(
         field.required
         for column, slot in enumerate(problem.theirs)
-        if column not in pairing.partner
+        if column not in pairing.partner and any(line[column] > FORBIDDEN for line in problem.gains)
         for field in slot.places.values()
     )
 

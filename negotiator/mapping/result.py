@@ -7,7 +7,7 @@ from negotiator.mapping.carry import Needs
 from negotiator.mapping.form import Mapping
 from negotiator.mapping.problem import Problem
 
-Basis: TypeAlias = Literal["exact", "words", "model"]
+Basis: TypeAlias = Literal["exact", "words", "model", "template"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Match:
     target: str
     """JSON Pointer; items of arrays are reached by `/-`, such as `/results/-/city`."""
     source: str
+    """JSON Pointer of the field, of the first one where several are joined."""
     score: float
     """Log-odds that the two mean the same, against meaning nothing to each other."""
     margin: float
@@ -26,6 +27,8 @@ class Match:
     """`conversion`: they mean the same, but no mapping carries the value; code must."""
     reason: str = ""
     """Why it needs a conversion."""
+    joined_with: tuple[str, ...] = ()
+    """JSON Pointers of the further fields that are joined with `source`, in order."""
 
 
 @dataclass(frozen=True, slots=True)

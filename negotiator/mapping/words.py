@@ -107,6 +107,12 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def spoken(name: str) -> str:
+    """A name as one would say it: its words in order, abbreviations written out, Chinese as it stands."""
+    plain = _CAMEL.sub(" ", name[:MAX_TEXT_CHARS]).replace("_", " ").replace("-", " ").lower()
+    return " ".join(ABBREVIATIONS.get(word, word) for word in plain.split())
+
+
 def _chinese_words(run: str) -> Iterable[str]:
     known = [part for size in (4, 3, 2, 1) for part in _parts(run, size) if part in _CHINESE]
     return known or (_parts(run, 2) if len(run) > 1 else [run])

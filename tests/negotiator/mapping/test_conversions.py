@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from negotiator.errors import BadInput
-from negotiator.mapping.conversions import UNITS, conversion, is_date_pattern
+from negotiator.mapping.conversions import UNITS, conversion
+from negotiator.mapping.dates import is_date_pattern
 
 PATTERNS = ["YYYY-MM-DD", "DD/MM/YYYY", "M/D/YYYY", "D MON YYYY", "MONTH D, YYYY", "YYYYMMDD"]
 
