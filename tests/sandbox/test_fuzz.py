@@ -1,228 +1,210 @@
-"""Programs made by grammar, aimed at what a handler must not reach.
+"""Programs made by grammar against both walls and against each alone, with canaries all around.
 
-The language's wall is tried in this process, where the canaries are: a file, the environment, a global of this
-module, the tool's own function, the builtins and the facades. `FUZZ_PROGRAMS` sets how many.
+`FUZZ_PROGRAMS` programs a wall, from seed `FUZZ_SEED` on; which and how they ended is printed:
+
+    FUZZ_PROGRAMS=200000 python -m pytest tests/sandbox/test_fuzz.py -q -s
+
+The limits and the deadline are on in each. The canaries of the host are a file, an environment variable, a listening
+socket, a global of this module, an attribute of the tool's function, and its clock. Where the language stands alone,
+the worker is full of canaries too, and an audit hook in it reports every use of the interpreter's insides on the way:
+that nothing was used is more than that nothing was brought home.
 """
 
 import os
-import random
-from collections.abc import Callable
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sandbox
-from sandbox.inside.attributes import INSTANCE, ON_CLASS
-from sandbox.inside.facades import FACADES
-from sandbox.inside.guards import BUILTINS
 from sandbox.locked import Locked
-from sandbox.trusted import Trusted
+from sandbox.processes import BOOTSTRAP
+from tests.sandbox.grammar import Writer
 
 CANARY = "canary-71d3"
-PROGRAMS = int(os.environ.get("FUZZ_PROGRAMS", "600"))
-LOCKED_PROGRAMS = PROGRAMS // 10
+PROGRAMS = int(os.environ.get("FUZZ_PROGRAMS", "250"))
+FIRST = int(os.environ.get("FUZZ_SEED", "0"))
+REPORT_EVERY = 5_000
+LIMITS = sandbox.Limits(wall_s=0.3, memory_bytes=48 * 1024 * 1024, output_bytes=1 << 18, tool_calls=8)
 
-ATTRIBUTES = [
-    "__class__", "__base__", "__bases__", "__subclasses__", "__mro__", "mro", "__dict__", "__globals__", "__code__", "__closure__", "__func__", "__self__", "__builtins__", "__init__", "__getattribute__", "__reduce__", "__module__", "__traceback__", "__context__", "tb_frame", "tb_next", "f_back", "f_globals", "f_locals", "f_builtins", "gi_frame", "gi_code", "cr_frame", "ag_frame", "obj", "name", "args", "members", "format", "format_map", "codecs", "decoder", "sys", "os", "modules", "open", "read", "func", "fget", "fset", "setter", "send", "throw", "with_traceback", "canary", "__name__", "_private", "x", "upper", "items", "append", "get", "real", "now", "today", "join", "strftime", "groups", "cell_contents", "__wrapped__", "__get__", "__call__", "__doc__",
-]  # fmt: skip
-REFUSED = ("_", "tb_", "f_", "gi_", "cr_", "ag_")
-BUILT = [*sorted(name for name in BUILTINS if not name.startswith("_")), "look"]
-ROOTS = [
-    "data",
-    "handle",
-    "look",
-    "A",
-    "A()",
-    "g",
-    "e",
-    "f",
-    "(lambda: 1)",
-    "(x for x in [1])",
-    "()",
-    "''",
-    "(1)",
-    "(1.5)",
-    "[]",
-    "{}",
-]
-GUARDS = [
-    "_getattr_",
-    "_write_",
-    "_format_",
-    "__metaclass__",
-    "__builtins__",
-    "_module_",
-    "_tmp0",
-    "private_x",
-    "print",
-]
+WATCHED = """
+import os, socket
+watch = socket.create_connection(("127.0.0.1", {port}))
+from sandbox.inside import attributes, facades, guards, locks, program, worker
+def limits_only(memory_bytes, parent):
+    locks._limit(locks._address_space() + memory_bytes)
+    return dict.fromkeys(("namespaces", "user", "no_new_privileges", "landlock", "seccomp"), False)
+locks.lock = limits_only
+CANARY = program.CANARY = guards.CANARY = os.environ["SANDBOX_CANARY"] = {canary!r}
+def shape():
+    tables = [guards.BUILTINS, *attributes.INSTANCE.values(), *attributes.ON_CLASS.values()]
+    tables += [facade.members for facade in facades.FACADES.values()]
+    return [(name, id(value)) for table in tables for name, value in table.items()]
+before = shape()
+running = []
+FINE = frozenset({{"array.__new__", "builtins.id", "object.__getattr__:__self__"}})
+def hook(event, args):
+    if running and event not in FINE:
+        code = args[0] if event == "exec" else None
+        if code is None or code is not running[0]:
+            running.clear()
+            watch.sendall(("touched " + event + " " + repr(args)[:200] + "\\n").encode(errors="replace"))
+plain_call = worker.call
+def watched_call(code, *args, **kwargs):
+    running[:] = [code]
+    try:
+        return plain_call(code, *args, **kwargs)
+    finally:
+        running.clear()
+        if shape() != before:
+            watch.sendall(b"touched a table\\n")
+worker.call = watched_call
+plain_line_of = program.line_of
+def line_of(error):
+    held = running[:]
+    running.clear()
+    try:
+        return plain_line_of(error)
+    finally:
+        running[:] = held
+program.line_of = line_of
+import sys
+sys.addaudithook(hook)
+from sandbox.inside.worker import serve
+"""
+LANGUAGE_ALONE = BOOTSTRAP.replace("from sandbox.inside.worker import serve\n", WATCHED)
+SYSTEM_ALONE = BOOTSTRAP.replace("inside.worker import serve", "inside.unguarded import serve_anything as serve")
 
 
-class Writer:
-    """Writes one program from one seed. Most are polite: nothing in them is refused before they run."""
+class Shore:
+    """Everything that no program may touch, and whether one has."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.polite = self.random.random() < 0.8
-        self.attributes = [name for name in ATTRIBUTES if not (self.polite and name.startswith(REFUSED))]
-        self.built = BUILT if self.polite else [*BUILT, "open", "eval", "__import__", "globals"]
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "canary"
+        self.file.write_text(CANARY)
+        self._written = self.file.stat().st_mtime_ns
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.setblocking(False)
+        self.port: int = self.server.getsockname()[1]
+        self.watches: list[socket.socket] = []
+        self.watched = False
+        self.looked: list[Any] = []
 
-    def either(self, polite: list[str], rude: list[str]) -> str:
-        return self.random.choice(polite if self.polite else [*polite, *rude])
+    def tool(self) -> Callable[..., Any]:
+        """What the programs may call; its attribute they may not read."""
 
-    def program(self) -> str:
-        """Everything that may fail is tried on its own, so that one error does not hide the rest."""
-        head = [f"{line}\n" for line in self.random.sample(self.headings(), self.random.randint(0, 3))]
-        tried = "".join(f"        t(lambda: {self.expression(3)}),\n" for _ in range(6))
-        body = ""
-        for _ in range(self.random.randint(1, 4)):
-            lines = "".join(f"        {line}\n" for line in self.statement(2))
-            body += f"    try:\n{lines}    except Exception as x:\n        out.append(str(x))\n"
-        return (
-            f"{''.join(head)}"
-            # Errors that are caught make recursion branch: the steps are counted, for this process has no deadline.
-            "steps = []\n"
-            "def t(f):\n    steps.append(1)\n    if len(steps) > 300:\n        return 'enough'\n"
-            "    try:\n        return str(f())\n    except Exception as e:\n        return str(e)\n"
-            f"class A{self.either(['', '(ValueError)'], ['(str)', '(object)', '(A)'])}:\n    x = 1\n"
-            f"    def {self.either(['m', '__init__', '__eq__', '_p'], ['__getattribute__', '__str__'])}(self, *a):\n"
-            f"        self.x = t(lambda: {self.expression(2)})\n"
-            f"def f({self.either(['', 'a=1', '*a', '**k', 'a: int = 1'], ['_getattr_=1, /'])}):\n"
-            f"    return t(lambda: {self.expression(2)})\n"
-            f"def gen():\n    yield t(lambda: {self.expression(2)})\n"
-            f"def handle(data):\n    m = k = K = e = None\n    g = gen()\n    out = []\n{body}"
-            f"    out += [\n{tried}    ]\n    return out\n"
-        )
+        def look(*args: Any, **kwargs: Any) -> Any:
+            self.looked.append((args, kwargs))
+            return {"seen": [1, 2]}
 
-    def headings(self) -> list[str]:
-        module = self.either([name for name in FACADES if "." not in name], ["os", "sys", "builtins", "gc", "inspect"])
-        members = list(FACADES[module].members) if module in FACADES else ["path"]
-        member = self.either(members, ATTRIBUTES)
-        return [
-            f"import {module} as m", f"from {module} import {member} as k", f"import {module}",
-            f"{self.either(['z', 'private_x', 'Q'], GUARDS)} = {self.expression(1)}", f"K = {self.expression(2)}", "from typing import Any",
-        ]  # fmt: skip
+        look.canary = CANARY  # type: ignore[attr-defined]
+        return look
 
-    def statement(self, depth: int) -> list[str]:
-        pick, text = self.random.choice, self.expression
-        inner = [f"    {line}" for line in (self.statement(depth - 1) if depth else [f"e = {text(1)}"])]
-        return pick([
-            [f"e = {text(depth)}"],
-            [f"e.{pick(self.attributes)} = {text(1)}"],
-            [f"A.x += {text(1)}"],
-            [f"data[{text(1)}] = {text(1)}"],
-            ["try:", *inner, f"except {self.either(['Exception', 'ValueError', '(KeyError, TypeError)'], ['BaseException'])} as x:", *inner],
-            ["try:", *inner, "finally:", *inner],
-            ["try:", *inner, "except:", *inner],
-            [f"for {self.either(['x', '_', 'e.x', 'a, b'], ['_getattr_'])} in [{text(1)}, {text(1)}]:", *inner],
-            [f"if {text(1)}:", *inner],
-            [f"global {self.either(['K', 'handle'], ['_getattr_'])}"],
-            [f"def n({self.either(['x', 'a', '_q'], ['_write_', '_getattr_'])}={text(1)}):", *inner],
-            [f"import {self.either(['math', 'json', 'datetime', 're'], ['os'])}"],
-            [f"del {pick(['A.x', 'out[0]', 'data[0]'])}"],
-            [f"look({text(1)}, {pick(['', 'k=1', '*[1]', '**{}'])})"],
-        ])  # fmt: skip
+    def touched(self) -> list[str]:
+        """What was touched since it was asked last."""
+        found = []
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except BlockingIOError:
+                break
+            if not self.watched:
+                found.append("the socket")
+            connection.setblocking(False)
+            self.watches.append(connection)
+        for watch in list(self.watches):
+            try:
+                said = watch.recv(1000)
+            except BlockingIOError:
+                continue
+            if said:
+                found.append(said.decode(errors="replace"))
+            else:
+                self.watches.remove(watch)
+                watch.close()
+        stat = self.file.stat()
+        if stat.st_mtime_ns != self._written or stat.st_size != len(CANARY):
+            found.append("the file")
+        return found
 
-    def expression(self, depth: int) -> str:
-        pick = self.random.choice
-        if depth == 0:
-            return pick(
-                [
-                    *ROOTS,
-                    *ROOTS,
-                    "m",
-                    "k",
-                    "K",
-                    "e",
-                    *self.random.sample(self.built, 3),
-                    repr(CANARY[:4]),
-                    "data['file']",
-                ]
-            )
-        one, two = self.expression(depth - 1), self.expression(depth - 1)
-        attribute, hidden = pick(self.attributes), pick(ATTRIBUTES)
-        return pick([
-            f"{one}.{attribute}",
-            f"{one}.{attribute}",
-            f"{one}.{attribute}.{pick(self.attributes)}",
-            f"{one}.{attribute}({two})",
-            f"getattr({one}, {hidden!r}, {two})",
-            f"getattr({one}, {hidden[:3]!r} + {hidden[3:]!r})",
-            f"{pick(self.built)}({one})",
-            f"{pick(self.built)}({one}, {two})",
-            f"'{{0.{hidden}}}'.format({one})",
-            f"'{{0[{hidden}]}}'.format({one})",
-            f"str.format('{{a.{hidden}}}', a={one})",
-            f"f'{{{one.replace(chr(39), chr(34))}!r}}'" if not set(one) & set("'\"{}\\\\") else one,
-            f"[{one} for x in [{two}]]",
-            f"{{str(k): {one} for k in [{two}]}}",
-            f"list(map({pick(self.built)}, [{one}]))",
-            f"sorted([{one}, {two}], key={pick(self.built)})",
-            f"(lambda {self.either(['x', '*a'], ['_getattr_'])}: {one})({two})",
-            f"type({one})",
-            f"type({one})({two})",
-            f"{one}[{two}]",
-            f"({one} if {two} else {one})",
-            f"(y := {one})",
-            f"next(iter({one}))",
-            f"look({one})",
-            f"[*{one}]",
-            f"{{**{one}}}",
-            f"{one} {pick(['+', '*', '==', 'in', 'and', '|', '%'])} {two}",
-        ])  # fmt: skip
+    def close(self) -> None:
+        """Stop listening."""
+        for watch in [*self.watches, self.server]:
+            watch.close()
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def shore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shore]:
     monkeypatch.setenv("SANDBOX_CANARY", CANARY)
-    path = tmp_path / "canary"
-    path.write_text(CANARY)
-    return str(path)
+    made = Shore(tmp_path)
+    yield made
+    made.close()
 
 
-def tool(looked: list[Any]) -> Callable[..., Any]:
-    def look(*args: Any, **kwargs: Any) -> Any:
-        looked.append((args, kwargs))
-        return {"seen": [1, 2]}
-
-    look.canary = CANARY  # type: ignore[attr-defined]
-    return look
+def test_no_program_gets_past_both_walls(shore: Shore) -> None:
+    with_both = Locked(workers=1, spares=2)
+    ended = fuzz(with_both, shore, FIRST, "both walls", tells_no_time=True)
+    assert ended["returned"] > PROGRAMS // 3, "a grammar that is always refused tries nothing"
 
 
-def shape(table: Any) -> Any:
-    return {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+def test_no_program_gets_past_the_language(shore: Shore) -> None:
+    shore.watched = True
+    watched = LANGUAGE_ALONE.replace("{port}", str(shore.port)).replace("{canary!r}", repr(CANARY))
+    # Other seeds than those that both walls were tried with.
+    ended = fuzz(
+        Locked(workers=1, _bootstrap=watched), shore, FIRST + PROGRAMS, "the language alone", tells_no_time=True
+    )
+    assert ended["returned"] > PROGRAMS // 3
+    assert ended["WorkerDied"] == 0
 
 
-def test_no_program_gets_past_the_language(file: str) -> None:
-    executor = Trusted()
-    before = [shape(table) for table in (BUILTINS, INSTANCE, ON_CLASS, {k: v.members for k, v in FACADES.items()})]
-    ended: dict[str, int] = {}
-    for seed in range(PROGRAMS):
-        outcome, looked = attempt(executor, Writer(seed).program(), file)
-        assert CANARY not in repr((outcome, looked)), seed
-        assert isinstance(outcome, sandbox.SandboxError) or is_plain(outcome), seed
-        ended[type(outcome).__name__] = ended.get(type(outcome).__name__, 0) + 1
-    after = [shape(table) for table in (BUILTINS, INSTANCE, ON_CLASS, {k: v.members for k, v in FACADES.items()})]
-    assert before == after
-    # A grammar that is always refused tries nothing: enough programs must run.
-    assert ended["list"] > PROGRAMS // 6
+def test_no_program_gets_past_the_system(shore: Shore) -> None:
+    # A clock is read without a system call: no process can be kept from it by the system.
+    executor = Locked(workers=1, spares=2, _bootstrap=SYSTEM_ALONE)
+    ended = fuzz(executor, shore, FIRST + 2 * PROGRAMS, "the system alone", tells_no_time=False)
+    assert ended["returned"] > PROGRAMS // 3
+    assert ended["PolicyViolation"] == 0
 
 
-def test_no_program_gets_past_both_walls(locked: Locked, file: str) -> None:
-    for seed in range(PROGRAMS, PROGRAMS + LOCKED_PROGRAMS):
-        outcome, looked = attempt(locked, Writer(seed).program(), file)
-        assert CANARY not in repr((outcome, looked)), seed
-        assert isinstance(outcome, sandbox.SandboxError) or is_plain(outcome), seed
-        assert not isinstance(outcome, sandbox.SandboxUnavailable), seed
-
-
-def attempt(executor: Any, source: str, file: str) -> tuple[Any, list[Any]]:
-    looked: list[Any] = []
+def fuzz(executor: Locked, shore: Shore, first: int, wall: str, *, tells_no_time: bool) -> Counter[str]:
+    """Run the programs; how many ended in which way."""
+    ended: Counter[str] = Counter()
+    look = shore.tool()
+    began = time.monotonic()
     try:
-        return executor.run(source, {"file": file, "k": [1]}, tools={"look": tool(looked)}), looked
+        for seed in range(first, first + PROGRAMS):
+            outcome = attempt(executor, Writer(seed).program(), shore, look)
+            brought = repr((outcome, shore.looked))
+            shore.looked.clear()
+            assert CANARY not in brought, seed
+            assert not tells_no_time or time_now() not in brought, seed
+            assert not (touched := shore.touched()), (seed, touched)
+            assert isinstance(outcome, sandbox.SandboxError) or is_plain(outcome), seed
+            assert not isinstance(outcome, sandbox.SandboxUnavailable), seed
+            ended[type(outcome).__name__ if isinstance(outcome, sandbox.SandboxError) else "returned"] += 1
+            if (seed - first + 1) % REPORT_EVERY == 0 or seed == first + PROGRAMS - 1:
+                spent = time.monotonic() - began
+                print(f"\n{wall}: seeds {first} to {seed}, {spent:.0f} s: {dict(ended)}", flush=True)  # noqa: T201
+    finally:
+        executor.close()
+    return ended
+
+
+def time_now() -> str:
+    """The day, as any way of reading the clock would say it in seconds."""
+    return str(int(time.time()))[:6]
+
+
+def attempt(executor: Locked, source: str, shore: Shore, look: Callable[..., Any]) -> Any:
+    data = {"file": str(shore.file), "k": [1], "port": shore.port}
+    try:
+        return executor.run(source, data, tools={"look": look}, limits=LIMITS)
     except sandbox.SandboxError as error:
-        return error, looked
+        return error
 
 
 def is_plain(value: Any) -> bool:
