@@ -37,7 +37,7 @@ from negotiator.ledger import Account
 from negotiator.messages import Reply, Request, Tier
 from negotiator.plan import ReceiverSituation, plan_receiver, routine_due
 from negotiator.replies import Claim
-from negotiator.respond import in_words, respond_in_words, respond_to_dialogue
+from negotiator.respond import in_words, place_of, respond_in_words, respond_to_dialogue
 from negotiator.routines import Runnable
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
@@ -106,6 +106,8 @@ class _Answering:
     tier: Tier = "natural_language"
     counted: str = "receiver"
     """What the ledger counts this exchange under: a document, or the tool that was asked for in words."""
+    tool: Tool | None = None
+    """The one that was asked for."""
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.name, self.engine.text)
@@ -135,6 +137,9 @@ class _Answering:
         finally:
             self.engine.purse.end(self.account)
             self.engine.ledger.exchange("receiver", self.tier, self.counted, self.account)
+            if self.tool is not None:
+                called = self.account.usage.calls > 0
+                self.engine.ledger.arrived(place_of(self.tool), self.engine.clock.time(), interpreted=called)
         return reply
 
     async def _document(self) -> ProtocolDocument | None:
@@ -237,7 +242,9 @@ class _Answering:
         name = self.request.idempotency_key or digest_of(self.request.body)
         body = body_value(self.request.body)
         takes = found.routine.takes(name, engine.cost_policy.canary_share)
-        return found if takes and not self._unverified(document, found, "into", body) else None
+        if not takes or self._unverified(document, found, "into", body):
+            return None
+        return found.on_behalf_of(self.context.peer_class)
 
     def _unverified(self, document: ProtocolDocument, runnable: Runnable, way: Way, value: JsonValue) -> bool:
         tool = self.engine.tools.get(runnable.routine.tool or "")
@@ -281,7 +288,9 @@ class _Answering:
 
     async def _structured(self, document: ProtocolDocument, body: JsonValue) -> Reply:
         engine, interpreter = self.engine, self._interpreter()
-        tool = await suitable_tool(engine, document)
+        found = engine.routines.get(document.hash, "receiver", engine.toolset)
+        tool = None if found is None else engine.tools.get(found.routine.tool or "")
+        tool = tool or await suitable_tool(engine, document)
         if tool is None:
             allowed = {name: each for name, each in engine.tools.items() if effect_allowed(document, each)}
             tool = await self._choose(f"{document.name}: {document.description}\n\n{document.body}", allowed)
@@ -380,6 +389,7 @@ class _Answering:
         return Reply(status="success", body={"output": result}, tier="routine")
 
     async def _call(self, tool: Tool, arguments: JsonValue) -> JsonValue:
+        self.tool = tool
         return await self.journal.call(tool.name, arguments, tool.effect, tool.ready(arguments))
 
     def _callable(self, tool: Tool) -> Callable[..., Any]:

@@ -12,6 +12,9 @@ Tier: TypeAlias = Literal["natural_language", "structured", "routine"]
 """How one side handles its half of an exchange."""
 PeerTier: TypeAlias = Literal["natural_language", "structured", "routine", "unknown"]
 """What we know of the other half: `unknown` for a foreign peer."""
+PeerClass: TypeAlias = Literal["own", "known", "stranger"]
+"""Whose values are worked on: this agent's own (examples and trials), those of a peer that its user named or that has
+proved who it is, or anybody's. Code never works on two of them in one process."""
 Effect: TypeAlias = Literal["safe", "transactional"]
 """`safe` may be repeated; `transactional` may not."""
 Status: TypeAlias = Literal["success", "failure", "rejected"]

@@ -24,6 +24,7 @@ from negotiator.errors import NegotiatorError, PeerMisspoke
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import Mapping
+from negotiator.messages import PeerClass
 from protocol_docs.errors import StoreUnusable
 from sandbox import POLICY_VERSION, RoutineRefused
 from sandbox.cache import RoutineCache, RoutineKey
@@ -206,20 +207,42 @@ def _direction(row: _DirectionRow) -> Direction:
     )
 
 
+_PEER_OF: abc.Mapping[Role, PeerClass] = {"sender": "known", "receiver": "stranger"}
+
+
+def tenant_of(protocol_hash: str, peer: PeerClass) -> str:
+    """Whom a worker process serves: one document and one class of peers, and nobody else in its life."""
+    return f"{protocol_hash} {peer}"
+
+
 Compiled: TypeAlias = Callable[[JsonValue], JsonValue]
 
 
 class Runnable:
     """A routine made ready to run in this process."""
 
-    def __init__(self, routine: Routine, run_source: RunSource) -> None:
-        """`run_source` runs the routine's source, if it has any; mappings are compiled here."""
+    def __init__(self, routine: Routine, run_source: RunSource, peer: PeerClass | None = None) -> None:
+        """`run_source` runs the routine's source, if it has any; mappings are compiled here.
+
+        `peer` is whose values it will work on; where None, a sender's those of the peer that it asks, which our user
+        named, and a receiver's those of strangers.
+        """
         self.routine = routine
+        self.peer = peer or _PEER_OF[routine.role]
         self._run = run_source
+        self._others: dict[PeerClass, Runnable] = {}
         self._into = _compiled(routine.into.mapping)
         self._back = _compiled(routine.back.mapping)
         self._guard_into = _compiled(routine.into.guard)
         self._guard_back = _compiled(routine.back.guard)
+
+    def on_behalf_of(self, peer: PeerClass) -> "Runnable":
+        """The same routine for another class of peers: its source runs in other processes."""
+        if peer == self.peer:
+            return self
+        if peer not in self._others:
+            self._others[peer] = Runnable(self.routine, self._run, peer)
+        return self._others[peer]
 
     async def into(self, value: JsonValue) -> JsonValue:
         """Task input to request body, or request body to tool arguments.
@@ -243,11 +266,12 @@ class Runnable:
             request,
             tools=tools,
             entry=ENTRY_WHOLE,
-            tenant=self.routine.protocol_hash,
+            tenant=tenant_of(self.routine.protocol_hash, self.peer),
         )
 
     async def _mixed(self, direction: Direction, mapped: Compiled, guard: Compiled, value: JsonValue) -> JsonValue:
-        written = await self._run(self.routine.source, value, entry=direction.entry, tenant=self.routine.protocol_hash)
+        tenant = tenant_of(self.routine.protocol_hash, self.peer)
+        written = await self._run(self.routine.source, value, entry=direction.entry, tenant=tenant)
         made = lay_over(mapped(value), written)
         if direction.guard is not None and not same_fields(direction.guard.fields, made, guard(value)):
             raise PeerMisspoke("the function disagrees with what is copied")

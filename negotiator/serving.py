@@ -23,7 +23,7 @@ from negotiator.dialects.agora import STANDARD_2025, refusal, sniff
 from negotiator.dialects.agora.listing import write_listing
 from negotiator.dialects.base import Refused
 from negotiator.errors import DeadlinePassed, NegotiatorError, Overloaded, ToolFailed
-from negotiator.messages import Reply, Request
+from negotiator.messages import PeerClass, Reply, Request
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs.document import ProtocolDocument
 from protocol_docs.errors import DocumentError, MalformedHash
@@ -32,6 +32,8 @@ from protocol_docs.hashes import parse_hash
 ENGINE_HEADER: Final = "agora-engine"
 """Says on each reply whose engine this is, so that agents of this package know each other."""
 ENGINE: Final = "metaparley"
+ANONYMOUS: Final = "anonymous"
+"""The principal of whoever has proved nothing."""
 
 _log = logging.getLogger(__name__)
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,6})\b", re.IGNORECASE)
@@ -49,10 +51,15 @@ class ExchangeContext:
     deadline: Deadline
     history: tuple[Turn, ...] = ()
     """The conversation so far, (role, text), oldest first; without the request at hand."""
-    principal: str = "anonymous"
+    principal: str = ANONYMOUS
     """Who asks, as far as that was proved."""
     peer: str | None = None
     """The address it came from, where the transport knows."""
+
+    @property
+    def peer_class(self) -> PeerClass:
+        """Whose request it is, as far as that was proved."""
+        return "stranger" if self.principal == ANONYMOUS else "known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,7 @@ class AgoraDoor:
         dialect = sniff(wire)
         request: Request | None = None
         opened: Conversation | None = None
-        principal = "anonymous"
+        principal = ANONYMOUS
         if self._under_way >= self._limits.under_way:
             return dialect.encode_reply(_rendered(Overloaded()), None)
         self._under_way += 1

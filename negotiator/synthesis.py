@@ -25,7 +25,7 @@ from negotiator.mapping import FieldMapping, Inference, Mapping, PairInference, 
 from negotiator.negotiation import Objection
 from negotiator.pairing import firm_targets
 from negotiator.prose_routines import written_for_prose
-from negotiator.routines import Direction, Routine, Runnable, Verdict, lay_over
+from negotiator.routines import Direction, Routine, Runnable, Verdict, lay_over, tenant_of
 from negotiator.shadow import passed_exactly, recall
 from negotiator.sharing import taught
 from negotiator.task import Task, Tool
@@ -77,7 +77,7 @@ async def _made_as_taught(engine: Engine, half: Half, task: Task, samples: list[
     routine = taught(engine, task, half.document)
     if routine is None:
         return False
-    examples, problem = await held_against(half, Runnable(routine, engine.run_source), samples)
+    examples, problem = await held_against(half, Runnable(routine, engine.run_source, "own"), samples)
     if problem is None:
         put_candidate(engine, half, routine, examples=examples, firm=routine.verdict.firm)
     return problem is None
@@ -209,7 +209,7 @@ async def _make(
         tool=half.tool,
         made_by=made_by if not sources else engine.model.name,
     )
-    examples, problem = await held_against(half, Runnable(routine, engine.run_source), samples)
+    examples, problem = await held_against(half, Runnable(routine, engine.run_source, "own"), samples)
     if problem is not None:
         return (Objection(kind="other", detail=f"the routine fails on examples: {problem}"[:300]),)
     if exact:
@@ -268,7 +268,7 @@ async def _direction(
     compiled = below.compile()
 
     async def run(written: str, sample: JsonValue) -> JsonValue:
-        part = await engine.run_source(written, sample, entry=entry, tenant=half.document.hash)
+        part = await engine.run_source(written, sample, entry=entry, tenant=tenant_of(half.document.hash, "own"))
         made = lay_over(compiled(sample), part)
         target.check(made)
         return made
