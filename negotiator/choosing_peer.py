@@ -19,7 +19,7 @@ from negotiator.interpret import Interpreter
 from negotiator.jsonvalue import JsonObject
 from negotiator.ledger import Account
 from negotiator.models.asking import quoted
-from negotiator.negotiate import VALID_SECONDS, agree_and_make
+from negotiator.negotiate import agree_and_make, take_listed
 from negotiator.peers import KnownPeer
 from negotiator.prompts import prompt
 from negotiator.reach import PeerRecord
@@ -105,7 +105,9 @@ class _Choosing:
         best = max(looks, key=self._order)
         if best.standing >= _FITS:
             if best.document is not None:
-                self._agree(best, best.document)
+                exact = best.standing == _EXACT
+                url = best.peer.base_url
+                await take_listed(self.engine, url, self.task, best.document, self.deadline, exact=exact)
             return self._chosen(best, _REASONS[best.standing])
         found = await self._by_words(looks) or await self._by_negotiation(looks)
         if found is not None:
@@ -168,11 +170,6 @@ class _Choosing:
         tier = 0 if served is None else _TIERS[served.tier]
         answered = 0.0 if seen.record is None else seen.record.seen
         return seen.standing, tier, seen.nearness, answered
-
-    def _agree(self, seen: _Look, document: ProtocolDocument) -> None:
-        """A peer that lists a document has offered it: to take it, its hash is all that need be said."""
-        self.engine.documents.put(document)
-        self.engine.agreements.agree(self.task.digest, seen.peer.base_url, document.hash, VALID_SECONDS)
 
     # --- by words ---
 

@@ -26,7 +26,7 @@ from negotiator.errors import (
 from negotiator.fitting import Fit, judge_sender
 from negotiator.interpret import Interpreter, body_text, body_value
 from negotiator.jsonvalue import JsonValue
-from negotiator.ledger import Account, Place
+from negotiator.ledger import ASKED, Account, Place
 from negotiator.messages import Reply, Request
 from negotiator.negotiation import (
     Agreement,
@@ -82,7 +82,7 @@ async def agree_and_make(engine: Engine, base_url: str, task: Task, *, by_rule: 
 async def _agree_and_make(work: "_Negotiation", *, by_rule: bool) -> None:
     engine, base_url, task, account = work.engine, work.base_url, work.task, work.account
     policy = engine.cost_policy
-    place = Place(task.digest, task.name, base_url)
+    place = Place(task.digest, ASKED, base_url)
     made_alone = False
     try:
         agreed = engine.agreements.find(task.digest, base_url)
@@ -132,14 +132,21 @@ async def adopt_listed(
         # What another peer's agreement brought need not be judged again.
         fit = _TAUGHT if has_sender_routine(engine, task, document) else await judge_sender(engine, task, document)
         if fit.ready:
-            # Only what is used is kept: a listing may hold any number of texts.
-            with suppress(StoreUnusable):
-                engine.documents.put(document)
-            if fit.exact:
-                await make_sender(engine, task, document, Account(), deadline)  # by rule: it asks no model
-            engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
+            await take_listed(engine, base_url, task, document, deadline, exact=fit.exact)
             return engine.agreements.find(task.digest, base_url)
     return None
+
+
+async def take_listed(
+    engine: Engine, base_url: str, task: Task, document: ProtocolDocument, deadline: Deadline, *, exact: bool
+) -> None:
+    """Agree to a document that a peer lists: to list it is to offer it, and its hash in a request is the answer."""
+    # Only what is used is kept: a listing may hold any number of texts.
+    with suppress(StoreUnusable):
+        engine.documents.put(document)
+    if exact:
+        await make_sender(engine, task, document, Account(), deadline)  # by rule: it asks no model
+    engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
 
 
 async def adopt_successor(
