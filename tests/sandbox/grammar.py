@@ -180,37 +180,37 @@ REACHES = (
     "type(look)(look.__code__, {})",
 )
 ATOMS = """
-data|data|handle|look|look|A|A()|D(1)|g|e|f|n|r|m|k|K|[]|{}|()|''|(0)|(1)|(1.5)|True|None|b'x'|{1}|'‹W›'|data['file']|data['port']|‹B›|‹B›|‹B›
-|(x for x in [1])|(lambda: 1)|‹N›|range(‹N›)|m.‹O›
+data|data|handle|look|look|A|A()|D(1)|g|e|f|n|r|m|k|K|[]|{}|()|''|(0)|(1)|(1.5)|True|None|b'x'|{1}|'<W>'|data['file']|data['port']|<B>|<B>|<B>
+|(x for x in [1])|(lambda: 1)|<N>|range(<N>)|m.<O>
 """
 EXPRESSIONS = """
-‹E›.‹A›|‹E›.‹A›|‹E›.‹A›|‹E›.‹A›.‹A›|‹E›.‹A›(‹E›)|‹E›.‹A›()|‹E›.‹A›.‹A›.‹A›|‹E›(‹E›)|‹E›()|‹E›(*‹E›)|‹E›(**‹E›)
-|getattr(‹E›, '‹A›')|getattr(‹E›, '‹A›', ‹E›)|getattr(‹E›, '‹L›' + '‹R›')|hasattr(‹E›, '‹A›')|getattr(‹E›, ‹E›)
-|list(map(getattr, [‹E›], ['‹A›']))|‹B›(‹E›)|‹B›(‹E›)|‹B›(‹E›, ‹E›)|‹B›(‹E›, ‹E›, ‹E›)
-|'{0.‹A›}'.format(‹E›)|'{0[‹A›]}'.format(‹E›)|'{a.‹A›.‹A›}'.format(a=‹E›)|'{a[‹A›].‹A›}'.format_map({'a': ‹E›})
-|str.format('{0.‹A›!r}', ‹E›)|'{:{}}'.format(‹E›, ‹E›)|'%‹S›' % (‹E›,)|format(‹E›, '‹S›')|f'{‹V›:‹S›}'|f'{‹V›!r:>‹D›}'|f'{‹V›.‹A›}'
-|[‹E› for x in ‹E›]|[x for x in [‹E›] if ‹E›]|{str(x): ‹E› for x in [‹E›]}|{x for x in ‹E›}|list(x.‹A› for x in [‹E›])
-|sorted([‹E›, ‹E›], key=‹E›)|max([‹E›], key=‹B›)|list(map(‹B›, [‹E›]))|list(filter(‹E›, [‹E›]))|next(iter(‹E›))|dict(zip([‹E›], [‹E›]))
-|(lambda x, *a: ‹E›)(‹E›)|(lambda ‹G›: ‹E›)(‹E›)|(y := ‹E›)|[y := ‹E›, y.‹A›]|type(‹E›)|type(‹E›)(‹E›)|type(‹E›).‹A›
-|‹E›[‹E›]|‹E›[‹E›:‹E›]|‹E› ‹P› ‹E›|‹E› ‹P› ‹E›|(‹E› if ‹E› else ‹E›)|[*‹E›]|{**‹E›}|not ‹E›|-‹E›|‹E› == ‹E›
-|look(‹E›)|look(‹E›, k=‹E›)|look(look(‹E›))|[look(x) for x in [‹E›, ‹E›]]|m.‹O›|m.‹O›(‹E›)|m.‹O›(‹E›, ‹E›)|m.‹O›.‹A›|k(‹E›)|k(‹E›, ‹E›)|k.‹A›
-|'‹W›' * ‹N›|[0] * ‹N›|10 ** ‹N›|1 << ‹N›|bytes(‹N›)|list(range(‹N›))|'‹W›'.ljust(‹N›)|'‹W›'.replace('', '‹W›' * ‹N›)
-|A.‹A›|A().‹A›|D(‹E›).x|str(e)|e.args|repr(‹E›)|‹E›.__class__.__name__|‹E›.__name__
+<E>.<A>|<E>.<A>|<E>.<A>|<E>.<A>.<A>|<E>.<A>(<E>)|<E>.<A>()|<E>.<A>.<A>.<A>|<E>(<E>)|<E>()|<E>(*<E>)|<E>(**<E>)
+|getattr(<E>, '<A>')|getattr(<E>, '<A>', <E>)|getattr(<E>, '<L>' + '<R>')|hasattr(<E>, '<A>')|getattr(<E>, <E>)
+|list(map(getattr, [<E>], ['<A>']))|<B>(<E>)|<B>(<E>)|<B>(<E>, <E>)|<B>(<E>, <E>, <E>)
+|'{0.<A>}'.format(<E>)|'{0[<A>]}'.format(<E>)|'{a.<A>.<A>}'.format(a=<E>)|'{a[<A>].<A>}'.format_map({'a': <E>})
+|str.format('{0.<A>!r}', <E>)|'{:{}}'.format(<E>, <E>)|'%<S>' % (<E>,)|format(<E>, '<S>')|f'{<V>:<S>}'|f'{<V>!r:><D>}'|f'{<V>.<A>}'
+|[<E> for x in <E>]|[x for x in [<E>] if <E>]|{str(x): <E> for x in [<E>]}|{x for x in <E>}|list(x.<A> for x in [<E>])
+|sorted([<E>, <E>], key=<E>)|max([<E>], key=<B>)|list(map(<B>, [<E>]))|list(filter(<E>, [<E>]))|next(iter(<E>))|dict(zip([<E>], [<E>]))
+|(lambda x, *a: <E>)(<E>)|(lambda <G>: <E>)(<E>)|(y := <E>)|[y := <E>, y.<A>]|type(<E>)|type(<E>)(<E>)|type(<E>).<A>
+|<E>[<E>]|<E>[<E>:<E>]|<E> <P> <E>|<E> <P> <E>|(<E> if <E> else <E>)|[*<E>]|{**<E>}|not <E>|-<E>|<E> == <E>
+|look(<E>)|look(<E>, k=<E>)|look(look(<E>))|[look(x) for x in [<E>, <E>]]|m.<O>|m.<O>(<E>)|m.<O>(<E>, <E>)|m.<O>.<A>|k(<E>)|k(<E>, <E>)|k.<A>
+|'<W>' * <N>|[0] * <N>|10 ** <N>|1 << <N>|bytes(<N>)|list(range(<N>))|'<W>'.ljust(<N>)|'<W>'.replace('', '<W>' * <N>)
+|A.<A>|A().<A>|D(<E>).x|str(e)|e.args|repr(<E>)|<E>.__class__.__name__|<E>.__name__
 """
 STATEMENTS = """
-e = ‹E›|e = ‹E›|e = ‹E›|r = ‹E›|out.append(‹E›)|out.append(‹E›)|‹E›|‹V›.‹A› = ‹E›|A.‹A› = ‹E›|A.x += ‹E›|data[‹E›] = ‹E›|‹V› += ‹E›
-|‹V›, e = ‹E›|*r, e = [‹E›, ‹E›]|del ‹V›.‹A›|del data['k']|assert ‹E›, ‹E›|raise ‹X›(‹E›)|raise ‹X›(‹E›) from e|return ‹E›|global K
-|import ‹M› as m|from ‹M› import ‹O› as k|look(‹E›, *[‹E›])|e: ‹E› = ‹E›|for x in ‹E›: e = x|for e.x in [‹E›]: pass|while ‹E›: break
-|try: e = ‹E›§except ‹X› as x: e = x|try: e = ‹E›§except ‹X›: e = ‹E›|try: e = ‹E›§except: e = 1|try: e = ‹E›§finally: r = ‹E›
-|try: raise ‹X›(‹E›)§except Exception as x: e = x§e = [e.args, str(e)]|try: 1 / 0§except ‹X› as x: e = x.‹A›
-|def n(‹G›=‹E›): return ‹E›|def n(*a, **k): return a|class C(‹E›): x = ‹E›|class C: y = ‹E›|if ‹E›: e = ‹E›
-|match ‹E›:§    case {'k': e}: pass§    case [e, *r]: pass§    case str(e): pass|‹G› = ‹E›|for ‹G› in [‹E›]: pass
-|e = gen(‹E›)|e = next(g)|e = list(g)|e = g.‹A›|def h():§    global e§    e = ‹E›§h()
+e = <E>|e = <E>|e = <E>|r = <E>|out.append(<E>)|out.append(<E>)|<E>|<V>.<A> = <E>|A.<A> = <E>|A.x += <E>|data[<E>] = <E>|<V> += <E>
+|<V>, e = <E>|*r, e = [<E>, <E>]|del <V>.<A>|del data['k']|assert <E>, <E>|raise <X>(<E>)|raise <X>(<E>) from e|return <E>|global K
+|import <M> as m|from <M> import <O> as k|look(<E>, *[<E>])|e: <E> = <E>|for x in <E>: e = x|for e.x in [<E>]: pass|while <E>: break
+|try: e = <E>§except <X> as x: e = x|try: e = <E>§except <X>: e = <E>|try: e = <E>§except: e = 1|try: e = <E>§finally: r = <E>
+|try: raise <X>(<E>)§except Exception as x: e = x§e = [e.args, str(e)]|try: 1 / 0§except <X> as x: e = x.<A>
+|def n(<G>=<E>): return <E>|def n(*a, **k): return a|class C(<E>): x = <E>|class C: y = <E>|if <E>: e = <E>
+|match <E>:§    case {'k': e}: pass§    case [e, *r]: pass§    case str(e): pass|<G> = <E>|for <G> in [<E>]: pass
+|e = gen(<E>)|e = next(g)|e = list(g)|e = g.<A>|def h():§    global e§    e = <E>§h()
 """
 RUDE = """
-with ‹E› as x: e = x|match ‹E›:§    case ‹B›(x=e): pass|match ‹E›:§    case str(__class__=e): pass|from ‹M› import *|import ‹M› as ‹G›
-|async def c(): yield ‹E›|try: e = ‹E›§except* ‹X› as x: e = x|class C(metaclass=‹E›): pass|nonlocal ‹G›|global ‹G›|@‹E›§def n(): pass
-|(‹G› := ‹E›)|‹V›.‹A› += ‹E›|del ‹G›|def ‹A›(x): return ‹E›|import os.path as m|e = lambda ‹G›, /: ‹E›|class C(**‹E›): pass
+with <E> as x: e = x|match <E>:§    case <B>(x=e): pass|match <E>:§    case str(__class__=e): pass|from <M> import *|import <M> as <G>
+|async def c(): yield <E>|try: e = <E>§except* <X> as x: e = x|class C(metaclass=<E>): pass|nonlocal <G>|global <G>|@<E>§def n(): pass
+|(<G> := <E>)|<V>.<A> += <E>|del <G>|def <A>(x): return <E>|import os.path as m|e = lambda <G>, /: <E>|class C(**<E>): pass
 """
 METHODS = [
     "__init__",
@@ -306,7 +306,7 @@ SPECS = [
 WORDS = ["a", "ab", "class", "__", "os", "x=1", "{}", "{0.a}", "%s", "(a+)+", "\\\\d", "é", "ﬁ"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "|", "&", "^", "<<", ">>", "==", "<", "in", "and", "or"]
 HIDDEN_START = ("_", "tb_", "f_", "gi_", "cr_", "ag_")
-_HOLE = re.compile("‹(.)›")
+_HOLE = re.compile("<([A-Z])>")
 
 
 def _table(text: str) -> list[list[str]]:
