@@ -36,7 +36,7 @@ from negotiator.heat import expected_exchanges
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonValue
-from negotiator.ledger import Account, Place
+from negotiator.ledger import ASKED, Account, Place
 from negotiator.messages import PeerTier, Reply, Request, Tier
 from negotiator.negotiate import adopt_listed, adopt_successor, agree_and_make
 from negotiator.outcome import Outcome, Step
@@ -189,9 +189,11 @@ class _Asking:
 
     def _may_agree_first(self) -> bool:
         """Whether to agree before the first exchange; True once for a task and a peer."""
-        ours = self.peer is not None and self.peer.ours
-        first = self.engine.cost_policy.agree_first and ours
-        return first and self.engine.first_look(self.base_url, self.task.digest, ("agree first",))
+        return self._agrees_first and self.engine.first_look(self.base_url, self.task.digest, ("agree first",))
+
+    @property
+    def _agrees_first(self) -> bool:
+        return self.engine.cost_policy.agree_first and self.peer is not None and self.peer.ours
 
     def _require_room(self) -> None:
         """Bound this request by what is left of the day's budgets. Raises `BudgetSpent`."""
@@ -422,7 +424,11 @@ class _Asking:
         self._follow_listing()
         document, by_rule = self.document, False
         if document is None:
-            due = agreement_due(self._situation(None), self.engine.cost_policy)
+            situation = self._situation(None)
+            due = agreement_due(situation, self.engine.cost_policy)
+            if not due and self._agrees_first and situation.negotiable and situation.model:
+                # What the peer was not ready for before this exchange it may be now; it costs no model call here.
+                due = by_rule = True
         else:
             due = self.engine.routines.wanted(document.hash, "sender", self.task.digest)
             by_rule = due and not routine_due(self._under_spending(document), self.engine.cost_policy)
@@ -456,7 +462,7 @@ class _Asking:
 
     @property
     def _place(self) -> Place:
-        return Place(self.task.digest, self.task.name, self.base_url)
+        return Place(self.task.digest, ASKED, self.base_url)
 
     @property
     def _learning_key(self) -> str:

@@ -1,7 +1,7 @@
 """How hot a task will be: how many exchanges are to be expected of it at one peer. Pure.
 
 Three kinds of evidence, the nearest first: the rate at which this task has come for this peer so far; how often it
-came at other peers; how often other tasks of its family came. What is predicted is only ever used to move a point of
+came at other peers; how often this agent's other tasks came, or a receiver's other tools were asked for. What is predicted is only ever used to move a point of
 buying within bounds (`negotiator.tier_up.moved_by`), so that a wrong prediction costs a known factor at most.
 """
 
@@ -12,7 +12,7 @@ from negotiator.tier_up import Heat
 
 LEAST_HERE: Final = 2
 """Exchanges from which a rate can be told."""
-LEAST_PEERS: Final = 2
+LEAST_PEERS: Final = 1
 """Other peers, or pairs of the family, below which an average says nothing."""
 LEAST_SECONDS: Final = 60.0
 """Arrivals closer together than this are one burst, from which no rate is told."""
@@ -31,7 +31,7 @@ class Evidence:
     peers: int = 0
     """How many other peers those were."""
     family: int = 0
-    """Exchanges of other tasks of its family, at all peers."""
+    """Exchanges of this agent's other tasks, at all peers."""
     family_pairs: int = 0
     """How many pairs of such a task and a peer those were."""
 

@@ -45,6 +45,12 @@ class Account:
             raise BudgetSpent("the budget of tokens is spent")
 
 
+ASKED = "asked"
+SERVED = "served"
+CALLERS = "callers"
+"""The peer of a receiver's tool: whoever asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where exchanges of one kind are counted: a task, at one peer."""
@@ -52,14 +58,14 @@ class Place:
     task: str
     """The task's digest."""
     family: str
-    """What tasks of one family share: their name."""
+    """What tasks have in common that tell of each other: `asked`, of a sender; `served`, of a receiver's tools."""
     peer: str
     """Its base address."""
 
     @property
     def key(self) -> str:
         """The ledger's key for what interpreted exchanges cost here."""
-        return f"sender/{self.task}/{_short(self.peer)}"
+        return f"{'sender' if self.family == ASKED else 'receiver'}/{self.task}/{_short(self.peer)}"
 
     def under(self, protocol_hash: str) -> str:
         """The key for exchanges of the task under a document, whoever the peer is."""

@@ -5,7 +5,7 @@ offered the same hash, and no model is needed to agree.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,9 +15,11 @@ from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import Overloaded, PeerMisspoke
 from negotiator.fitting import effect_allowed, suitable_tool
+from negotiator.heat import expected_exchanges
 from negotiator.interpret import body_text
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.ledger import CALLERS, SERVED, Place
 from negotiator.messages import Reply, Request
 from negotiator.negotiation import (
     Agreed,
@@ -149,14 +151,20 @@ async def _document_of_asker(engine: Engine, intent: Intent, tool: Tool) -> Prot
         return None
     served = await suitable_tool(engine, document)
     if served is None and engine.has_model and engine.within_budget:
-        spending = engine.ledger.spending(in_words(tool), bought="routines")
+        expected = expected_exchanges(engine.ledger.evidence(place_of(tool)), engine.cost_policy.horizon_seconds)
+        spending = replace(engine.ledger.spending(in_words(tool), bought="routines"), expected=expected)
         served = tool if spending.tier_up_due(engine.cost_policy) else None
     return document if served is tool else None
 
 
 def in_words(tool: Tool | None) -> str:
     """The ledger's key for what requests in natural language cost that meant `tool`."""
-    return "receiver" if tool is None else f"receiver/words/{tool.digest}"
+    return "receiver" if tool is None else place_of(tool).key
+
+
+def place_of(tool: Tool) -> Place:
+    """Where requests for `tool` are counted, whoever asks."""
+    return Place(tool.digest, SERVED, CALLERS)
 
 
 async def _answer_counter(engine: Engine, dialogue: Dialogue, call: Counter) -> Answer | None:

@@ -1,9 +1,10 @@
 """The best in hindsight: what nobody who has to choose a tier for each task and server can stay below. Pure.
 
 For each place, a kind of task at a server, all its traffic is known beforehand, all askers share what one of them
-learned, and the cheapest of three choices is taken: words for all of it; a document from the first exchange on, never
-a routine; a document and a routine, with the shadowed exchanges that a verdict takes. Each part is priced at the least
-that any contender of the same run paid for it there, so that the sum is a lower bound for all of them.
+learned, and the cheapest of these choices is taken: words for all of it; a document from the first exchange on, never
+a routine; a document and a routine, with the shadowed exchanges that a verdict takes; the document in the asker's words
+or in the server's. Each part is priced at the least that any contender of the same run paid for it there under a
+document of that kind, so that the sum is a lower bound for all of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ Paid: TypeAlias = tuple[float, int]
 class Seen:
     """What one contender paid at one place under a document."""
 
+    askers: bool = False
+    """Whether the documents are in the askers' words, as far as servers agree to that."""
     structured: tuple[Paid, ...] = ()
     """Each exchange that a model had a part in."""
     learned: Paid | None = None
@@ -54,6 +57,13 @@ def best_in_hindsight(
 def _best(words: Sequence[Paid], seen: Sequence[Seen], shadows: int) -> Best:
     number = len(words)
     options = [Best("natural_language", sum(usd for usd, _ in words), sum(calls for _, calls in words), number)]
+    for askers in (False, True):
+        options += _under_documents(number, [each for each in seen if each.askers is askers], shadows)
+    return min(options, key=lambda best: best.usd)
+
+
+def _under_documents(number: int, seen: Sequence[Seen], shadows: int) -> list[Best]:
+    options: list[Best] = []
     under = [paid for each in seen for paid in each.structured]
     learned = [each.learned for each in seen if each.learned is not None]
     if under:
@@ -67,4 +77,4 @@ def _best(words: Sequence[Paid], seen: Sequence[Seen], shadows: int) -> Best:
         shown_usd = shown * min(under)[0] if shown else 0.0
         shown_calls = shown * min(calls for _, calls in under) if shown else 0
         options.append(Best("routine", price + shown_usd, asked + shown_calls, shown))
-    return min(options, key=lambda best: best.usd)
+    return options

@@ -176,7 +176,13 @@ def _report(arguments: argparse.Namespace, jobs: list[Job], queries: int) -> Jso
     if "nl_only" in names:
         engine = [name for name in names if name in CONTENDERS and name != "nl_only"]
         policies["hindsight"] = over_seeds(
-            [hindsight(found["nl_only", seed][0], [found[name, seed][0] for name in engine]) for seed in seeds]
+            [
+                hindsight(
+                    found["nl_only", seed][0],
+                    [(found[name, seed][0], CONTENDERS[name].receivers.documents_of_askers) for name in engine],
+                )
+                for seed in seeds
+            ]
         )
     return {
         "benchmark": "agora-trace",

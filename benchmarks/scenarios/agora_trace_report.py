@@ -58,13 +58,16 @@ def _at_todays(tokens: Mapping[str, Any]) -> float:
     )
 
 
-def hindsight(words: Lines, others: Sequence[Lines]) -> JsonObject:
-    """The lower bound for one seed, from the run in words and all other runs in the engine."""
+def hindsight(words: Lines, others: Sequence[tuple[Lines, bool]]) -> JsonObject:
+    """The lower bound for one seed, from the run in words and all other runs in the engine.
+
+    Of each of those, whether its servers agree to documents in the askers' words.
+    """
     paid: dict[Place, list[Paid]] = {}
     for line in words:
         for each in line["exchanges"]:
             paid.setdefault((each["server"], each["kind"]), []).append((each["usd"], each["calls"]))
-    best = best_in_hindsight(paid, [_seen(lines) for lines in others], shadows=CostPolicy().shadow_exchanges)
+    best = best_in_hindsight(paid, [_seen(*each) for each in others], shadows=CostPolicy().shadow_exchanges)
     touched = _touched(words, best)
     routines = sum(each.tier == "routine" for each in best.values())
     return {
@@ -85,7 +88,7 @@ def hindsight(words: Lines, others: Sequence[Lines]) -> JsonObject:
     }
 
 
-def _seen(lines: Lines) -> dict[Place, Seen]:
+def _seen(lines: Lines, askers: bool) -> dict[Place, Seen]:  # noqa: FBT001 - as it comes
     structured: dict[Place, list[Paid]] = {}
     learned: dict[Place, tuple[float, int]] = {}
     served: set[Place] = set()
@@ -99,7 +102,8 @@ def _seen(lines: Lines) -> dict[Place, Seen]:
             elif each["tier"] == "structured":
                 structured.setdefault(place, []).append((each["usd"], each["calls"]))
     return {
-        place: Seen(tuple(structured.get(place, ())), learned[place] if place in served else None) for place in learned
+        place: Seen(askers, tuple(structured.get(place, ())), learned[place] if place in served else None)
+        for place in learned
     }
 
 

@@ -20,7 +20,7 @@ from negotiator import (
     RoutineFailed,
     Task,
 )
-from negotiator.ledger import Place
+from negotiator.ledger import ASKED, Place
 from negotiator.models.scripted import InTurn, ScriptedModel
 from negotiator.routines import Direction
 from negotiator.testing import World
@@ -612,7 +612,7 @@ async def test_what_a_failed_request_cost_is_in_the_ledger(world: World) -> None
     with pytest.raises(ModelMisspoke):
         await caller.ask(SERVER, OTHER, OTHER_VALUE)
     assert caller.engine.ledger.total.calls == 2
-    assert caller.engine.ledger.spending(Place(OTHER.digest, OTHER.name, "mem://server").key).spent > 0
+    assert caller.engine.ledger.spending(Place(OTHER.digest, ASKED, "mem://server").key).spent > 0
 
 
 async def test_an_agreement_made_while_a_request_is_under_way_serves_the_next_one(world: World) -> None:
