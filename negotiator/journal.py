@@ -61,11 +61,12 @@ class Journal:
         self._entries: list[Entry] = []
         self._replaying = False
         self._stored = False
+        self._left = False
 
     @property
     def effects_made(self) -> bool:
-        """Whether a transactional call was begun."""
-        return any(entry.effect == "transactional" for entry in self._entries)
+        """Whether a transactional call was begun, here or by an earlier process."""
+        return self._left or any(entry.effect == "transactional" for entry in self._entries)
 
     def entries(self) -> tuple[Entry, ...]:
         """The calls so far, in order."""
@@ -131,7 +132,10 @@ class Journal:
 
     def left_by_crash(self) -> bool:
         """Whether an earlier process began a transactional call under this key and never finished the request."""
-        return not self._stored and self._store.get(self._key) is not None
+        if not self._stored and self._store.get(self._key) is not None:
+            # From now on it is dropped when this request has its reply, and not before.
+            self._left = self._stored = True
+        return self._left
 
     def _write(self, entries: list[Entry]) -> None:
         rows = [[entry.tool, entry.arguments.decode(), entry.effect, entry.state, entry.result] for entry in entries]

@@ -97,7 +97,7 @@ class RoutineCache:
         now: Unix seconds, for the expiry of refusals.
         generation: Replaced by each change of a routine, whichever process makes it; of this process alone where
             none is given.
-        max_entries: The most routines that are kept.
+        max_entries: The most routines that are kept, and the most refusals.
         max_text_bytes: The longest text of a routine, in UTF-8 bytes.
 
     Raises:
@@ -179,10 +179,15 @@ class RoutineCache:
             reason: Why; cut to 300 characters.
             seconds: How long the refusal holds.
 
+        Where there is no room for one more, those that have expired are forgotten, and the next to expire.
+
         Raises:
             SecretsUnusable: Nothing can be signed.
         """
         place, until = _REFUSALS + key.digest(), self._now() + seconds
+        kept = [each for each in self._store.keys(_REFUSALS) if each != place]
+        if len(kept) >= self._max_entries:
+            self._forget_refusals(kept)
         self._store.put(place, self._signed(place, {"key": asdict(key), "reason": reason[:MAX_REASON], "until": until}))
 
     def refusal(self, key: RoutineKey) -> str | None:
@@ -193,6 +198,21 @@ class RoutineCache:
                 if parts == asdict(key) and self._now() < until:
                     return reason
         return None
+
+    def _forget_refusals(self, places: list[str]) -> None:
+        until = {place: self._refused_until(place) for place in places}
+        # Some more than one, since all had to be read.
+        least = len(places) - self._max_entries * 9 // 10
+        for number, place in enumerate(sorted(places, key=lambda each: until[each])):
+            if until[place] > self._now() and number >= least:
+                break
+            self._store.delete(place)
+
+    def _refused_until(self, place: str) -> float:
+        match self._read(place):
+            case {"until": float() | int() as until}:
+                return float(until)
+        return 0.0
 
     def _entry(self, place: str) -> Entry | None:
         match self._read(place):

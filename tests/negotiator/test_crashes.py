@@ -14,6 +14,7 @@ from negotiator.answer import answer
 from negotiator.clock import Deadline
 from negotiator.errors import OutcomeUnknown, Overloaded
 from negotiator.messages import Reply, Request
+from negotiator.replies import Claim
 from negotiator.respond import document_of
 from negotiator.serving import ExchangeContext
 from negotiator.testing import World
@@ -113,3 +114,28 @@ async def test_a_repeated_request_is_answered_as_soon_as_its_server_is_dead_and_
     again = await book(server)
     assert again.status == ("success" if stage == "before the call" else "failure")
     assert len(calls) == (stage == "before the call")
+    assert list(server.engine.text.keys("journal/")) == [], "what was kept for a crash goes when its outcome is kept"
+
+
+async def test_what_a_dead_server_did_is_remembered_until_its_outcome_can_be_kept(world: World, tmp_path: Path) -> None:
+    server = world.agent("another worker", state=tmp_path / "state")
+    calls = offer_booking(server)
+    with at_work(tmp_path, "in the call") as process:
+        process.kill()
+        process.wait()
+    replies = server.engine.replies
+
+    def unkept(claim: Claim, _: Reply | None) -> bool:
+        del replies._running[claim.key]
+        return False
+
+    finish, replies.finish = replies.finish, unkept  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            await book(server)
+        world.clock.advance(1000)
+    replies.finish = finish  # type: ignore[method-assign]
+    with pytest.raises(OutcomeUnknown):
+        await book(server)
+    assert (await book(server)).code == "outcome_unknown"
+    assert calls == []

@@ -6,6 +6,7 @@ import os
 import pickle
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,24 @@ def test_a_kept_routine_ends_its_refusal(cache: RoutineCache) -> None:
     cache.refuse(KEY, "no", seconds=60)
     cache.put(KEY, "text")
     assert cache.refusal(KEY) is None
+
+
+def test_refusals_are_bounded_and_those_that_hold_longest_stay(rows: Rows) -> None:
+    time = Time()
+    cache = RoutineCache(rows, SECRET, now=time, max_entries=10)
+    keys = [replace(KEY, role=str(number)) for number in range(30)]
+    for number, key in enumerate(keys[:10]):
+        cache.refuse(key, "no", seconds=10 if number < 4 else 100 + number)
+    cache.refuse(keys[9], "no, again", seconds=500)
+    assert len(rows) == 10
+    time.seconds += 20
+    cache.refuse(keys[10], "no", seconds=1000)
+    assert len(rows) == 7, "what has expired is forgotten first"
+    for key in keys[11:]:
+        cache.refuse(key, "no", seconds=1000)
+        assert len(rows) <= 10
+        assert cache.refusal(key) is not None
+    assert cache.refusal(keys[4]) is None, "it would have expired next"
 
 
 def test_a_planted_refusal_is_ignored(cache: RoutineCache, rows: Rows) -> None:
