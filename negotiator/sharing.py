@@ -112,7 +112,7 @@ def taught(engine: Engine, task: Task, document: ProtocolDocument) -> Routine | 
     it is good for a candidate, with shadow runs of its own.
     """
     schemas = engine.schemas_of(document)
-    if schemas is None:
+    if schemas is None or not engine.has_model:
         return None
     wanted = (schemas.request.digest, schemas.reply.digest)
     for name in engine.agreements.documents_for(task.digest):

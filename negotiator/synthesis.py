@@ -60,9 +60,10 @@ async def make_sender(
         if not engine.routines.wanted(*half.place):
             return _standing(engine, half.place)
         if schemas is not None:
-            if await _made_as_taught(engine, half, task, samples):
-                return ()
             pair = await sender_pair(engine, task, schemas)
+            decided = pair.request.exact and pair.reply.exact
+            if not decided and await _made_as_taught(engine, half, task, samples):
+                return ()
             objections = await _make(engine, half, pair, samples, account, deadline)
         elif engine.has_model:
             objections = await _in_prose(engine, half, task, samples, account, deadline)

@@ -74,8 +74,8 @@ class DirectoryDoor:
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request."""
         path, _, query = wire.path.partition("?")
-        asked = {name: values[-1] for name, values in parse_qs(query, max_num_fields=16).items()}
         try:
+            asked = {name: values[-1] for name, values in parse_qs(query, max_num_fields=16).items()}
             if path.startswith("/documents/"):
                 return self._document(wire, unquote(path.removeprefix("/documents/")))
             if path in ("/documents", "/search") and wire.method not in ("GET", "HEAD"):
