@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=9, help="rounds, at least 5 (default: 9)")
     parser.add_argument("--calls", type=int, default=1000, help="calls of each case a round (default: 1000)")
     parser.add_argument("--memory-calls", type=int, default=100_000, help="calls of the memory part (default: 100000)")
+    parser.add_argument("--without-monty", action="store_true", help="leave it out where it is installed too")
     parser.add_argument("--quick", action="store_true", help="the same within 30 s: fewer rounds and calls")
 
 
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     if rounds < 5:
         raise SystemExit("--rounds is at least 5")
     started = time.monotonic()
-    with _executors() as (locked, monty):
+    with _executors(with_monty=not arguments.without_monty) as (locked, monty):
         found = cases(locked, Trusted(), monty)
         measured = measure_rounds(found, rounds, calls)
         report = {
@@ -66,11 +67,11 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
             "calls_a_round": calls,
             "level": locked.level,
             "locks": locked.locks,
-            "monty": "not installed" if monty is None else "measured",
+            "monty": "measured" if monty else "left out" if arguments.without_monty else "not installed",
             "figures": {name: figure.to_json() for name, figure in measured.items()},
-            "kill": kill(locked, repeats=2 if arguments.quick else 5),
-            "replacement": replacement(repeats=5 if arguments.quick else 15),
-            "cold": cold(repeats=3 if arguments.quick else 7),
+            "kill": kill(locked, repeats=1 if arguments.quick else 5),
+            "replacement": replacement(repeats=3 if arguments.quick else 15),
+            "cold": cold(repeats=1 if arguments.quick else 7),
             "memory": memory(locked, memory_calls),
         }
     report["ratios"] = ratios(measured, report)
@@ -83,10 +84,10 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _executors() -> Iterator[tuple[Locked, Executor | None]]:
+def _executors(*, with_monty: bool) -> Iterator[tuple[Locked, Executor | None]]:
     locked, monty = Locked(), None
     try:
-        if find_spec("pydantic_monty") is not None:
+        if with_monty and find_spec("pydantic_monty") is not None:
             from sandbox.monty import Monty  # noqa: PLC0415 - an extra
 
             monty = Monty()
@@ -110,7 +111,7 @@ def kill(locked: Locked, *, repeats: int) -> dict[str, Any]:
 
 
 def _overrun(locked: Locked, call: Callable[[], Any]) -> float:
-    _until(lambda: len(locked.processes) > 1)  # so that no start of a worker is counted
+    _until(lambda: bool(locked.processes))  # so that no start of a worker is counted
     began = time.perf_counter()
     try:
         call()

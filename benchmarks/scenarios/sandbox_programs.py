@@ -14,6 +14,14 @@ def clean(text):
     return " ".join(text.split())
 
 
+def contact(customer):
+    email = customer.get("email")
+    if not email or "@" not in email:
+        return None
+    user, host = email.split("@", 1)
+    return {"user": user, "host": host.lower()}
+
+
 def weight(item):
     factor = GRAMS.get(item["weight"]["unit"])
     if factor is None:
@@ -42,6 +50,7 @@ def handle(data):
     return {
         "order": f"{data['shop']}-{data['number']:06d}",
         "customer": clean(data["customer"]["name"]),
+        "contact": contact(data["customer"]),
         "lines": sorted(lines, key=lambda each: each["sku"]),
         "total": round(sum(each["net"] + each["tax"] for each in lines), 2),
         "grams": sum(each["grams"] for each in lines),
