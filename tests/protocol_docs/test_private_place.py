@@ -11,12 +11,11 @@ from protocol_docs import DiskTextStore, StoreUnusable
 from protocol_docs.private_place import claim_directory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners and modes here")
-NOBODY = 65_534
 
 
-def owned_by(monkeypatch: pytest.MonkeyPatch, *paths: Path, uid: int = NOBODY) -> None:
+def owned_by(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
     """Let these look as if another user had made them; only the system's own user can really do that."""
-    found = Path.lstat
+    found, uid = Path.lstat, os.geteuid() + 1
 
     def lstat(path: Path) -> Any:
         result = found(path)
