@@ -187,6 +187,25 @@ def _bounds_the_output(call: _Call) -> None:
     _require(error.limit == "output_bytes", "the error names its limit")
 
 
+def _bounds_tool_arguments(call: _Call) -> None:
+    error = _refused(
+        call,
+        LimitExceeded,
+        "many long arguments",
+        "def handle(data):\n    for _ in range(50):\n        f('x' * 100)",
+        None,
+        tools={"f": lambda _: None},
+        limits=Limits(output_bytes=1000, tool_calls=50),
+    )
+    _require(error.limit == "output_bytes", "the error names its limit")
+
+
+def _takes_names_and_options_that_there_are(call: _Call) -> None:
+    _refused(call, ValueError, "an entry that is no public name", _ECHO, None, entry="_private")
+    _refused(call, ValueError, "a tool that has no public name", _ECHO, None, tools={"a.b": print})
+    _refused(call, TypeError, "an option that there is not", _ECHO, None, limit=Limits())
+
+
 def _lets_nothing_out(call: _Call) -> None:
     for body in (
         "open('/etc/hostname').read()",
@@ -234,5 +253,7 @@ _PROMISES = (
     _lets_tools_fail,
     _counts_tool_calls,
     _bounds_the_output,
+    _bounds_tool_arguments,
+    _takes_names_and_options_that_there_are,
     _lets_nothing_out,
 )

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import inspect
 import json
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -107,18 +108,20 @@ class InLoop:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._pending: concurrent.futures.Future[Any] | None = None
-        self._cancelled = False
+        self._cancelled = threading.Event()
 
     def __call__(self, tool: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
         """What the tool returns; blocks this thread."""
-        if self._cancelled:
+        if self._cancelled.is_set():
             raise concurrent.futures.CancelledError
         self._pending = asyncio.run_coroutine_threadsafe(_invoke(tool, args, kwargs), self._loop)
+        if self._cancelled.is_set():  # meanwhile, by the loop's thread, which found nothing pending yet
+            self._pending.cancel()
         return self._pending.result()
 
     def cancel(self) -> None:
         """Cancel the tool that is being waited for, if any, and call none any more."""
-        self._cancelled = True
+        self._cancelled.set()
         if self._pending is not None:
             self._pending.cancel()
 

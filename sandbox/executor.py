@@ -56,6 +56,12 @@ class Call(NamedTuple):
     entry: str = "handle"
     tenant: str = ""
 
+    def require_names(self) -> None:
+        """Raises `ValueError` where the entry or a tool has no name that a handler may say."""
+        for name in (self.entry, *(self.tools or ())):
+            if not name.isidentifier() or name.startswith("_"):
+                raise ValueError(f"{name!r} is not a name without a leading underscore, as entries and tools have")
+
     @property
     def held_to(self) -> Limits:
         """The limits, or those of every call."""

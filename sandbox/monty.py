@@ -101,7 +101,7 @@ class Monty:
     def check(self, source: str, *, entry: str = "handle") -> None:
         """See `Executor.check`. What this Monty does not know of the language is a violation too."""
         digest = digest_of(source)
-        _require_names(entry, ())
+        Call(source, None, entry=entry).require_names()
         with self._lock:
             if (digest, entry) in self._vetted:
                 self._vetted.move_to_end((digest, entry))
@@ -123,7 +123,7 @@ class Monty:
         invoke, running = InLoop(asyncio.get_running_loop()), _Running()
         work = self._in_thread(functools.partial(self._run, Call(source, data, **options), invoke, running))
         try:
-            return await asyncio.shield(asyncio.wrap_future(work))
+            return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
             running.end()
             invoke.cancel()
@@ -140,7 +140,7 @@ class Monty:
 
     def _run(self, call: Call, invoke: Invoke, running: "_Running") -> Any:
         limits = call.held_to
-        _require_names(call.entry, tuple(call.tools or ()))
+        call.require_names()
         data = json.loads(encode_host_value(call.data, "the data"))
         self.check(call.source, entry=call.entry)
         desk = Desk(call, invoke)
@@ -287,9 +287,3 @@ class _Running:
             if self._pid is not None:
                 with contextlib.suppress(OSError):
                     os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-
-
-def _require_names(entry: str, tools: Sequence[str]) -> None:
-    for name in (entry, *tools):
-        if not name.isidentifier() or name.startswith("_"):
-            raise ValueError(f"{name!r} is not a name without a leading underscore, as entries and tools have")

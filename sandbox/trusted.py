@@ -59,6 +59,7 @@ class Trusted:
     def _run(self, made: Call, invoke: Invoke) -> Any:
         if self._closed:
             raise SandboxUnavailable("this executor was closed")
+        made.require_names()
         self.check(made.source, entry=made.entry)
         code = self._programs.code(digest_of(made.source), made.source)
         own_data = json.loads(encode_host_value(made.data, "the data"))

@@ -17,7 +17,7 @@ VET_SECONDS = 10.0
 class Import(NamedTuple):
     """One import of a program, as a statement of one name."""
 
-    line: int
+    line: int | None
     statement: str
 
 

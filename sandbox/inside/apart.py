@@ -21,13 +21,16 @@ def serve() -> None:
     """Answer the one request."""
     _limit()
     request = json.loads(sys.stdin.buffer.read())
-    found: dict[str, object]
+    sys.stdout.write(json.dumps(found_in(request["source"], request["entry"])))
+
+
+def found_in(source: str, entry: str) -> dict[str, list[tuple[int | None, str]]]:
+    """`violations` with their lines, and where there are none `imports` as statements of one name with theirs."""
     try:
-        require_entry(compile_handler(request["source"]), request["entry"])
-        found = {"violations": [], "imports": list(_imports(ast.parse(request["source"])))}
+        require_entry(compile_handler(source), entry)
     except Refused as refused:
-        found = {"violations": refused.violations, "imports": []}
-    sys.stdout.write(json.dumps(found))
+        return {"violations": refused.violations, "imports": []}
+    return {"violations": [], "imports": list(_imports(ast.parse(source)))}
 
 
 def _limit() -> None:
@@ -39,8 +42,7 @@ def _limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
-def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Each import as a statement of one name, with its line."""
+def _imports(tree: ast.AST) -> Iterator[tuple[int | None, str]]:
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names, lineno=line):
