@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Any, Final
 
-from negotiator.cli import exits
+from negotiator.cli import directory, exits
 from negotiator.cli.console import Console, one_line, short
 from negotiator.cli.kept import all_documents, documents_in, documents_to_add_to
 from negotiator.cli.options import Commands, add_state, command, read_bytes
@@ -14,12 +14,14 @@ from protocol_docs import DocumentNotFound, DocumentStore, ProtocolDocument, cat
 
 _PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{6,63})")
 """The first digits of a hash, as lists show them."""
+_FOUND: Final = 10
+"""Documents that a search prints."""
 _SPELLINGS: Final = ("sha1-hex", "sha1-base64", "cid", "rfc9530")
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("docs", help="protocol documents: list, show, add, find, verify")
+    parser = commands.add_parser("docs", help="protocol documents: list, show, add, find, verify, revoke, serve, sync")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     listing = command(
@@ -78,6 +80,22 @@ def add(commands: Commands) -> None:
     verifying.add_argument("hash", metavar="HASH", nargs="?")
     verifying.set_defaults(run=_verify)
 
+    revoking = command(
+        actions,
+        "revoke",
+        "use one no more",
+        description="Use a document no more: no request is sent or answered under it by any process that shares the\n"
+        "state folder, from its next look on. Its text stays, and peers are told nothing.",
+        example="  negotiator docs revoke sha256:8b747b85e9e9 --because 'it mistakes the unit'",
+    )
+    revoking.add_argument("hash", metavar="HASH", help="any spelling of its hash, or its first digits")
+    revoking.add_argument("--because", metavar="TEXT", default="", help="why, for those who look at it later")
+    revoking.add_argument("--undo", action="store_true", help="use it again")
+    add_state(revoking)
+    revoking.set_defaults(run=_revoke)
+
+    directory.add(actions)
+
 
 def _list(chosen: argparse.Namespace, console: Console) -> int:
     _print_all(list(all_documents(documents_in(chosen.state))), console)
@@ -85,7 +103,13 @@ def _list(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _find(chosen: argparse.Namespace, console: Console) -> int:
-    hits = search(" ".join(chosen.words), all_documents(documents_in(chosen.state)))
+    words, store = " ".join(chosen.words), documents_in(chosen.state)
+    hits = search(words, catalog.all_documents())
+    if store is not None:
+        kept = store.search(words)
+        there = {hit.document.hash for hit in kept}
+        # What comes with the package is found besides, where no agent has put it there yet.
+        hits = [*kept, *(hit for hit in hits if hit.document.hash not in there)][:_FOUND]
     _print_all([hit.document for hit in hits], console)
     if not hits:
         console.note("no document has any of these words")
@@ -99,7 +123,8 @@ def _show(chosen: argparse.Namespace, console: Console) -> int:
         raise DocumentNotFound(f"no document at hand has the hash {one_line(chosen.hash)}")
     if console.as_json:
         sources = store.sources(document.hash) if store is not None else ()
-        console.json(_facts(document) | {"sources": list(sources), "text": document.text})
+        why = None if store is None else store.revoked(document.hash)
+        console.json(_facts(document) | {"sources": list(sources), "revoked": why, "text": document.text})
     else:
         # The exact bytes, so that what is piped on still has the hash.
         sys.stdout.buffer.write(document.data)
@@ -115,6 +140,18 @@ def _add(chosen: argparse.Namespace, console: Console) -> int:
     else:
         console.out(document.hash)
     return exits.OK
+
+
+def _revoke(chosen: argparse.Namespace, console: Console) -> int:
+    store = documents_to_add_to(chosen.state)
+    document = _named(chosen.hash, store)
+    name = parse_hash(chosen.hash) if document is None else document.hash
+    done = store.reinstate(name) if chosen.undo else store.revoke(name, chosen.because)
+    if console.as_json:
+        console.json({"hash": name, "revoked": store.revoked(name), "changed": bool(done)})
+    else:
+        console.out(f"{'reinstated' if chosen.undo else 'revoked'} {name}")
+    return exits.OK if done else exits.FAILED
 
 
 def _verify(chosen: argparse.Namespace, console: Console) -> int:
@@ -136,7 +173,7 @@ def _verify(chosen: argparse.Namespace, console: Console) -> int:
 def _named(spelling: str, store: DocumentStore | None) -> ProtocolDocument | None:
     """The document of a hash in any spelling, or of the first digits of one. Raises `UsageError`, `MalformedHash`."""
     prefix = _PREFIX.fullmatch(spelling.strip().lower())
-    known = list(all_documents(store))
+    known = list(all_documents(store, though_revoked=True))
     if prefix is not None and len(prefix[1]) != 40:  # noqa: PLR2004 - forty digits are a whole SHA-1
         found = [document for document in known if document.hash.startswith(f"sha256:{prefix[1]}")]
         if len(found) > 1:

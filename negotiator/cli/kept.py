@@ -22,13 +22,13 @@ def documents_in(state: str | None) -> DocumentStore | None:
     if not (folder / "store").is_dir():
         return None
     _require_disk()
-    return DocumentStore(open_state(folder).text)
+    return open_state(folder).documents()
 
 
 def documents_to_add_to(state: str | None) -> DocumentStore:
     """The same, made where it does not exist. Raises `MissingExtra`, `StoreUnusable`."""
     _require_disk()
-    return DocumentStore(open_state(folder_of(state)).text)
+    return open_state(folder_of(state)).documents()
 
 
 def routines_in(state: str | None) -> RoutineShelf | None:
@@ -40,12 +40,13 @@ def routines_in(state: str | None) -> RoutineShelf | None:
     return RoutineShelf(open_state(folder).routine_cache(), _run_nothing)
 
 
-def all_documents(store: DocumentStore | None) -> Iterator[ProtocolDocument]:
+def all_documents(store: DocumentStore | None, *, though_revoked: bool = False) -> Iterator[ProtocolDocument]:
     """What is kept, and what comes with the package."""
     yield from catalog.all_documents()
     if store is not None:
         ours = catalog.hashes()
-        yield from (document for document in store.documents() if document.hash not in ours)
+        found = (store.get(name, though_revoked=though_revoked) for name in store.hashes() if name not in ours)
+        yield from (document for document in found if document is not None)
 
 
 def name_of(routine: Routine) -> str:

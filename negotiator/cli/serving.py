@@ -49,7 +49,21 @@ async def serve_agent(
     ready: Callable[[], None],
     until: asyncio.Event | None = None,
 ) -> None:
-    """Serve `agent` until SIGTERM, SIGINT or `until`; then end what was accepted and close the agent.
+    """`serve_app` for an agent, which is closed at the end. Raises `MissingExtra`."""
+    try:
+        await serve_app(agent.asgi(), listening, ready=ready, until=until)
+    finally:
+        await agent.aclose()
+
+
+async def serve_app(
+    app: Callable[..., Any],
+    listening: socket.socket,
+    *,
+    ready: Callable[[], None],
+    until: asyncio.Event | None = None,
+) -> None:
+    """Serve an ASGI application until SIGTERM, SIGINT or `until`; then end what was accepted.
 
     A second signal does not wait. Raises `MissingExtra`.
     """
@@ -57,7 +71,7 @@ async def serve_agent(
     import uvicorn  # noqa: PLC0415 - an extra, loaded on use
 
     class Server(uvicorn.Server):
-        """Uvicorn's, told to end by us: its own signal handling would end the process before the agent is closed."""
+        """Uvicorn's, told to end by us: its own signal handling would end the process before the rest is closed."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -68,7 +82,7 @@ async def serve_agent(
             ready()
 
     config = uvicorn.Config(
-        agent.asgi(),
+        app,
         ws="none",
         log_config=None,
         access_log=False,
@@ -91,7 +105,6 @@ async def serve_agent(
             waiter.cancel()
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-        await agent.aclose()
 
 
 async def _end_with(until: asyncio.Event, end: Callable[[], None]) -> None:

@@ -1,11 +1,15 @@
 """`negotiator docs` on a state folder of the test."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from negotiator.cli import exits
+from negotiator.state import open_state
 from protocol_docs import ProtocolDocument, catalog, draft_document, spell
 
 pytest.importorskip("diskcache")
@@ -145,3 +149,56 @@ def test_without_diskcache_adding_says_what_to_install(
     ran = negotiator("docs", "add", file, "--state", tmp_path / "state")
     assert ran.code == exits.NOT_HERE
     assert 'pip install "metaparley[disk]"' in ran.err
+
+
+def test_a_revoked_document_is_listed_and_found_no_more_and_can_be_taken_back(state: Path, negotiator: Any) -> None:
+    ran = negotiator("docs", "revoke", FORECAST.hash[:19], "--state", state, "--because", "it mistakes the unit")
+    assert (ran.code, ran.out.strip()) == (exits.OK, f"revoked {FORECAST.hash}")
+    assert FORECAST.hash not in {each["hash"] for each in negotiator("docs", "list", "--json", "--state", state).json}
+    assert negotiator("docs", "find", "weather", "forecast", "city", "--json", "--state", state).out.find("weather") < 0
+    shown = negotiator("docs", "show", FORECAST.hash, "--json", "--state", state).json
+    assert (shown["revoked"], shown["text"]) == ("it mistakes the unit", FORECAST.text)
+    assert negotiator("docs", "revoke", "--undo", FORECAST.hash, "--state", state).code == exits.OK
+    assert negotiator("docs", "revoke", "--undo", FORECAST.hash, "--state", state).code == exits.FAILED
+    assert FORECAST.hash in {each["hash"] for each in negotiator("docs", "list", "--json", "--state", state).json}
+    assert negotiator("docs", "revoke", "nothing", "--state", state).code == exits.USAGE
+
+
+def test_a_revocation_reaches_a_process_that_runs(state: Path, negotiator: Any) -> None:
+    running = open_state(state).documents()
+    assert running.get(FORECAST.hash) == FORECAST
+    negotiator("docs", "revoke", FORECAST.hash, "--state", state)
+    assert running.get(FORECAST.hash) is None
+
+
+def test_tokens_that_can_be_guessed_are_refused(tmp_path: Path, negotiator: Any) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("short\n", encoding="utf-8")
+    ran = negotiator("docs", "serve", "--tokens", tokens, "--state", tmp_path / "state")
+    assert (ran.code, "guessed" in ran.err) == (exits.USAGE, True)
+    assert negotiator("docs", "sync", "http://127.0.0.1:9", "--push", "--state", tmp_path / "s").code == exits.USAGE
+    assert negotiator("docs", "sync", "ftp://a", "--state", tmp_path / "s").code == exits.USAGE
+    assert negotiator("docs", "sync", "http://127.0.0.1:9", "--state", tmp_path / "s").code == exits.AGAIN
+
+
+def test_a_directory_is_served_brought_and_added_to_over_http(state: Path, tmp_path: Path, negotiator: Any) -> None:
+    pytest.importorskip("uvicorn")
+    tokens = tmp_path / "tokens"
+    tokens.write_text("sixteen characters and more\n", encoding="utf-8")
+    served = [sys.executable, "-m", "negotiator.cli", "docs", "serve", "--port", "0", "--json", "--state", str(state)]
+    with subprocess.Popen([*served, "--tokens", str(tokens)], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            address = json.loads(server.stdout.readline())["address"]
+            mine = tmp_path / "mine"
+            other = tmp_path / "other.md"
+            other.write_text("A name in, a number out.\n", encoding="utf-8")
+            ours = negotiator("docs", "add", other, "--state", mine).out.strip()
+            ran = negotiator("docs", "sync", address, "--push", "--tokens", tokens, "--json", "--state", mine)
+            assert (ran.code, ran.json["added"], ran.json["pushed"]) == (exits.OK, 1 + len(catalog.hashes()), 1)
+            assert negotiator("docs", "show", FORECAST.hash, "--state", mine).code == exits.OK
+            assert negotiator("docs", "show", ours, "--state", state).code == exits.OK
+            assert negotiator("docs", "sync", address, "--json", "--state", mine).json["added"] == 0
+        finally:
+            server.terminate()
+    assert server.returncode == 0
