@@ -66,7 +66,7 @@ def _refusing(mapping: Mapping, schema: JsonObject, document: JsonObject) -> Map
     """The mapping, refusing each field of its source that it does not read."""
     places = {pointer(place.path): place for place in shape_of(schema, document).fields}
     fields = tuple(_refusing_inside(each, places.get(each.source or "")) for each in mapping.fields)
-    read = {each.source for each in fields}
+    read = {place for each in fields for place in each.sources}
     return replace(mapping, fields=fields, refused=tuple(place for place in places if place not in read))
 
 
@@ -80,6 +80,8 @@ def inverse(mapping: Mapping) -> Mapping | None:
     """The mapping from its target back to its source; None where some field cannot be turned round."""
     fields = []
     for field in mapping.fields:
+        if field.join:
+            return None
         if field.source is None:
             continue
         each = None if field.each is None else inverse(field.each)
@@ -167,8 +169,7 @@ def reads(fields: Sequence[FieldMapping], above: str = "") -> set[str]:
     """The places of the source that fields are read from, as JSON Pointers with `/-` for items."""
     found: set[str] = set()
     for field in fields:
-        if field.source is not None:
-            found.add(above + field.source)
-            if field.each is not None:
-                found |= reads(field.each.fields, f"{above}{field.source}/-")
+        found |= {above + place for place in field.sources}
+        if field.each is not None:
+            found |= reads(field.each.fields, f"{above}{field.source}/-")
     return found

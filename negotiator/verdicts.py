@@ -108,7 +108,7 @@ class _Comparison:
 async def _compared(half: Half, runnable: Runnable, way: Way, schema: Schema, copying: Copying) -> _Comparison:
     """Run the rule and the routine on examples."""
     run = runnable.into if way == "into" else runnable.back
-    rule, fields = copying.mapping.compile(), [each for each in copying.mapping.fields if each.source is not None]
+    rule, fields = copying.mapping.compile(), [each for each in copying.mapping.fields if each.sources]
     read, target = reads(fields), half.target(way)
     found = _Comparison({each.to for each in fields})
     wrong: list[set[ValueClass]] = []
@@ -124,12 +124,10 @@ async def _compared(half: Half, runnable: Runnable, way: Way, schema: Schema, co
             continue
         classes = classes_of(schema.json_schema, value)
         places = differing(fields, made, expected)
-        if places:
-            found.agreed -= {each.to for each in fields if differing((each,), made, expected)}
-        elif copying.whole and not same(made, expected):
-            # The routine makes what the rule does not, of something that the rule does not read.
-            places = {place for place, _ in classes} - read - {""}
-        if places:
+        found.agreed -= {each.to for each in fields if differing((each,), made, expected)}
+        if places or (copying.whole and not same(made, expected)):
+            # Where the rule's fields are right, the routine makes one more, of something that the rule does not read.
+            places = places or {place for place, _ in classes} - read - {""}
             wrong.append({each for each in classes if each[0] in places})
             continue
         found.count += 1

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from negotiator.comparison import differing
 from negotiator.errors import BadInput
 from negotiator.evidence import (
     MAX_EXCHANGE_BYTES,
@@ -18,6 +19,7 @@ from negotiator.evidence import (
 )
 from negotiator.jsonvalue import JsonObject
 from negotiator.mapping import Conversion, FieldMapping, Mapping
+from negotiator.mapping.form import Part
 from protocol_docs import MemoryTextStore
 from tests.negotiator.engine_world import TEXT, obj
 
@@ -112,3 +114,12 @@ def test_a_rule_turned_round_brings_back_what_it_was_given(value: JsonObject) ->
 )
 def test_what_loses_something_is_not_turned_round(field: FieldMapping) -> None:
     assert inverse(Mapping((field,))) is None
+
+
+def test_a_join_reads_and_blames_all_of_its_parts_and_is_not_turned_round() -> None:
+    joined = FieldMapping(to="/when", join=(Part(source="/day"), Part(text=" "), Part(source="/hour")))
+    assert reads((joined,)) == {"/day", "/hour"}
+    assert differing((joined,), {"when": "Monday 9"}, {"when": "Monday 10"}) == {"/day", "/hour"}
+    assert inverse(Mapping((joined,))) is None
+    closed = copying_of(Mapping((joined,)), obj(day=TEXT, hour=TEXT, note=TEXT), whole=True, request=True).mapping
+    assert closed.refused == ("/note",)

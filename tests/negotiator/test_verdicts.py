@@ -19,7 +19,7 @@ from negotiator.models.base import Message
 from negotiator.models.none import NoModel
 from negotiator.models.scripted import ScriptedModel
 from negotiator.respond import document_of
-from negotiator.routines import Direction, Routine, Runnable
+from negotiator.routines import Direction, Routine
 from negotiator.serving import ExchangeContext
 from negotiator.synthesis import put_candidate
 from negotiator.testing import World
@@ -292,7 +292,8 @@ async def test_without_a_model_what_was_not_shown_ends_in_a_typed_error(world: W
 async def test_what_is_filled_by_value_is_shown_by_exchanges_alone(world: World) -> None:
     trial = Trial(world, RIGHT)
     engine = trial.client.engine
-    runnable = Runnable(trial.routine, engine.run_source)
+    runnable = engine.routines.get(*trial.half.place)
+    assert runnable is not None
     into = Copying(mapping=Mapping(INTO[:1]), whole=False)
     exchange = Exchange(given=POOR, passed={"city": "Oslo"}, returned={"results": []}, made={"hits": []}, into=into)
     shown = await shown_by(trial.half, runnable, exchange)
@@ -303,22 +304,28 @@ async def test_what_is_filled_by_value_is_shown_by_exchanges_alone(world: World)
     assert ("back", "/results", "filled") not in shown.classes
 
 
-async def test_documents_own_examples_are_reproduced_where_the_rule_can_be_turned_round(world: World) -> None:
+async def test_documents_own_examples_are_reproduced_where_the_rule_can_be_turned_round(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trial = Trial(world, RIGHT)
     annex = trial.document.annex
     assert annex is not None
     requests = [example.request for example in annex.examples]
     made: list[JsonValue] = []
 
-    class Noting(Runnable):
-        async def into(self, value: JsonValue) -> JsonValue:
-            made.append(await super().into(value))
-            return made[-1]
+    runnable = trial.client.engine.routines.get(*trial.half.place)
+    assert runnable is not None
+    real = runnable.into
 
+    async def noting(value: JsonValue) -> JsonValue:
+        made.append(await real(value))
+        return made[-1]
+
+    monkeypatch.setattr(runnable, "into", noting)
     exchange = Exchange(
         given=POOR, passed={"city": "Oslo"}, returned={}, made={}, into=Copying(mapping=Mapping(INTO), whole=True)
     )
-    await shown_by(trial.half, Noting(trial.routine, trial.client.engine.run_source), exchange)
+    await shown_by(trial.half, runnable, exchange)
     assert all(request in made for request in requests)
 
 
