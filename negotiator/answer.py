@@ -239,7 +239,8 @@ class _Answering:
         if found.routine.state == "candidate" and tool is not None:
             await recall(engine, receiver_half(engine, document, tool))
             found = engine.routines.get(document.hash, "receiver", engine.toolset) or found
-        name = self.request.idempotency_key or digest_of(self.request.body)
+        trial = found.routine.verdict.canary > 0
+        name = self.request.idempotency_key or (digest_of(self.request.body) if trial else "")
         body = body_value(self.request.body)
         takes = found.routine.takes(name, engine.cost_policy.canary_share)
         if not takes or self._unverified(document, found, "into", body):

@@ -120,8 +120,9 @@ class Routine:
 
         The same request is in the share each time and everywhere, since its name alone decides.
         """
-        drawn = int.from_bytes(hashlib.sha256(request.encode()).digest()[:8], "big")
-        return self.serving and (not self.verdict.canary or drawn < share * 2**64)
+        if not self.serving or not self.verdict.canary:
+            return self.serving
+        return int.from_bytes(hashlib.sha256(request.encode()).digest()[:8], "big") < share * 2**64
 
     def to_json(self) -> JsonObject:
         """For the cache."""

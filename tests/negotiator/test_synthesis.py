@@ -9,7 +9,7 @@ from negotiator import Agent
 from negotiator.clock import Deadline
 from negotiator.fitting import judge_sender, suitable_tool
 from negotiator.ledger import Account
-from negotiator.models.scripted import ScriptedModel
+from negotiator.models.scripted import InTurn, ScriptedModel
 from negotiator.synthesis import exact_receiver, make_receiver, make_sender
 from negotiator.testing import World
 from protocol_docs import ProtocolDocument, draft_document
@@ -25,6 +25,7 @@ from tests.negotiator.engine_world import (
     offer_booking,
     offer_forecast,
     oracle,
+    write_fields,
     written,
 )
 
@@ -278,3 +279,33 @@ async def test_a_model_that_is_away_is_tried_again_soon(world: World) -> None:
     with pytest.raises(ModelUnavailable):
         await make(agent, BY_PARTS)
     assert agent.engine.routines.wanted(BY_PARTS.hash, "sender", OTHER.digest)
+
+
+async def test_what_failed_is_shown_to_the_model_once_with_its_line_and_the_repair_is_kept(world: World) -> None:
+    wrong = "def encode(source):\n    day = source['when']\n    return {'y': int(day), 'm': 1, 'd': 1}\n"
+    refused = "import os\n\ndef encode(source):\n    return {}\n"
+    for first, said in ((wrong, "line 3"), (refused, "line 1")):
+        agent = world.agent(f"a {said}", oracle(write_fields=InTurn(first, write_fields)))
+        agent.engine.observe(OTHER.digest, OTHER_VALUE)
+        assert await make(agent, BY_PARTS) == []
+        asked = [call for call in agent.engine.model.calls if call.purpose == "write_fields"]  # type: ignore[attr-defined]
+        assert [said in call.messages[1].content for call in asked] == [False, True]
+
+
+async def test_code_that_contradicts_what_is_kept_is_told_where_and_not_what_was_right(world: World) -> None:
+    from negotiator.evidence import Exchange, keep
+    from negotiator.fitting import sender_half
+
+    constant = "def encode(source):\n    return {'y': 2020, 'm': 1, 'd': 1}\n"
+    agent = world.agent("a", oracle(write_fields=InTurn(constant, write_fields)))
+    half = sender_half(agent.engine, OTHER, BY_PARTS)
+    passed = {"city": "Rome", "y": 2026, "m": 11, "d": 24}
+    output = {"warmest": "21", "outlook": "clear"}
+    returned = {"high": "21", "summary": "clear"}
+    keep(agent.engine.text, half.place, Exchange(given=OTHER_VALUE, passed=passed, returned=returned, made=output), 8)
+    assert await make(agent, BY_PARTS) == []
+    asked = [call for call in agent.engine.model.calls if call.purpose == "write_fields"]  # type: ignore[attr-defined]
+    told = asked[1].messages[1].content.split("What went wrong")[1]
+    assert "/y" in told
+    assert "2026, " not in told
+    assert agent.routines()[0].verdict.shadows == 1, "what is kept is an exchange that it agreed on"
