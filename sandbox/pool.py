@@ -210,10 +210,13 @@ class Pool:
                 self._order(ticket.memory_bytes)
 
     def _fail_waiting(self, why: str) -> None:
-        """End the waiting of all but those whose own tenant's worker is on its way back."""
-        coming = {(worker.tenant, worker.memory_bytes) for worker in self._busy}
+        """End the waiting of all but those for whom a worker is starting, or their own tenant's is on its way back."""
+        starting = list(self._starting)
+        busy = {(worker.tenant, worker.memory_bytes) for worker in self._busy}
         for ticket in list(self._in_turn()):
-            if (ticket.tenant, ticket.memory_bytes) not in coming:
+            if ticket.memory_bytes in starting:
+                starting.remove(ticket.memory_bytes)
+            elif (ticket.tenant, ticket.memory_bytes) not in busy:
                 self._leave(ticket)
                 ticket.deliver(SandboxUnavailable(why))
 
@@ -286,7 +289,7 @@ class Pool:
             self._failed, self._pause_ends = arrived, self._clock() + pause
             self._fail_waiting(arrived)
             return
-        self._failures, self._failed = 0, None
+        self._failures, self._failed, self._pause_ends = 0, None, 0.0
         self.held = arrived.held
         if self._closed:
             self._bury(arrived)

@@ -176,6 +176,19 @@ def test_what_was_broken_serves_again_after_the_pause(stage: Stage) -> None:
     assert stage.pool._failures == 0
 
 
+def test_one_failure_among_starts_that_succeed_delays_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, workers=3, spares=0)
+    first, second = stage.wait("a"), stage.wait("b")
+    stage.broken = True
+    stage.work(1)
+    stage.broken = False
+    stage.work()
+    assert sorted(type(got[0]).__name__ for got in (first, second)) == ["Actor", "SandboxUnavailable"]
+    third = stage.wait("c")
+    stage.work()
+    assert worker_of(third).tenant == "c"
+
+
 def test_where_no_worker_can_be_started_those_that_run_still_serve_their_tenant(stage: Stage) -> None:
     running = stage.wait("a")
     stage.work()
