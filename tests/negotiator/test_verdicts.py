@@ -1,15 +1,19 @@
 """What a candidate has been shown to do, class of values by class, and what follows for the requests that it gets."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from negotiator import Agent, CostPolicy, Outcome, Task, shadow
+from negotiator import Agent, CostPolicy, Outcome, Task, comparison, shadow
 from negotiator.answer import answer
 from negotiator.clock import Deadline
-from negotiator.errors import NotPossible, RoutineFailed
+from negotiator.errors import BadInput, NotPossible, RoutineFailed
 from negotiator.evidence import Copying, Exchange, kept
 from negotiator.fitting import Half, receiver_half, sender_half
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -19,7 +23,8 @@ from negotiator.models.base import Message
 from negotiator.models.none import NoModel
 from negotiator.models.scripted import ScriptedModel
 from negotiator.respond import document_of
-from negotiator.routines import Direction, Routine
+from negotiator.routines import Direction, Routine, Runnable
+from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
 from negotiator.synthesis import put_candidate
 from negotiator.testing import World
@@ -550,3 +555,83 @@ async def test_the_line_of_what_failed_goes_back_to_the_model_once() -> None:
     said = went_wrong(HandlerFailed("ValueError: no", 3), {"a": 1})
     assert "line 3: ValueError: no" in said
     assert "{'a': 1}" in said
+
+
+# --- whatever is wrong with a mapping ---
+
+THREE = {"enum": ["x", "y", "z"]}
+NAMES = ("f", "g", "h", "t")
+WIRE = {**obj(f=THREE, g=THREE, h=THREE, t=TEXT), "required": ["f", "t"]}
+TRUTH = tuple(field(name, name, required=name in WIRE["required"]) for name in NAMES)
+
+
+WIRE_DOCUMENT = draft_document(
+    name="w", description="W", request_schema=WIRE, reply_schema=obj(note=TEXT), effect="safe"
+)
+WHOLE = Half(
+    role="sender",
+    document=WIRE_DOCUMENT,
+    key_digest="d",
+    description="",
+    given=Schema.of(WIRE),
+    passed=Schema.of(WIRE),
+    returned=Schema.of(obj(note=TEXT)),
+    made=Schema.of(obj(note=TEXT)),
+)
+
+
+@st.composite
+def any_mappings(draw: st.DrawFn) -> Mapping:
+    """Each field of another, of a constant, by a table, with a default, or not at all."""
+    fields = []
+    for name in NAMES:
+        match draw(st.sampled_from(["right", "right", "other", "const", "table", "default", "none"])):
+            case "right":
+                fields.append(field(name, name))
+            case "other":
+                fields.append(field(name, draw(st.sampled_from(NAMES))))
+            case "const":
+                fields.append(FieldMapping(to=f"/{name}", const=draw(st.sampled_from("xyz"))))
+            case "table":
+                turned = draw(st.permutations("xyz"))
+                fields.append(field(name, name, table=tuple(zip("xyz", turned, strict=True))))
+            case "default":
+                fields.append(field(name, name, has_default=True, default=draw(st.sampled_from("xyz"))))
+    return Mapping(tuple(fields))
+
+
+requests = st.fixed_dictionaries(
+    {"f": st.sampled_from("xyz"), "t": st.text(max_size=3)},
+    optional={"g": st.sampled_from("xyz"), "h": st.sampled_from("xyz")},
+)
+
+
+@given(mapping=any_mappings(), exchanged=st.lists(requests, min_size=1, max_size=3), asked=requests)
+def test_a_mapping_that_is_wrong_on_a_value_has_not_been_shown_to_be_right_on_it(
+    mapping: Mapping, exchanged: list[JsonObject], asked: JsonObject
+) -> None:
+    half = WHOLE
+    routine = candidate(half, (Direction(mapping=mapping), Direction(mapping=Mapping())))
+    rule = Copying(mapping=Mapping(TRUTH), whole=True)
+    left = {each for each in nothing_shown(half) if each[0] == "into"}
+    run, truth = mapping.compile(), Mapping(TRUTH).compile()
+    for given_ in exchanged:
+        agreed = False
+        with suppress(BadInput):
+            agreed = comparison.same(run(given_), truth(given_))
+        if not agreed:
+            continue
+        verdict = replace(routine.verdict, unverified=tuple(sorted(left)))
+        runnable = Runnable(replace(routine, verdict=verdict), no_source, "own")
+        exchange = Exchange(given=given_, passed=truth(given_), returned={}, made={}, into=rule)
+        shown = asyncio.run(shown_by(half, runnable, exchange))
+        left = (left | shown.refuted) - shown.classes
+    verdict = replace(routine.verdict, unverified=tuple(sorted(left)))
+    right = True  # what it refuses is answered by the next tier
+    with suppress(BadInput):
+        right = comparison.same(run(asked), truth(asked))
+    assert right or unverified(replace(routine, verdict=verdict), half, "into", asked)
+
+
+async def no_source(*_: object, **__: object) -> JsonValue:
+    raise AssertionError("a mapping runs no code")
