@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import fetch
 from benchmarks.data import DataMissing
+from benchmarks.fetch_octokit import OCTOKIT
 from benchmarks.fetch_sgd import SGD
 from negotiator.errors import NegotiatorError
 
@@ -15,9 +16,10 @@ SCENARIOS = {
     "agora-trace": "policies of changing tiers, over traffic of a published shape",
     "mutants": "wrong routines, and what the verdict lets through",
     "sandbox": "what the sandbox costs, and how fast it kills and replaces",
+    "search": "which of 1,223 documents is meant, by words and with embeddings",
     "sgdx": "agents in two vocabularies, over recorded calls",
 }
-DATA_SETS = {data_set.name: data_set for data_set in (SGD,)}
+DATA_SETS = {data_set.name: data_set for data_set in (OCTOKIT, SGD)}
 
 
 def main(arguments: list[str] | None = None) -> int:

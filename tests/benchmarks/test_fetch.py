@@ -1,5 +1,6 @@
 """A data set comes from its home as it was pinned, or not at all."""
 
+import base64
 import dataclasses
 import hashlib
 import io
@@ -227,8 +228,13 @@ def test_the_command_wants_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_home_is_public_and_pinned_by_a_whole_commit() -> None:
     for data_set in command.DATA_SETS.values():
-        assert data_set.home.startswith("https://")
-        assert len(bytes.fromhex(data_set.commit)) == 20
+        if data_set.home.startswith("npm:"):
+            algorithm, _, digest = data_set.commit.partition("-")
+            assert (algorithm, len(base64.b64decode(digest))) == ("sha512", 64)
+            assert data_set.home[-1].isdigit(), "with its version"
+        else:
+            assert data_set.home.startswith("https://")
+            assert len(bytes.fromhex(data_set.commit)) == 20
         assert all(len(bytes.fromhex(digest)) == 32 for digest in data_set.pinned.values())
 
 
