@@ -7,10 +7,12 @@ import base64
 import binascii
 import bisect
 import calendar
+import codecs
 import collections
 import csv
 import datetime as dt
 import decimal
+import encodings.aliases
 import fractions
 import functools
 import heapq
@@ -62,6 +64,18 @@ def codec(name: Any, errors: Any) -> tuple[str, str]:
     if type(errors) is not str or errors not in _HANDLERS:
         raise LookupError("the error handlers here are strict, ignore, replace and backslashreplace")
     return name, errors
+
+
+def close_codecs() -> None:
+    """Make this process forget every encoding but those few, so that naming another one loads nothing.
+
+    `str(data, name)` takes any name, and no guard stands before a type. Only for a process of the handler's own.
+    """
+    kept = {"ascii", "latin_1", "utf_8", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"}
+    names = {name: name for name in kept} | {name: of for name, of in encodings.aliases.aliases.items() if of in kept}
+    known = {name: codecs.lookup(of) for name, of in names.items()}
+    codecs.unregister(encodings.search_function)
+    codecs.register(known.get)
 
 
 # The functions of urllib.parse without the encodings that they would load by name: all text is UTF-8.

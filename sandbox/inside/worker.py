@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.inside import frames, locks, plain
+from sandbox.inside import facades, frames, locks, plain
 from sandbox.inside.guards import ToolError
 from sandbox.inside.policy import Refused, compile_handler
 from sandbox.inside.program import HANDLERS, EndOfCall, Failed, Language, Programs, Unknown, call, require_entry
@@ -206,6 +206,7 @@ def _warm_up() -> None:
             call(compile_handler(text), "handle", {}, {})
         except (Refused, Failed):
             continue
+    facades.close_codecs()
     # What the standard library would still import late is then missing; it does not go looking for files.
     sys.path.clear()
     sys.path_importer_cache.clear()

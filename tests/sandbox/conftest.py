@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sandbox.locked import Locked
+from tests.sandbox.shore import CANARY, Shore
 
 HERE = Path(__file__).parent
 # Limits, which are on whichever wall is tried, are what holds these.
@@ -34,6 +35,14 @@ def locked() -> Iterator[Locked]:
     executor = Locked(workers=3)
     yield executor
     executor.close()
+
+
+@pytest.fixture
+def shore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shore]:
+    monkeypatch.setenv("SANDBOX_CANARY", CANARY)
+    made = Shore(tmp_path)
+    yield made
+    made.close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

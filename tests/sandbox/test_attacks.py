@@ -1,56 +1,33 @@
 """Hostile programs against the whole executor, and harmless ones beside them."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sandbox
 from sandbox.locked import Locked
-from sandbox.processes import BOOTSTRAP
+from tests.sandbox.shore import CANARY, SYSTEM_ALONE, Shore, language_alone
 
-CANARY = "canary-5f0c"
 SHORT = sandbox.Limits(wall_s=0.1, memory_bytes=48 * 1024 * 1024)
 
 
-LANGUAGE_ALONE = BOOTSTRAP.replace(
-    "serve()\n",
-    "from sandbox.inside import locks\n"
-    "def limits_only(memory_bytes, parent):\n"
-    "    locks._limit(locks._address_space() + memory_bytes)\n"
-    "    return dict.fromkeys(('namespaces', 'user', 'no_new_privileges', 'landlock', 'seccomp'), False)\n"
-    "locks.lock = limits_only\n"
-    "serve()\n",
-)
-SYSTEM_ALONE = BOOTSTRAP.replace("inside.worker import serve", "inside.unguarded import serve_anything as serve")
-
-
-@pytest.fixture
-def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file and an environment variable that no program may read."""
-    monkeypatch.setenv("SANDBOX_CANARY", CANARY)
-    file = tmp_path / "canary"
-    file.write_text(CANARY)
-    return file
-
-
-def attempt(executor: Locked, source: str, canary: Path, look: Callable[..., Any]) -> Any:
+def attempt(executor: Locked, source: str, shore: Shore, look: Callable[..., Any]) -> Any:
     """The program's result, or the error that stopped it."""
     try:
-        return executor.run(source, {"file": str(canary)}, tools={"look": look}, limits=SHORT)
+        return executor.run(source, {"file": str(shore.file)}, tools={"look": look}, limits=SHORT)
     except sandbox.SandboxError as error:
         return error
 
 
-def test_an_attack_gets_nothing(locked: Locked, canary: Path, attack: str) -> None:
+def test_an_attack_gets_nothing(locked: Locked, shore: Shore, attack: str) -> None:
     looked: list[Any] = []
 
     def look(value: Any = None) -> dict[str, bool]:
         looked.append(value)
         return {"seen": True}
 
-    outcome = attempt(locked, attack, canary, look)
+    outcome = attempt(locked, attack, shore, look)
     if isinstance(outcome, sandbox.SandboxError):
         assert not isinstance(outcome, sandbox.SandboxUnavailable)
         assert len(str(outcome)) < 20_000
@@ -59,7 +36,7 @@ def test_an_attack_gets_nothing(locked: Locked, canary: Path, attack: str) -> No
         assert outcome == "safe"
     assert len(looked) <= SHORT.tool_calls
     assert all(type(value) in {str, int, dict, type(None)} for value in looked)
-    assert canary.read_text() == CANARY
+    assert not shore.touched()
 
 
 def test_a_harmless_program_gives_its_result(locked: Locked, benign: Any) -> None:
@@ -67,10 +44,12 @@ def test_a_harmless_program_gives_its_result(locked: Locked, benign: Any) -> Non
 
 
 @pytest.fixture(scope="module")
-def language_alone() -> Iterator[Locked]:
-    executor = Locked(workers=1, _bootstrap=LANGUAGE_ALONE)
-    yield executor
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shore, Locked]]:
+    shore = Shore(tmp_path_factory.mktemp("watched"))
+    executor = language_alone(shore)
+    yield shore, executor
     executor.close()
+    shore.close()
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +60,20 @@ def system_alone() -> Iterator[Locked]:
 
 
 def test_the_language_alone_keeps_what_the_system_would(
-    language_alone: Locked, canary: Path, attack_beyond_limits: str
+    watched: tuple[Shore, Locked], attack_beyond_limits: str
 ) -> None:
-    outcome = attempt(language_alone, attack_beyond_limits, canary, lambda value=None: {"seen": True})
+    shore, executor = watched
+    outcome = attempt(executor, attack_beyond_limits, shore, lambda value=None: {"seen": True})
     assert isinstance(outcome, sandbox.SandboxError) or outcome == "safe"
     assert not isinstance(outcome, sandbox.SandboxUnavailable)
+    assert not shore.touched()
 
 
-def test_the_system_alone_keeps_every_canary(system_alone: Locked, canary: Path, attack_beyond_limits: str) -> None:
-    outcome = attempt(system_alone, attack_beyond_limits, canary, lambda value=None: {"seen": True})
+def test_the_system_alone_keeps_every_canary(system_alone: Locked, shore: Shore, attack_beyond_limits: str) -> None:
+    outcome = attempt(system_alone, attack_beyond_limits, shore, lambda value=None: {"seen": True})
     assert not isinstance(outcome, sandbox.SandboxUnavailable)
     assert CANARY not in repr(outcome)
-    assert canary.read_text() == CANARY
+    assert not shore.touched()
 
 
 OUTSIDE = {
@@ -129,8 +110,8 @@ OUTSIDE = {
 
 
 @pytest.mark.parametrize("source", OUTSIDE.values(), ids=OUTSIDE.keys())
-def test_whoever_breaks_the_language_meets_the_system(system_alone: Locked, canary: Path, source: str) -> None:
-    outcome = attempt(system_alone, source, canary, lambda value=None: {"seen": True})
+def test_whoever_breaks_the_language_meets_the_system(system_alone: Locked, shore: Shore, source: str) -> None:
+    outcome = attempt(system_alone, source, shore, lambda value=None: {"seen": True})
     assert isinstance(outcome, sandbox.SandboxError) or outcome == "[]"
     assert not isinstance(outcome, sandbox.SandboxUnavailable)
     assert CANARY not in repr(outcome)

@@ -11,138 +11,20 @@ that nothing was used is more than that nothing was brought home.
 """
 
 import os
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 import sandbox
 from sandbox.locked import Locked
-from sandbox.processes import BOOTSTRAP
 from tests.sandbox.grammar import Writer
+from tests.sandbox.shore import CANARY, SYSTEM_ALONE, Shore, language_alone
 
-CANARY = "canary-71d3"
 PROGRAMS = int(os.environ.get("FUZZ_PROGRAMS", "250"))
 FIRST = int(os.environ.get("FUZZ_SEED", "0"))
 REPORT_EVERY = 5_000
 LIMITS = sandbox.Limits(wall_s=0.3, memory_bytes=48 * 1024 * 1024, output_bytes=1 << 18, tool_calls=8)
-
-WATCHED = """
-import os, socket
-watch = socket.create_connection(("127.0.0.1", {port}))
-from sandbox.inside import attributes, facades, guards, locks, program, worker
-def limits_only(memory_bytes, parent):
-    locks._limit(locks._address_space() + memory_bytes)
-    return dict.fromkeys(("namespaces", "user", "no_new_privileges", "landlock", "seccomp"), False)
-locks.lock = limits_only
-CANARY = program.CANARY = guards.CANARY = os.environ["SANDBOX_CANARY"] = {canary!r}
-def shape():
-    tables = [guards.BUILTINS, *attributes.INSTANCE.values(), *attributes.ON_CLASS.values()]
-    tables += [facade.members for facade in facades.FACADES.values()]
-    return [(name, id(value)) for table in tables for name, value in table.items()]
-before = shape()
-running = []
-FINE = frozenset({{"array.__new__", "builtins.id", "object.__getattr__:__self__"}})
-def hook(event, args):
-    if running and event not in FINE:
-        code = args[0] if event == "exec" else None
-        if code is None or code is not running[0]:
-            running.clear()
-            watch.sendall(("touched " + event + " " + repr(args)[:200] + "\\n").encode(errors="replace"))
-plain_call = worker.call
-def watched_call(code, *args, **kwargs):
-    running[:] = [code]
-    try:
-        return plain_call(code, *args, **kwargs)
-    finally:
-        running.clear()
-        if shape() != before:
-            watch.sendall(b"touched a table\\n")
-worker.call = watched_call
-plain_line_of = program.line_of
-def line_of(error):
-    held = running[:]
-    running.clear()
-    try:
-        return plain_line_of(error)
-    finally:
-        running[:] = held
-program.line_of = line_of
-import sys
-sys.addaudithook(hook)
-from sandbox.inside.worker import serve
-"""
-LANGUAGE_ALONE = BOOTSTRAP.replace("from sandbox.inside.worker import serve\n", WATCHED)
-SYSTEM_ALONE = BOOTSTRAP.replace("inside.worker import serve", "inside.unguarded import serve_anything as serve")
-
-
-class Shore:
-    """Everything that no program may touch, and whether one has."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "canary"
-        self.file.write_text(CANARY)
-        self._written = self.file.stat().st_mtime_ns
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.server.setblocking(False)
-        self.port: int = self.server.getsockname()[1]
-        self.watches: list[socket.socket] = []
-        self.watched = False
-        self.looked: list[Any] = []
-
-    def tool(self) -> Callable[..., Any]:
-        """What the programs may call; its attribute they may not read."""
-
-        def look(*args: Any, **kwargs: Any) -> Any:
-            self.looked.append((args, kwargs))
-            return {"seen": [1, 2]}
-
-        look.canary = CANARY  # type: ignore[attr-defined]
-        return look
-
-    def touched(self) -> list[str]:
-        """What was touched since it was asked last."""
-        found = []
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except BlockingIOError:
-                break
-            if not self.watched:
-                found.append("the socket")
-            connection.setblocking(False)
-            self.watches.append(connection)
-        for watch in list(self.watches):
-            try:
-                said = watch.recv(1000)
-            except BlockingIOError:
-                continue
-            if said:
-                found.append(said.decode(errors="replace"))
-            else:
-                self.watches.remove(watch)
-                watch.close()
-        stat = self.file.stat()
-        if stat.st_mtime_ns != self._written or stat.st_size != len(CANARY):
-            found.append("the file")
-        return found
-
-    def close(self) -> None:
-        """Stop listening."""
-        for watch in [*self.watches, self.server]:
-            watch.close()
-
-
-@pytest.fixture
-def shore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shore]:
-    monkeypatch.setenv("SANDBOX_CANARY", CANARY)
-    made = Shore(tmp_path)
-    yield made
-    made.close()
 
 
 def test_no_program_gets_past_both_walls(shore: Shore) -> None:
@@ -152,12 +34,8 @@ def test_no_program_gets_past_both_walls(shore: Shore) -> None:
 
 
 def test_no_program_gets_past_the_language(shore: Shore) -> None:
-    shore.watched = True
-    watched = LANGUAGE_ALONE.replace("{port}", str(shore.port)).replace("{canary!r}", repr(CANARY))
     # Other seeds than those that both walls were tried with.
-    ended = fuzz(
-        Locked(workers=1, _bootstrap=watched), shore, FIRST + PROGRAMS, "the language alone", tells_no_time=True
-    )
+    ended = fuzz(language_alone(shore), shore, FIRST + PROGRAMS, "the language alone", tells_no_time=True)
     assert ended["returned"] > PROGRAMS // 3
     assert ended["WorkerDied"] == 0
 
