@@ -80,3 +80,31 @@ def test_an_account_knows_who_answered_and_for_what() -> None:
     with pytest.raises(BudgetSpent):
         kept.require_room()
     Account(usage=kept.usage).require_room()
+
+
+def test_asking_has_a_budget_for_the_day_and_one_for_each_peer() -> None:
+    policy = CostPolicy(max_usd_per_day=1.0, max_peer_usd_per_day=0.6)
+    store = MemoryTextStore()
+    ledger = Ledger(store, policy)
+    assert ledger.room(1, "mem://a") == 0.6
+    ledger.asked(1, "mem://a", account(usd=0.5))
+    ledger.asked(1, "mem://b", account(usd=0.3))
+    ledger.asked(1, "mem://b", account(usd=None))
+    for known in (ledger, Ledger(store, policy)):
+        assert known.room(1, "mem://a") == pytest.approx(0.1)
+        assert known.room(1, "mem://b") == pytest.approx(0.2)
+        assert known.room(2, "mem://a") == 0.6
+    assert Ledger(store, CostPolicy()).room(1, "mem://a") is None
+
+
+def test_a_routine_alone_is_priced_apart_from_an_agreement() -> None:
+    ledger = Ledger(MemoryTextStore(), POLICY)
+    ledger.routine(account(calls=4))
+    ledger.agreement("sender/t", account(calls=2))
+    assert ledger.spending("under/d", bought="routines").agreement == pytest.approx(4.0)
+    assert ledger.spending("sender/t").agreement == pytest.approx(2.0)
+
+
+def test_an_account_that_asks_no_model_refuses_the_first_call() -> None:
+    with pytest.raises(BudgetSpent, match="model"):
+        Account(asks_no_model=True).require_room()

@@ -6,13 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from negotiator import Agent, UsageError
 from negotiator.models.base import Usage
 from negotiator.plan import (
+    COST_POLICIES,
     CostPolicy,
+    Counts,
     ReceiverSituation,
     SenderSituation,
     Spending,
     agreement_due,
+    cost_policy_of,
     plan_receiver,
     plan_sender,
 )
@@ -125,3 +129,39 @@ def test_nothing_is_due_before_the_first_exchange_or_where_calls_cost_nothing() 
 def test_a_local_model_is_not_free() -> None:
     assert POLICY.cost(Usage(calls=1, seconds=5, usd=0.0)) == pytest.approx(5 * 0.0002 + 0.0001)
     assert POLICY.cost(Usage(calls=1, seconds=0, usd=None)) == pytest.approx(0.0001)
+
+
+def test_agoras_counts_take_the_place_of_costs() -> None:
+    paper, package = COST_POLICIES["agora-paper"], COST_POLICIES["agora-package"]
+    assert (paper.counts, package.counts) == (Counts(look=3, agree=5, routine=1), Counts(look=5, agree=10, routine=5))
+    for policy, agree in ((paper, 5), (package, 10)):
+        due = [Spending(spent=1e-9 * n, exchanges=n, agreement=1e9).tier_up_due(policy) for n in range(1, 12)]
+        assert due.index(True) + 1 == agree, "whatever it costs"
+    assert not Spending(spent=4.0, exchanges=4).routine_due(package)
+    assert Spending(spent=5.0, exchanges=5).routine_due(package)
+
+
+def test_a_cost_policy_is_given_as_one_or_by_its_name() -> None:
+    mine = CostPolicy(max_rounds=2)
+    assert cost_policy_of(mine) is mine
+    assert cost_policy_of(None) == CostPolicy() == cost_policy_of("default")
+    with pytest.raises(UsageError, match="agora-paper"):
+        cost_policy_of("agora")
+    assert Agent(state="memory", cost_policy="agora-paper").engine.cost_policy == COST_POLICIES["agora-paper"]
+
+
+def test_a_routine_is_due_when_what_documents_cost_passes_it_the_exchanges_before_included() -> None:
+    policy = CostPolicy(trust=1.0)
+    assert not Spending().routine_due(policy)
+    assert not Spending(spent=1.0, exchanges=1, agreement=5.0).routine_due(policy)
+    assert not Spending(spent=4.0, exchanges=4, agreement=5.0).routine_due(policy)
+    assert Spending(spent=4.5, exchanges=4, agreement=5.0).routine_due(policy)
+    assert Spending(spent=1.0, exchanges=1, agreement=5.0, earlier=4).routine_due(policy)
+    assert Spending(spent=2.0, exchanges=2).routine_due(CostPolicy(trust=1.0, routine_in_structured=2.0))
+
+
+def test_a_free_agreement_comes_before_words_and_after_nothing_else() -> None:
+    assert plan_sender(SenderSituation(free_agreement=True)).negotiate_first
+    assert not plan_sender(SenderSituation(free_agreement=True, negotiable=False)).negotiate_first
+    assert plan_sender(SenderSituation(free_agreement=True, document=HASH)).tier == "structured"
+    assert plan_sender(SenderSituation(free_agreement=True, document=HASH, routine_ready=True)).tier == "routine"
