@@ -77,8 +77,15 @@ unit-3.%: setup ## the tests on another Python: make unit-3.13
 test-floors: setup ## the tests with the oldest releases of our direct dependencies that pyproject.toml allows
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-floors
 	$(BIN)/uv pip install --quiet --python .venv-floors --resolution lowest-direct \
-		--editable '.[disk,litellm,local,serve]' --group dev
+		--editable '.[disk,litellm,local,monty,serve]' --group dev
 	.venv-floors/bin/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
+
+.PHONY: test-restrictedpython
+test-restrictedpython: setup ## the sandbox's tests on the older line of RestrictedPython, which litellm's proxy asks for
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-restrictedpython
+	$(BIN)/uv pip install --quiet --python .venv-restrictedpython --editable . 'RestrictedPython>=8.5,<9' \
+		anyio hypothesis pytest pytest-xdist
+	.venv-restrictedpython/bin/pytest -n auto --maxprocesses 8 --dist loadfile tests/sandbox $(ARGS)
 
 .PHONY: bench
 bench: setup ## the benchmark on recorded calls; BENCH="..." chooses another

