@@ -30,31 +30,42 @@ async def observe(engine: Engine, half: Half, exchange: Exchange) -> None:
 async def recall(engine: Engine, half: Half) -> None:
     """Hold a candidate that was compared with nothing yet against the exchanges that are kept."""
     found = engine.routines.get(*half.place)
-    if found is None or found.routine.state != "candidate" or _was_compared(found.routine):
+    if found is None or _was_compared(found.routine):
         return
-    for exchange in kept(engine.text, half.place):
-        await _hold(engine, half, exchange)
+    compared = [await _compared(engine, half, found, exchange) for exchange in kept(engine.text, half.place)]
+    now = engine.routines.fresh(*half.place)
+    # Requests that come at once recall the same exchanges: what is entered is entered once.
+    if now is not None and not _was_compared(now.routine):
+        for shown, why in filter(None, compared):
+            _count(engine, found, shown, why)
 
 
 def _was_compared(routine: Routine) -> bool:
-    return bool(routine.verdict.shadows or routine.verdict.misses)
+    return routine.state != "candidate" or bool(routine.verdict.shadows or routine.verdict.misses)
 
 
 async def _hold(engine: Engine, half: Half, exchange: Exchange) -> None:
     runnable = engine.routines.get(*half.place)
-    if runnable is None or not _open(runnable.routine) or _shows_nothing(runnable, half, exchange):
-        return
-    shown = Shown()
-    why = ""
+    if runnable is not None and _open(runnable.routine):
+        compared = await _compared(engine, half, runnable, exchange)
+        if compared is not None:
+            _count(engine, runnable, *compared)
+
+
+async def _compared(
+    engine: Engine, half: Half, runnable: Runnable, exchange: Exchange
+) -> tuple[Shown | None, str] | None:
+    """What an exchange shows of a routine, or None and why it disagreed; None where it says nothing."""
+    if _shows_nothing(runnable, half, exchange):
+        return None
     try:
-        agreed = await _agrees(engine, half, runnable, exchange)
-        if agreed:
-            shown = await shown_by(half, runnable, exchange)
+        if await _agrees(engine, half, runnable, exchange):
+            return await shown_by(half, runnable, exchange), ""
     except SandboxUnavailable:
-        return
+        return None
     except (NegotiatorError, SandboxError) as error:
-        agreed, why = False, f"{type(error).__name__}: {error}"
-    _count(engine, runnable, shown if agreed else None, why or "disagreed with the structured tier")
+        return None, f"{type(error).__name__}: {error}"
+    return None, "disagreed with the structured tier"
 
 
 def _open(routine: Routine) -> bool:

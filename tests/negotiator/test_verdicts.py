@@ -405,6 +405,15 @@ async def test_a_routine_that_is_made_again_is_held_against_the_exchanges_that_a
     assert len(trial.model.calls) == asked
 
 
+async def test_requests_that_come_at_once_enter_what_is_kept_once(world: World) -> None:
+    trial = Trial(world, WRITTEN, CODE)
+    for value in (POOR, RICH):
+        await trial.ask(value)
+    trial.put(WRITTEN, CODE)
+    await asyncio.gather(*(shadow.recall(trial.client.engine, trial.half) for _ in range(5)))
+    assert (trial.routine.state, trial.routine.verdict.shadows) == ("candidate", 2)
+
+
 async def test_code_compiled_under_a_newer_policy_is_verified_again_without_a_model_call(world: World) -> None:
     trial = Trial(world, WRITTEN, CODE)
     for value in (POOR, RICH, {"place": "Rome"}):
