@@ -35,7 +35,7 @@ from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.state import open_state
 from negotiator.task import Task, Tool
 from negotiator.wire import Transport, WireHandler
-from protocol_docs import DocumentRevoked, ProtocolDocument, catalog, find_document
+from protocol_docs import DocumentRevoked, Embedder, ProtocolDocument, catalog, find_document
 from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Agent:
         peers: Addresses that may be asked without being named; see `know`.
         directories: Addresses of directories where documents are looked for before one is negotiated; what is
             looked for is told to them.
+        embedder: What documents are found by beside their words, such as `negotiator.embeddings.SentenceEncoder()`.
         state: A folder, or `memory`; see `negotiator.state`.
         cost_policy: The numbers by which tiers are chosen, or the name of some: `default`, and for comparison
             `agora-paper` and `agora-package`.
@@ -85,6 +86,7 @@ class Agent:
         publish: Publish = "agreed",
         peers: Sequence[str] = (),
         directories: Sequence[str] = (),
+        embedder: Embedder | None = None,
         state: str | Path | None = None,
         cost_policy: CostPolicy | str | None = None,
         request_seconds: float = 60.0,
@@ -111,7 +113,7 @@ class Agent:
             clock=clock,
             new_id=new_id or partial(secrets.token_urlsafe, 18),
             text=opened.text,
-            documents=opened.documents(),
+            documents=opened.documents(embedder),
             routines=RoutineShelf(opened.routine_cache(), self._run_source, again_after=policy.no_agreement_seconds),
             reach=Reach(self._transport, opened.text, clock),
             find_document=self._find_document,

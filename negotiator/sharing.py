@@ -5,6 +5,7 @@ What it finds there is data like any stranger's text: checked by its hash, held 
 and used with a peer only once that peer lists it or agrees to it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -92,7 +93,8 @@ def _near(task: Task, document: ProtocolDocument) -> bool:
 async def _searched(engine: Engine, task: Task, deadline: Deadline) -> AsyncIterator[ProtocolDocument]:
     wanted = f"{task.name} {task.description}"
     with suppress(DocumentError):
-        for hit in engine.documents.search(wanted, MAX_FOUND):
+        # In a thread: the first search of a store reads all of it.
+        for hit in await asyncio.to_thread(engine.documents.search, wanted, MAX_FOUND):
             if hit.document.hash not in catalog.hashes():
                 yield hit.document
     for directory in engine.directories:

@@ -17,7 +17,7 @@ from pathlib import Path
 from negotiator.clock import Clock, SystemClock
 from negotiator.flights import FileFlights, Flights, OwnFlights
 from negotiator.presence import Presence
-from protocol_docs import DiskTextStore, DocumentStore, MemoryTextStore, SearchIndex
+from protocol_docs import DiskTextStore, DocumentStore, Embedder, MemoryTextStore, SearchIndex
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 from sandbox.cache import FileGeneration, Generation, RoutineCache, SecretFile, rotate_secrets
@@ -43,10 +43,10 @@ class State:
     generation: Generation | None = None
     """What changes with the routines; None in memory."""
 
-    def documents(self) -> DocumentStore:
-        """The documents that are kept here, with the index that they are found by."""
+    def documents(self, embedder: Embedder | None = None) -> DocumentStore:
+        """The documents that are kept here, with the index that they are found by; by meaning too with an embedder."""
         path = None if self.directory is None else self.directory / "store" / "search.sqlite3"
-        return DocumentStore(self.text, index=SearchIndex(path), generation=self.generation)
+        return DocumentStore(self.text, index=SearchIndex(path, embedder=embedder), generation=self.generation)
 
     def routine_cache(self) -> RoutineCache:
         """The routines that are kept here."""

@@ -64,6 +64,9 @@ def add(commands: Commands) -> None:
         description="Find documents by words in their names, descriptions, fields and prose.",
         example="  negotiator docs find weather forecast",
     )
+    finding.add_argument(
+        "--meaning", action="store_true", help="by what the words mean, too; needs the extra `embeddings`"
+    )
     finding.add_argument("words", metavar="WORDS", nargs="+")
     add_state(finding)
     finding.set_defaults(run=_find)
@@ -103,7 +106,10 @@ def _list(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _find(chosen: argparse.Namespace, console: Console) -> int:
-    words, store = " ".join(chosen.words), documents_in(chosen.state)
+    words, store = " ".join(chosen.words), documents_in(chosen.state, by_meaning=chosen.meaning)
+    if chosen.meaning and store is not None:
+        with console.waiting("reading what was not read before"):
+            store.index_all(embed=len(store))
     hits = search(words, catalog.all_documents())
     if store is not None:
         kept = store.search(words)

