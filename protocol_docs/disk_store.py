@@ -231,12 +231,25 @@ def _text_cache() -> type:
         @property
         def _con(self) -> sqlite3.Connection:
             connection: sqlite3.Connection = super()._con
-            if getattr(self._local, "limited", None) is not connection:
+            held = getattr(self._local, "held", None)
+            if held is None or held.connection is not connection:
                 connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._longest)
-                self._local.limited = connection
+                self._local.held = _Held(connection)
             return connection
 
     return TextCache
+
+
+class _Held:
+    """Closes a thread's connection when the thread or the store is no more."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        # Of a thread that still runs, only that thread may.
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
 
 
 def _size(key: str, text: str) -> int:
