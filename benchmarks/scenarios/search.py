@@ -11,11 +11,12 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from math import sqrt
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from benchmarks.data import DataMissing, named_directory
@@ -31,6 +32,8 @@ KINDS = ("plain", "far")
 HALVES = ("open", "held")
 FIRST = 5
 """Among so many of the first it has to be."""
+SEED, DRAWN = 20261123, 200
+"""By which the operations were drawn; see `drawn`."""
 _PARAPHRASES = Path(__file__).with_name("search_paraphrases.jsonl")
 
 
@@ -96,6 +99,11 @@ def load() -> list[Asked]:
     """The sentences, in the order in which the operations were drawn: the first half is the open one."""
     rows = [json.loads(line) for line in _PARAPHRASES.read_text(encoding="utf-8").splitlines()]
     return [Asked(**row, half=HALVES[number >= len(rows) // 2]) for number, row in enumerate(rows)]
+
+
+def drawn(names: Iterable[str]) -> list[str]:
+    """The operations that are looked for, of those of these names."""
+    return Random(SEED).sample(sorted(names), DRAWN)
 
 
 def draft(path: Path) -> dict[str, ProtocolDocument]:

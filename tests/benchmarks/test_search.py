@@ -19,7 +19,7 @@ from benchmarks.fetch_octokit import OCTOKIT
 from benchmarks.near_twins import near_twins
 from benchmarks.openapi_documents import operations
 from benchmarks.progress import Progress
-from benchmarks.scenarios.search import HALVES, load, wilson
+from benchmarks.scenarios.search import HALVES, drawn, load, wilson
 from protocol_docs import draft_document
 
 
@@ -206,3 +206,13 @@ def test_a_run_reports_shares_with_their_intervals(
 def test_a_run_without_data_says_how_to_get_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["run", "search", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "python -m benchmarks fetch octokit" in capsys.readouterr().err
+
+
+def test_the_operations_are_those_that_the_seed_draws(data_dir: Path) -> None:
+    path = data_dir / "octokit" / "api.github.com.json"
+    if not path.is_file():
+        pytest.skip("no octokit under the data folder: python -m benchmarks fetch octokit --data DIR")
+    paths = json.loads(path.read_bytes())["paths"].values()
+    names = [operation["operationId"] for item in paths for operation in item.values() if "operationId" in operation]
+    assert len(names) == 1223
+    assert [each.operation for each in load()] == drawn(names)
