@@ -116,6 +116,7 @@ class Pool:
             if ticket not in line:
                 return False
             self._leave(ticket)
+            self._serve()
             return True
 
     def release(self, worker: Worker) -> None:

@@ -267,6 +267,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.stage.pool.withdraw(ticket)
         assert not self.stage.pool.withdraw(ticket)
         assert not got
+        self._collect()
 
     @rule(broken=st.booleans())
     def carry_out_an_order(self, *, broken: bool) -> None:
@@ -289,6 +290,10 @@ class PoolMachine(RuleBasedStateMachine):
         assert len(pool._spares) <= self.spares
         assert len(pool._starting) <= self.most + self.spares, "processes are ordered without a bound"
         assert sum(map(len, pool._waiting.values())) == len(self.lines)
+        if self.lines and len(self.lent) < self.most:
+            lent = {(tenant, memory_bytes) for tenant, memory_bytes, _ in self.lent}
+            coming = all((ticket.tenant, ticket.memory_bytes) in lent for ticket, _ in self.lines)
+            assert pool._starting or coming, "somebody waits beside a free place, and nothing is on its way"
 
     def teardown(self) -> None:
         if not hasattr(self, "stage"):
