@@ -427,8 +427,10 @@ class _Asking:
             situation = self._situation(None)
             due = agreement_due(situation, self.engine.cost_policy)
             if not due and self._agrees_first and situation.negotiable and situation.model:
-                # What the peer was not ready for before this exchange it may be now; it costs no model call here.
-                due = by_rule = True
+                # What the peer was not ready for it may be now, and to ask costs no model call here; but each time
+                # leaves it a dialogue to remember, so ask after 1, 2, 4, 8 ... exchanges.
+                number = situation.spending.exchanges
+                due = by_rule = number & (number - 1) == 0
         else:
             due = self.engine.routines.wanted(document.hash, "sender", self.task.digest)
             by_rule = due and not routine_due(self._under_spending(document), self.engine.cost_policy)

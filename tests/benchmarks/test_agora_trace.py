@@ -254,6 +254,18 @@ def test_a_run_writes_its_report_and_goes_on_where_it_stopped(
     assert again["policies"] == report["policies"]
 
 
+def test_another_models_answers_are_recorded_beside_the_transcripts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.scenarios.agora_trace.open_model", lambda _name: oracle())
+    command = ["run", "agora-trace", "--seeds", "1", "--queries", "3", "--policies", "nl_only", "--model", "local"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    answers = (tmp_path / "transcripts" / "nl_only-0.answers.jsonl").read_text().splitlines()
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["model"] == "local"
+    assert 0 < len(answers) <= report["policies"]["nl_only"]["model_calls"] + 1
+
+
 def test_a_policy_that_is_none_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "agora-trace", "--policies", "best", "--out", str(tmp_path)]) == 2
     assert "best" in capsys.readouterr().err

@@ -113,6 +113,18 @@ async def test_where_rules_cannot_agree_the_first_exchange_is_in_words_all_the_s
         assert caller.engine.agreements.refused(OTHER.digest, SERVER) is None, "what rules cannot, a model may yet"
 
 
+async def test_a_peer_that_rules_cannot_agree_with_is_asked_again_ever_more_seldom() -> None:
+    async with World() as world:
+        offer_forecast_by_parts(world.agent("server", oracle()))
+        caller = world.agent("caller", Priced(0.0), cost_policy=CostPolicy(agree_first=True, **WORDS_ALONE))
+        opened = []
+        for _ in range(9):
+            await caller.ask(SERVER, OTHER, OTHER_VALUE)
+            await caller.settle()
+            opened.append(sum(message["type"] == "opening" for message in world.dialogue()))
+        assert opened == [2, 3, 3, 4, 4, 4, 4, 5, 5], "before the first exchange, and after 1, 2, 4 and 8"
+
+
 async def test_a_receiver_that_takes_documents_of_askers_spares_each_of_them_a_routine_to_learn() -> None:
     async with World() as world:
         policy = CostPolicy(documents_of_askers=True)
