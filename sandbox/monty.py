@@ -51,7 +51,7 @@ class Monty:
         patience_s: How long a call waits for its turn, in seconds, before `SandboxBusy`.
 
     Raises:
-        SandboxUnavailable: The extra is not installed.
+        SandboxUnavailable: The extra is not installed, or no worker can be started.
     """
 
     name = "monty"
@@ -84,6 +84,8 @@ class Monty:
         self._threads: ThreadPoolExecutor | None = None
         self._process = os.getpid()
         self._closed = False
+        # One that cannot be started is known at once, so that another may be chosen.
+        self._tenants[""] = _Tenant(self._start())
 
     def close(self) -> None:
         """See `Executor.close`."""
