@@ -74,7 +74,7 @@ def digest_of(source: str) -> str:
 
 
 def encode_host_value(value: Any, what: str, limit: int = MAX_DATA_BYTES) -> bytes:
-    """The host's own value as JSON.
+    """The host's own value as JSON; a member of an enum is its value, a UUID its text.
 
     Raises:
         NotPlain: It is not plain finite JSON, or larger than `limit` bytes.
