@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sandbox.locked import Locked
-from tests.sandbox.shore import CANARY, Shore
+from tests.sandbox.shore import CANARY, Shore, language_alone
 
 HERE = Path(__file__).parent
 # Limits, which are on whichever wall is tried, are what holds these.
@@ -43,6 +43,15 @@ def shore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shore]:
     made = Shore(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shore, Locked]]:
+    shore = Shore(tmp_path_factory.mktemp("watched"))
+    executor = language_alone(shore)
+    yield shore, executor
+    executor.close()
+    shore.close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import sandbox
 from sandbox.locked import Locked
-from tests.sandbox.shore import CANARY, SYSTEM_ALONE, Shore, language_alone
+from tests.sandbox.shore import CANARY, SYSTEM_ALONE, Shore
 
 SHORT = sandbox.Limits(wall_s=0.1, memory_bytes=48 * 1024 * 1024)
 
@@ -41,15 +41,6 @@ def test_an_attack_gets_nothing(locked: Locked, shore: Shore, attack: str) -> No
 
 def test_a_harmless_program_gives_its_result(locked: Locked, benign: Any) -> None:
     assert locked.run(benign.source, benign.data) == benign.expected
-
-
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shore, Locked]]:
-    shore = Shore(tmp_path_factory.mktemp("watched"))
-    executor = language_alone(shore)
-    yield shore, executor
-    executor.close()
-    shore.close()
 
 
 @pytest.fixture(scope="module")
