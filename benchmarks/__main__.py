@@ -18,6 +18,7 @@ SCENARIOS = {
     "sandbox": "what the sandbox costs, and how fast it kills and replaces",
     "search": "which of 1,223 documents is meant, by words and with embeddings",
     "sgdx": "agents in two vocabularies, over recorded calls",
+    "sgdx-mapping": "which field is which, inferred with and without embeddings and a model",
 }
 DATA_SETS = {data_set.name: data_set for data_set in (OCTOKIT, SGD)}
 

@@ -27,7 +27,8 @@ FIRM = 2.0
 """The margin, in log-odds, from which a pair that rules found stands against the model.
 
 For such pairs the structured tier and a candidate mapping rest on the same rule: their agreement is no second
-opinion, and what protects is the margin alone. Chosen on the development half of SGD-X.
+opinion, and what protects is the margin alone. It is the least margin from which at most 0.5 % of the pairs are wrong
+on the training split of SGD-X, whichever slots are missing; `python -m benchmarks run sgdx-mapping` prints the table.
 """
 _MAX_DEPTH = 4
 
@@ -58,6 +59,8 @@ class _Place:
     target: Shape
     firm: frozenset[str] = frozenset()
     """Pointers of target fields whose pair, by rule, no answer of the model undoes."""
+    templates: MappingOf[str, FieldMapping] = field(default_factory=dict)
+    """By pointer, target fields that a template makes of several, or of a part of one."""
 
 
 def firm_targets(inference: Inference) -> frozenset[str]:
@@ -79,8 +82,17 @@ async def pair_record(
     where the model contradicts a pair that rules are sure of, a firm one stands, and about another it is asked again.
     """
     sure = {match.target: match.source for match in inference.matches}
-    place = _Place("", "", shape_of(source_schema), shape_of(target_schema), firm_targets(inference))
+    made = _templates(inference.partial, {match.target for match in inference.matches if match.basis == "template"})
+    place = _Place("", "", shape_of(source_schema), shape_of(target_schema), firm_targets(inference), made)
     return await _pair(interpreter, description, record, place, sure, 0)
+
+
+def _templates(mapping: Mapping, targets: set[str], above: str = "") -> dict[str, FieldMapping]:
+    found = {above + one.to: one for one in mapping.fields if above + one.to in targets}
+    for one in mapping.fields:
+        if one.each is not None:
+            found |= _templates(one.each, targets, f"{above}{one.to}/-")
+    return found
 
 
 async def _pair(
@@ -92,9 +104,17 @@ async def _pair(
     depth: int,
 ) -> Pairing:
     found = Pairing(fields=[FieldMapping(to=pointer(path), const={}) for path in place.target.required_objects])
+    found.fields += [
+        FieldMapping(to=pointer(path), const=None) for path, always in place.target.nullable_objects if always
+    ]
     read: set[tuple[str, ...]] = set()
     asked: list[Field] = []
     for wanted in place.target.fields:
+        template = place.templates.get(place.above_target + pointer(wanted.path))
+        if template is not None:
+            found.fields.append(template)
+            read |= {one.path for one in place.source.fields if pointer(one.path) in template.sources}
+            continue
         given = _by_rule(wanted, place, sure)
         if given is not None:
             found.fields.append(_copied(given, wanted, carry(given, wanted) or Carry()))
@@ -145,6 +165,7 @@ async def _pair_rows(
             shape_of(_rows_of(array) or {}, array.document),
             shape_of(_rows_of(wanted) or {}, wanted.document),
             place.firm,
+            place.templates,
         )
         inner = await _pair(interpreter, description, rows[0], below, sure, depth + 1)
     found.fields.append(

@@ -5,6 +5,7 @@ from typing import Final
 from negotiator.mapping.carry import Carry, carry
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
 from negotiator.mapping.form import Conversion, FieldMapping, Mapping
+from negotiator.mapping.meanings import compared
 from negotiator.mapping.pointers import pointer
 from negotiator.mapping.problem import (
     MAX_ARRAYS_DEEP,
@@ -30,26 +31,28 @@ def is_exact(source: Shape, target: Shape, direction: Direction, depth: int = 0)
     there = {found.path: found for found in target.fields}
     if here.keys() != there.keys() and (direction == "request" or not there.keys() <= here.keys()):
         return False
-    nulls, others = dict(source.nullable_objects), dict(target.nullable_objects)
-    if any(path not in others for path in nulls) or any(
-        # Where it must be there, null or not, it has to come from one that is.
-        always and not nulls.get(path, path in source.required_objects)
-        for path, always in others.items()
-    ):
+    if not _same_objects(source, target):
         return False
-    for path, wanted in there.items():
-        given = here[path]
-        if (wanted.required and not given.required) or (given.nullable and not wanted.nullable):
-            return False
-        if depth < MAX_ARRAYS_DEEP and holds_objects(given) and holds_objects(wanted):
-            if given.nullable != wanted.nullable:
-                return False
-            inner = shape_of(given.items or {}, given.document), shape_of(wanted.items or {}, wanted.document)
-            if not is_exact(*inner, direction, depth + 1):
-                return False
-        elif not same_values(given, wanted) or carry(given, wanted) != Carry():
-            return False
-    return True
+    return all(_is_same(here[path], wanted, direction, depth) for path, wanted in there.items())
+
+
+def _is_same(given: Field, wanted: Field, direction: Direction, depth: int) -> bool:
+    """Whether a field's namesake has the same values and means nothing else."""
+    if compared(given.iris, wanted.iris) == "other":
+        return False
+    if (wanted.required and not given.required) or (given.nullable and not wanted.nullable):
+        return False
+    if depth < MAX_ARRAYS_DEEP and holds_objects(given) and holds_objects(wanted):
+        inner = shape_of(given.items or {}, given.document), shape_of(wanted.items or {}, wanted.document)
+        return given.nullable == wanted.nullable and is_exact(*inner, direction, depth + 1)
+    return same_values(given, wanted) and carry(given, wanted) == Carry()
+
+
+def _same_objects(source: Shape, target: Shape) -> bool:
+    """Whether objects that may be null may be so at the target, and those that must be there always are."""
+    here, there = dict(source.nullable_objects), dict(target.nullable_objects)
+    always = [path for path, must in there.items() if must]
+    return here.keys() <= there.keys() and all(here.get(path, path in source.required_objects) for path in always)
 
 
 def no_inference(problem: Problem, why: str) -> Inference:

@@ -39,6 +39,8 @@ _QUANTITIES: Final = frozenset(
 )
 _OUTRIGHT: Final = 0.8
 """Of a concept's weight in a vector: only words that are the concept itself reach it."""
+_UNSAID: Final = 0.5
+"""Of the likeness of names, what descriptions that are not there are taken to be alike."""
 _EITHER_WORDS: Final = frozenset({"dontcare", "any", "either", "unknown", "none", "null", "na"})
 _NAME_STOPS: Final = frozenset({"of", "for", "the", "a", "to", "in", "is", "has", "are"})
 _HEAD_ENDS: Final = frozenset(
@@ -226,10 +228,16 @@ def evidence(
         else:
             one_end += abs(here - there)
     values = one.values is not None and other.values is not None
+    names = words.cosine(one.name, other.name, rarity)
+    if one.is_described and other.is_described:
+        texts = words.cosine(one.text, other.text, rarity)
+        across = (words.cosine(one.name, other.text, rarity) + words.cosine(one.text, other.name, rarity)) / 2
+    else:
+        texts = across = _UNSAID * names
     return (
-        words.cosine(one.name, other.name, rarity),
-        words.cosine(one.text, other.text, rarity),
-        (words.cosine(one.name, other.text, rarity) + words.cosine(one.text, other.name, rarity)) / 2,
+        names,
+        texts,
+        across,
         words.cosine(one.both, other.both, rarity),
         words.cosine(one.head, other.head, rarity),
         same_end,
@@ -276,7 +284,7 @@ SEEN_WEIGHTS: Final = (0.85, 1.0, 0.5)
 """In the order of `SEEN`."""
 _SAME_MEANING: Final = 5.0
 """Log-odds of two fields that JSON-LD names alike. JSON-LD is said on purpose, so this outweighs all words."""
-_OTHER_MEANING: Final = -3.0
+_OTHER_MEANING: Final = -12.0
 _SAME_CLASS: Final = 2.5
 
 

@@ -35,6 +35,8 @@ _WORDS: Final = {"@id": ("@id", "x-jsonld-id", "x-rdf-property"), "@type": ("@ty
 _CONTEXTS: Final = ("@context", "x-jsonld-context")
 _CLASS: Final = "class "
 """Before the IRIs of classes, to tell them from those of properties."""
+_BY_NAME: Final = "named "
+"""Before IRIs that a vocabulary gives to every name: that two of these differ says no more than the names do."""
 
 
 class Context:
@@ -62,6 +64,10 @@ class Context:
                     terms[name] = iri
         return Context(terms, vocabulary)
 
+    def stated(self, name: str) -> str | None:
+        """The IRI of a term that the context defines; None for any other name."""
+        return self.iri(name) if name in self._terms else None
+
     def iri(self, name: str, depth: int = 0) -> str | None:
         """The IRI that a term or compact IRI stands for; None where it stands for none."""
         term = self._terms.get(name)
@@ -79,31 +85,32 @@ class Context:
 def iris_of(name: str, schema: JsonObject, context: Context) -> frozenset[str]:
     """The IRIs that a field of this name and schema is said to be."""
     inner = context.within(schema)
-    found = {context.iri(name)} if name else set()
+    found = {context.stated(name)} if name else set()
+    by_name = context.iri(name) if name else None
     stated = [value for word in _WORDS["@id"] for value in _texts(schema.get(word))]
     if stated:
         found = {inner.iri(value) for value in stated}
     classes = [inner.iri(value) or value for word in _WORDS["@type"] for value in _texts(schema.get(word))]
-    return frozenset(_normal(iri) for iri in found if iri) | {_CLASS + _normal(iri) for iri in classes}
+    implied = {_BY_NAME + _normal(by_name)} if by_name and not any(found) else set()
+    return frozenset(_normal(iri) for iri in found if iri) | {_CLASS + _normal(iri) for iri in classes} | implied
 
 
 def compared(one: frozenset[str], other: frozenset[str]) -> Literal["same", "class", "other", "unknown"]:
     """What two sets of IRIs say of two fields: one property, one class, or something else of one vocabulary."""
-    properties = _of(one, classes=False), _of(other, classes=False)
-    classes = _of(one, classes=True), _of(other, classes=True)
-    if properties[0] & properties[1]:
+    stated = [frozenset(iri for iri in side if not iri.startswith((_CLASS, _BY_NAME))) for side in (one, other)]
+    classes = [frozenset(iri for iri in side if iri.startswith(_CLASS)) for side in (one, other)]
+    meant = [
+        frozenset(iri.removeprefix(_BY_NAME) for iri in side if not iri.startswith(_CLASS)) for side in (one, other)
+    ]
+    if meant[0] & meant[1]:
         return "same"
-    homes = [{_home(iri) for iri in side} for side in properties]
+    homes = [{_home(iri) for iri in side} for side in stated]
     if homes[0] & homes[1]:
         return "other"
     if classes[0] & classes[1]:
         return "class"
     homes = [{_home(iri) for iri in side} for side in classes]
     return "other" if homes[0] & homes[1] else "unknown"
-
-
-def _of(iris: frozenset[str], *, classes: bool) -> frozenset[str]:
-    return frozenset(iri for iri in iris if iri.startswith(_CLASS) == classes)
 
 
 def _home(iri: str) -> str:

@@ -37,7 +37,7 @@ class Thresholds:
 
     margin: float = 1.0
     """A pair is used where every reading without it is less likely by this much."""
-    closed_bonus: float = 1.75
+    closed_bonus: float = 0.75
     """Added to every pair where both sides have equally many fields at the same places: a whole fit is evidence."""
 
 
@@ -95,7 +95,7 @@ def state_problem(
         return Problem(ours, theirs, gains, shapes, arrays, chosen)
     kinds = kinds_of(ours, theirs)
     made = _imagined(ours, theirs)
-    near = None if embedder is None else _nearness(embedder, (*ours, *theirs, *(slot for _, slot in made)))
+    near = None if embedder is None else nearness_of(embedder, (*ours, *theirs, *(slot for _, slot in made)))
 
     def laid_out(closed_bonus: float) -> Problem:
         gains = tuple(tuple(_gain(one, other, rarity, kinds, near, closed_bonus) for other in theirs) for one in ours)
@@ -337,7 +337,8 @@ def _at_target(
     return tuple(paths)
 
 
-def _nearness(embedder: Embedder, slots: tuple[Slot, ...]) -> Nearness:
+def nearness_of(embedder: Embedder, slots: tuple[Slot, ...]) -> Nearness:
+    """What tells how near the phrases of these slots are."""
     return Nearness(embedder, [text for slot in slots for text in slot.reading.phrases])
 
 
@@ -363,9 +364,10 @@ def _gain(
         return FORBIDDEN
     apart = len(one.places.keys() ^ other.places.keys())
     found = evidence(one.reading, other.reading, rarity, kinds, near)
-    # What remains at the end is no pair for that alone: some word must speak for it.
-    earned = bonus * min(1.0, in_words(found) / _WORDS_FOR_BONUS)
-    return log_odds(found) + beyond_words(one.reading, other.reading) + earned - _OTHER_PLACE * apart
+    # What remains at the end is no pair for that alone: something must speak for it.
+    beyond = beyond_words(one.reading, other.reading)
+    earned = bonus * min(1.0, (in_words(found) + max(0.0, beyond)) / _WORDS_FOR_BONUS)
+    return log_odds(found) + beyond + earned - _OTHER_PLACE * apart
 
 
 def carried_between(one: Slot, other: Slot, scope: Scope) -> Carry | None:
