@@ -290,7 +290,8 @@ class _Answering:
     async def _structured(self, document: ProtocolDocument, body: JsonValue) -> Reply:
         engine, interpreter = self.engine, self._interpreter()
         found = engine.routines.get(document.hash, "receiver", engine.toolset)
-        tool = None if found is None else engine.tools.get(found.routine.tool or "")
+        named = engine.meant.get(document.hash) if found is None else found.routine.tool
+        tool = engine.tools.get(named or "")
         tool = tool or await suitable_tool(engine, document)
         if tool is None:
             allowed = {name: each for name, each in engine.tools.items() if effect_allowed(document, each)}

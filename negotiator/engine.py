@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 from negotiator.agreements import Agreements
@@ -27,7 +27,7 @@ from negotiator.replies import Replies
 from negotiator.routines import RoutineShelf
 from negotiator.schemas import Schema
 from negotiator.task import Tool, toolset_digest
-from protocol_docs import DocumentStore, ProtocolDocument
+from protocol_docs import DocumentStore, Embedder, ProtocolDocument
 from protocol_docs.text_store import TextStore
 from sandbox import Executor
 
@@ -94,11 +94,15 @@ class Engine:
     tools: dict[str, Tool] = field(default_factory=dict)
     natives: dict[str, Callable[[JsonValue], Any]] = field(default_factory=dict)
     """A person's own functions by the hash of the document they implement."""
+    meant: dict[str, str] = field(default_factory=dict)
+    """The tool that a document of an asker's was agreed on for, by its hash: no model need be asked which it is."""
     observed: dict[str, list[JsonValue]] = field(default_factory=dict)
     """The last inputs by task digest, in memory only: private examples for new routines."""
 
     directories: Sequence[Directory] = ()
     """Where documents are looked for before one is negotiated, beside what peers list and what is at hand."""
+    embedder: Embedder | None = None
+    """What tells, beside words, which field of one schema is which of another."""
     planned: dict[str, str] = field(default_factory=dict)
     """What the planner model answered, by the digest of what it saw; see `negotiator.planner`."""
 
@@ -147,7 +151,7 @@ class Engine:
         if found is None:
             found = await asyncio.get_running_loop().run_in_executor(
                 _comparing(),
-                infer_pair,
+                partial(infer_pair, embedder=self.embedder),
                 (request[0].json_schema, request[1].json_schema),
                 (reply[0].json_schema, reply[1].json_schema),
             )

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from negotiator.bounded import keep
 from negotiator.choosing import intended_tool
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
@@ -124,6 +125,7 @@ async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, d
         theirs = await _document_of_asker(engine, call.intent, tool)
         if theirs is not None:
             engine.documents.put(theirs)
+            keep(engine.meant, theirs.hash, tool.name, MAX_OPEN)
             return _accept(dialogue.id, theirs, "structured", with_text=True)
     document = document_of(tool)
     engine.documents.put(document)

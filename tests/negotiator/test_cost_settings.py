@@ -145,3 +145,25 @@ async def test_a_receiver_that_takes_documents_of_askers_spares_each_of_them_a_r
         assert [caller.engine.ledger.total.calls for caller in callers] == [0, 0, 0]
         serving = [routine for routine in server.routines() if routine.serving]
         assert len(serving) == 1
+
+
+async def test_which_tool_a_document_of_an_asker_is_for_is_asked_no_model() -> None:
+    purposes: list[str] = []
+
+    class Noting(Priced):
+        async def complete(self, messages, **options) -> Completion:  # type: ignore[no-untyped-def, override]
+            purposes.append(options["purpose"])
+            return await super().complete(messages, **options)
+
+    async with World() as world:
+        policy = CostPolicy(documents_of_askers=True, agreement_in_interpreted=0.5)
+        server = world.agent("server", Noting(0.1), cost_policy=policy)
+        offer_forecast_by_parts(server)
+        caller = world.agent("caller", Priced(0.1), cost_policy=CostPolicy(agree_first=True))
+        assert (await caller.ask(SERVER, OTHER, OTHER_VALUE)).tier == "natural_language"
+        await world.settle()
+        purposes.clear()
+        outcome = await caller.ask(SERVER, OTHER, OTHER_VALUE)
+        assert outcome.protocol_hash is not None
+        assert outcome.peer_tier == "structured"
+        assert "choose_tool" not in purposes
