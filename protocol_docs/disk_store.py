@@ -24,7 +24,6 @@ DEFAULT_MAX_BYTES = 512 * 1024 * 1024
 DEFAULT_MAX_TEXT_BYTES = 32 * 1024 * 1024
 """Bytes of one text, in UTF-8. A longer row was not written here: it is not read into memory, and reads as absent."""
 
-_FILES = ("cache.db", "cache.db-wal", "cache.db-shm")
 _LOCK_SECONDS = 10.0
 _RAW = 1  # diskcache's mode of a value that stands in the row as it is
 _BESIDE = 4096  # bytes of a row beside its text
@@ -63,7 +62,7 @@ class DiskTextStore:
         if os.path.expandvars(self._directory) != str(self._directory):
             raise StoreUnusable(f"{self._directory}: diskcache would expand the variable in this path; choose another")
         claim_directory(self._directory)
-        claim_files(self._directory, _FILES)
+        claim_files(self._directory)
         with self._errors(), _not_a_store(self._directory):
             self._cache: Any = _text_cache()(
                 str(self._directory),
@@ -77,7 +76,7 @@ class DiskTextStore:
                 sqlite_mmap_size=0,
                 longest=max_text_bytes + _BESIDE,
             )
-            claim_files(self._directory, _FILES)
+            claim_files(self._directory)
             known = {*diskcache.DEFAULT_SETTINGS, "count", "hits", "misses", "size"}
             if not known.issuperset(key for (key,) in self._cache._sql("SELECT key FROM Settings")):  # noqa: SLF001
                 self._cache.close()

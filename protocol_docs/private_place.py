@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from protocol_docs.errors import StoreUnusable
@@ -40,14 +40,17 @@ def claim_directory(directory: Path) -> None:
         raise StoreUnusable(f"{directory}: {error.strerror}") from error
 
 
-def claim_files(directory: Path, names: Iterable[str]) -> None:
-    """Make sure that what is there under these names are files of this user's, and close them to others.
+def claim_files(directory: Path) -> None:
+    """Make sure that what is in a directory are files of this user's, and close them to others.
 
     Raises:
-        StoreUnusable: One is a symbolic link, no regular file, or another user's.
+        StoreUnusable: Something in it is a symbolic link, no regular file, or another user's.
     """
-    for name in names:
-        path = directory / name
+    try:
+        paths = sorted(directory.iterdir())
+    except OSError as error:
+        raise StoreUnusable(f"{directory}: {error.strerror}") from error
+    for path in paths:
         try:
             found = path.lstat()
         except FileNotFoundError:

@@ -92,7 +92,7 @@ def test_symbolic_links_on_the_way_are_followed_and_looked_at(tmp_path: Path, mo
         claim_directory(tmp_path / "one" / "store")
 
 
-@pytest.mark.parametrize("name", ["cache.db", "cache.db-wal", "cache.db-shm"])
+@pytest.mark.parametrize("name", ["cache.db", "cache.db-wal", "cache.db-shm", "cache.db-journal", "any"])
 def test_a_database_that_is_a_symbolic_link_is_refused_and_not_written_through(tmp_path: Path, name: str) -> None:
     pytest.importorskip("diskcache")
     elsewhere = tmp_path / "elsewhere"
