@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="dev", help="the folder of the split (default: dev)")
     parser.add_argument("--variants", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="vocabularies (default: all)")
     parser.add_argument("--pairs", type=int, default=1000, help="(service, method) pairs a vocabulary (default: all)")
-    parser.add_argument("--requests", type=int, default=12, help="requests a candidate (default: 12)")
+    parser.add_argument("--requests", type=int, default=10, help="requests a candidate (default: 10)")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.04, 0.2, 0.6], help="probabilities of a mutant")
     parser.add_argument("--seed", type=int, default=0)
 
