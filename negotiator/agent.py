@@ -62,7 +62,8 @@ class Agent:
         peers: Addresses that may be asked without being named; see `know`.
         directories: Addresses of directories where documents are looked for before one is negotiated; what is
             looked for is told to them.
-        embedder: What documents are found by beside their words, such as `negotiator.embeddings.SentenceEncoder()`.
+        embedder: What documents are found by, and fields told apart, beside their words, such as
+            `negotiator.embeddings.SentenceEncoder()`.
         state: A folder, or `memory`; see `negotiator.state`.
         cost_policy: The numbers by which tiers are chosen, or the name of some: `default`, and for comparison
             `agora-paper` and `agora-package`.
@@ -125,6 +126,7 @@ class Agent:
             cost_policy=policy,
             publish=publish,
             request_seconds=request_seconds,
+            embedder=embedder,
             directories=[DirectoryClient(self._transport, each) for each in directories],
         )
         for document in catalog.all_documents():

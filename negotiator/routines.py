@@ -127,7 +127,7 @@ class Routine:
     def to_json(self) -> JsonObject:
         """For the cache."""
         return {
-            "v": 1,
+            "v": 2,
             "protocol_hash": self.protocol_hash,
             "role": self.role,
             "kind": self.kind,
@@ -174,7 +174,8 @@ class _DirectionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    v: Literal[1]
+    v: Literal[1, 2]
+    """2 since mappings join and cut fields; what 1 could say is read as it is."""
     protocol_hash: str
     role: Role
     kind: Literal["mapping", "code"]

@@ -57,7 +57,7 @@ def test_a_routine_comes_back_as_it_was(routine: Routine) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"v": 2},
+        {"v": 3},
         {"v": "1"},
         {"role": "both"},
         {"kind": "native"},
