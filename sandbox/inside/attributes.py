@@ -130,6 +130,7 @@ INSTANCE: dict[type, dict[str, Any]] = {
     patterns.Match: _names(f"{_MATCH} re"),
     type(urllib.parse.urlsplit("")): _names(_URL),
     type(urllib.parse.urlparse("")): _names(f"{_URL} params"),
+    types.MappingProxyType: _names("get items keys values"),
     type({}.keys()): _names("isdisjoint"),
     type({}.items()): _names("isdisjoint"),
 }

@@ -5,12 +5,12 @@ them. `steps` bounds their number from above. It looks at each repeat's characte
 the two have nothing in common, the repeat ends in one place only, and nothing is multiplied.
 """
 
+import functools
 import math
 import re
 import re._compiler as compiler  # type: ignore[import-not-found]
 import re._constants as codes  # type: ignore[import-not-found]
 import re._parser as parser  # type: ignore[import-not-found]
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 REPEATS = frozenset({codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT})
@@ -62,7 +62,7 @@ class _Unhashed:
         return 0
 
 
-@lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024)
 def _characters(_text: str, flags: int, carried: _Unhashed) -> int:
     matches = single(carried.item, flags).match
     ascii_part = sum(1 << code for code in range(_FIRST_BEYOND) if matches(chr(code)))
@@ -193,11 +193,33 @@ def _branch(branches: Any, flags: int, n: int, rest: Effort) -> Effort:
     )
 
 
+def _begin(items: Any, flags: int) -> tuple[int, bool]:
+    """The characters that a part may begin with, and whether it may be empty."""
+    begin = 0
+    for op, argument in items:
+        if op in CHARACTERS:
+            inner, empty = characters((op, argument), flags), False
+        elif op is codes.SUBPATTERN:
+            inner, empty = _begin(argument[3], (flags | argument[1]) & ~argument[2])
+        elif op is codes.BRANCH:
+            parts = [_begin(branch, flags) for branch in argument[1]]
+            inner, empty = functools.reduce(int.__or__, (part[0] for part in parts)), any(part[1] for part in parts)
+        elif op in REPEATS:
+            inner, empty = _begin(argument[2], flags)
+            empty = empty or argument[0] == 0
+        else:
+            inner, empty = (0 if op is codes.AT else ANYTHING), True
+        begin |= inner
+        if not empty:
+            return begin, False
+    return begin, True
+
+
 def _repeat(argument: Any, flags: int, n: int, rest: Effort) -> Effort:
     low, high, body = argument
     once = high == 1
     # Before another round may come what follows, and the body again.
-    begin = 0 if once else _sequence(body, flags, n, 0).first
+    begin = 0 if once else _begin(body, flags)[0]
     inside = _sequence(body, flags, n, rest.first | begin)
     rounds = float(min(high, n + 1) if high is not codes.MAXREPEAT else n + 1)
     rounds = max(rounds, low, 1)

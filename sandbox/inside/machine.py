@@ -111,7 +111,8 @@ class Machine:
             loop = self._add(_SPLIT, -1, -1)
             again = self._sequence(body, flags, loop)
             self._parts[loop] = (_SPLIT, again, following) if greedy else (_SPLIT, following, again)
-            entry = loop
+            # The last round that must be is the loop's own first.
+            entry, low = (again, low - 1) if low else (loop, 0)
         else:
             entry = following
             for _ in range(high - low):

@@ -34,7 +34,8 @@ class Pattern:
         self.pattern = pattern
         self.flags = self._compiled.flags
         self.groups = self._compiled.groups
-        self.groupindex = dict(self._compiled.groupindex)
+        # Compiled patterns are shared between calls, so nothing of one may change.
+        self.groupindex = self._compiled.groupindex
 
     def __repr__(self) -> str:
         return repr(self._compiled)

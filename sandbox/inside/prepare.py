@@ -158,6 +158,9 @@ class Prepare(ast.NodeTransformer):
         if node.keywords:
             self.refuse(node, "class keywords are not available")
         node.name = self.rename(node.name)
+        for name in _fields(node.body):
+            if self.rename(name).startswith("_"):
+                self.refuse(node, f"a field cannot be named {name[:60]}: names like that are the language's own")
         fields: list[ast.expr] = [
             ast.Tuple([ast.Constant(name), ast.Constant(self.rename(name))], ast.Load()) for name in _fields(node.body)
         ]

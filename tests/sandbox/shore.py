@@ -25,7 +25,7 @@ def shape():
     return [(name, id(value)) for table in tables for name, value in table.items()]
 before = shape()
 running = []
-FINE = frozenset({{"array.__new__", "builtins.id", "object.__getattr__:__self__"}})
+FINE = frozenset({{"array.__new__", "builtins.id", "sys.unraisablehook"}})
 def hook(event, args):
     if running and event not in FINE:
         code = args[0] if event == "exec" else None

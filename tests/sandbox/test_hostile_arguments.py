@@ -67,7 +67,8 @@ OBJECTS = {
     "Fraction": "fractions.Fraction(1, 2)", "StringIO": "io.StringIO('a')", "Pattern": "re.compile('(a)')",
     "Match": "re.match('(a)', 'a')", "DictReader": "csv.DictReader(['a', '1'])", "reader": "csv.reader(['a'])",
     "writer": "csv.writer(io.StringIO())", "SplitResult": "urllib.parse.urlsplit('http://x')",
-    "ParseResult": "urllib.parse.urlparse('http://x')", "dict_keys": "{1: 2}.keys()", "dict_items": "{1: 2}.items()",
+    "ParseResult": "urllib.parse.urlparse('http://x')", "mappingproxy": "re.compile('(?P<a>x)').groupindex",
+    "dict_keys": "{1: 2}.keys()", "dict_items": "{1: 2}.items()",
 }  # fmt: skip
 CLASSES = {
     "str": "str", "bytes": "bytes", "int": "int", "float": "float", "dict": "dict", "set": "set", "frozenset": "frozenset",

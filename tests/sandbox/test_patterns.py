@@ -114,6 +114,8 @@ HOSTILE = {
     "counted repeats of repeats": (r"(a{1,9}){1,9}b", "a" * 3000),
     "spaces before the end": (r"\s+$", " " * 50_000 + "x"),
     "a quoted text that never ends": (r'"(?:[^"\\]|\\.)*"', '"' + "\\a" * 20_000),
+    "repeats forty deep": ("(?:" * 40 + "a+" + ")+" * 40 + "b", "a" * 300),
+    "repeats forty deep with alternatives": ("(?:x|" * 40 + "a+" + ")+" * 40 + "b", "a" * 300),
     "case folded": (r"(?i)(a|A)*b", "aA" * 3000),
 }
 
