@@ -69,6 +69,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
+def quick_attacks() -> dict[str, str]:
+    """The hostile programs that are not after time and memory."""
+    return {name: source for name, source in attacks().items() if not name.startswith(RESOURCES)}
+
+
+@pytest.fixture(scope="session")
 def idioms() -> dict[str, Idiom]:
     return read_idioms()
 
