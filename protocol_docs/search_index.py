@@ -23,7 +23,7 @@ from protocol_docs.document import ProtocolDocument
 from protocol_docs.search_words import CAMEL, terms, wanted_terms
 from protocol_docs.tidy import map_subschemas
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of what the rows mean; a file of another version is made anew."""
 _NAME, _DESCRIPTION, _MEMBER, _REPLY, _PROSE = 24, 12, 4, 1, 1
 """What one occurrence counts. Members of a reply say what things are made of, seldom what is done."""
@@ -38,13 +38,16 @@ _DESCRIBED: Final = 200
 """Characters of a description that the longest of a document's readings holds."""
 _DEEP: Final = 200
 """Ranks of each ranking that are joined."""
+_POSTINGS: Final = 4000
+"""Occurrences of terms that one look-up weighs, the most telling terms first: what bounds its time."""
 _BUSY_SECONDS: Final = 2.0
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS document (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, length INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS term (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS posting (
-    term INTEGER NOT NULL, document INTEGER NOT NULL, weight INTEGER NOT NULL, PRIMARY KEY (term, document)
+    term INTEGER NOT NULL, document INTEGER NOT NULL, weight INTEGER NOT NULL, length INTEGER NOT NULL,
+    PRIMARY KEY (term, document)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS vector (
     document INTEGER NOT NULL, embedder TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (document, embedder)
@@ -184,23 +187,36 @@ class SearchIndex:
     def _by_words(self, query: str, limit: int) -> list[tuple[str, float]]:
         database = self._database()
         total, mean = database.execute("SELECT count(*), avg(length) FROM document").fetchone()
-        weighed: list[tuple[int, float]] = []
+        rated: list[tuple[float, int, int]] = []
         for text, weight in wanted_terms(query).items():
             row = database.execute("SELECT id FROM term WHERE text = ?", (text,)).fetchone()
             if row is not None:
                 (count,) = database.execute("SELECT count(*) FROM posting WHERE term = ?", row).fetchone()
-                weighed.append((row[0], weight * log(1 + (total - count + 0.5) / (count + 0.5))))
+                rated.append((weight * log(1 + (total - count + 0.5) / (count + 0.5)), row[0], count))
+        weighed: list[tuple[int, float]] = []
+        left = _POSTINGS
+        for rarity, term, count in sorted(rated, reverse=True):
+            left -= count
+            if left < 0 and weighed:
+                break
+            weighed.append((term, rarity))
         if not weighed or not total:
             return []
         values = ", ".join("(?, ?)" for _ in weighed)
-        slack = f"{_SATURATION} * ({1 - _LENGTH} + {_LENGTH} * length / ?)"
-        # The cross join keeps SQLite from reading all postings and looking up the few terms.
+        # The cross join keeps SQLite from reading all postings and looking up the few terms. Each posting has its
+        # document's length with it: a look at the document for each of thousands is what would take the time.
         rows = database.execute(
-            f"WITH wanted(term, rarity) AS (VALUES {values}) "  # noqa: S608 - placeholders and constants
-            f"SELECT hash, round(sum(rarity * weight * {_SATURATION + 1} / (weight + {slack})), 9) AS score "
-            "FROM wanted CROSS JOIN posting ON posting.term = wanted.term JOIN document ON document.id = posting.document "
-            "GROUP BY document.id ORDER BY score DESC, hash LIMIT ?",
-            (*(value for pair in sorted(weighed) for value in pair), mean, limit),
+            f"WITH wanted(term, rarity) AS (VALUES {values}), scored(id, score) AS ("  # noqa: S608 - placeholders
+            "SELECT document, sum(rarity * weight / (weight + ? + ? * length)) "
+            "FROM wanted CROSS JOIN posting ON posting.term = wanted.term GROUP BY document) "
+            "SELECT hash, round(score, 9) AS rounded FROM scored JOIN document USING (id) "
+            "ORDER BY rounded DESC, hash LIMIT ?",
+            (
+                *(value for term, rarity in sorted(weighed) for value in (term, rarity * (_SATURATION + 1))),
+                _SATURATION * (1 - _LENGTH),
+                _SATURATION * _LENGTH / mean,
+                limit,
+            ),
         )
         return [(name, score) for name, score in rows if score > 0]
 
@@ -262,8 +278,8 @@ def _insert(database: sqlite3.Connection, document: ProtocolDocument) -> None:
     cursor = database.execute("INSERT INTO document (hash, length) VALUES (?, ?)", (document.hash, length))
     database.executemany("INSERT OR IGNORE INTO term (text) VALUES (?)", ((text,) for text in counts))
     database.executemany(
-        "INSERT INTO posting SELECT id, ?, ? FROM term WHERE text = ?",
-        ((cursor.lastrowid, weight, text) for text, weight in counts.items()),
+        "INSERT INTO posting SELECT id, ?, ?, ? FROM term WHERE text = ?",
+        ((cursor.lastrowid, weight, length, text) for text, weight in counts.items()),
     )
 
 
