@@ -1,8 +1,8 @@
 """Programs made by grammar against both walls and against each alone, with canaries all around.
 
-`FUZZ_PROGRAMS` programs a wall, from seed `FUZZ_SEED` on; which and how they ended is printed:
+`FUZZ_PROGRAMS` programs a wall, from seed `FUZZ_SEED` on, each wall its own; which and how they ended is printed:
 
-    FUZZ_PROGRAMS=200000 python -m pytest tests/sandbox/test_fuzz.py -q -s
+    FUZZ_PROGRAMS=200000 python -m pytest tests/sandbox/test_fuzz.py -q -s -o faulthandler_timeout=0
 
 The limits and the deadline are on in each. The canaries of the host are a file, an environment variable, a listening
 socket, a global of this module, an attribute of the tool's function, and its clock. Where the language stands alone,
