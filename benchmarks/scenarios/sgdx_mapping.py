@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lexicon", choices=LEXICONS, default="whole", help="ablation: the list of words")
     parser.add_argument("--no-closed-bonus", action="store_true", help="ablation: a whole fit is no evidence")
     parser.add_argument("--margin", type=float, help="in place of the one that is chosen on the training split")
+    parser.add_argument("--conditions", nargs="+", choices=REMOVALS, default=list(REMOVALS), help="default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of shuffling and removing (default: 0)")
     parser.add_argument("--yes", action="store_true", help="fetch the weights of the local model without asking")
     parser.add_argument("--fit", action="store_true", help="fit the weights of the evidence on the training split only")
@@ -124,9 +125,9 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
             _group,
         )
     started = time.monotonic()
-    train = {removal: _scored(directories[arguments.train], removal, setting) for removal in REMOVALS}
+    train = {removal: _scored(directories[arguments.train], removal, setting) for removal in arguments.conditions}
     margin = least_margin(train) if arguments.margin is None else arguments.margin
-    tested = {removal: _scored(directories[arguments.split], removal, setting) for removal in REMOVALS}
+    tested = {removal: _scored(directories[arguments.split], removal, setting) for removal in arguments.conditions}
     inferred = time.monotonic() - started
     asked: dict[str, Any] | None = None
     model = open_model(arguments.model)
