@@ -80,3 +80,11 @@ def test_only_some_fields_of_a_schema() -> None:
     assert list(part["properties"]) == ["a", "b", "rows"]
     assert list(part["properties"]["b"]["properties"]) == ["d"]
     assert list(part["properties"]["rows"]["items"]["properties"]) == ["e"]
+
+
+async def test_what_a_template_makes_is_not_asked_about() -> None:
+    source = obj(first_name=TEXT, last_name=TEXT, x=TEXT)
+    target = obj(full_name=TEXT, one=TEXT)
+    model = ScriptedModel({"pair_fields": {"one": "x"}})
+    there = {"first_name": "Ada", "last_name": "Lovelace", "x": "1"}
+    assert await converted(model, there, source, target) == {"full_name": "Ada Lovelace", "one": "1"}
