@@ -124,8 +124,10 @@ def runs_in_locked(said: Any) -> None:
 
 def is_refused_below_the_floor(said: Any, why: str) -> None:
     """Code of strangers runs in Monty where there is one, else not; and one line says why."""
-    installed = importlib.util.find_spec("pydantic_monty") is not None
-    assert said["chosen"] == (["monty", 2] if installed else said["without monty"])
+    if importlib.util.find_spec("pydantic_monty") is not None:
+        assert said["chosen"] == ["monty", 2]
+    else:
+        assert why in said["chosen"]
     assert why in said["without monty"]
     assert 'pip install "metaparley[monty]"' in said["without monty"]
     assert "mapping and native routines still serve" in said["without monty"]
