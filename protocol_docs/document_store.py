@@ -12,6 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import islice
 from threading import Lock
 from typing import Protocol
 
@@ -230,9 +231,18 @@ class DocumentStore:
         return True
 
     def search(self, query: str, limit: int = 10) -> list[Hit]:
-        """The documents that fit `query` best, best first, at most `limit`; milliseconds among thousands.
+        """The documents that fit `query` best, best first, at most `limit`: `find`, and each of them read.
 
-        What other processes add to a shared text store is found too, where they share the index. The first search
+        Raises:
+            StoreUnusable: where the text store cannot be read.
+        """
+        hits = ((self.get(name), score) for name, score in self.find(query, limit + _SPARE))
+        return list(islice((Hit(document, score) for document, score in hits if document is not None), limit))
+
+    def find(self, query: str, limit: int = 10) -> list[tuple[str, float]]:
+        """The canonical hashes of the documents that fit `query` best with their scores: milliseconds among thousands.
+
+        What other processes add to a shared text store is found too, where they share the index. The first look
         brings the index up to date, which takes some milliseconds for each document that it has not seen.
 
         Raises:
@@ -240,17 +250,16 @@ class DocumentStore:
         """
         self.index_all()
         try:
-            found = self._index.find(query, limit + _SPARE)
+            found = self._index.find(query, limit)
         except sqlite3.Error:
             self._index.reset()
             self._index_whole = False
             self.index_all()
             try:
-                found = self._index.find(query, limit + _SPARE)
+                found = self._index.find(query, limit)
             except sqlite3.Error as error:
                 raise StoreUnusable(f"the index of documents cannot be read: {error}") from error
-        hits = ((self.get(name), score) for name, score in found)
-        return [Hit(document, score) for document, score in hits if document is not None][:limit]
+        return [(name, score) for name, score in found if self.revoked(name) is None]
 
     def index_all(self, *, embed: int = _EMBEDDED_AT_ONCE) -> int:
         """Bring the index up to date with the store; returns how many documents still have no vector.

@@ -155,9 +155,9 @@ def _measure(
             for half in [half for half in HALVES if any(each.half == half for each in asked)]:
                 tally = Tally()
                 for each in (each for each in asked if each.half == half):
-                    hits, seconds = _timed(partial(again.search, getattr(each, kind), 10))
+                    hits, seconds = _timed(partial(again.find, getattr(each, kind), 10))
                     took.append(seconds)
-                    ranked = [names[hit.document.hash] for hit in hits]
+                    ranked = [names[name] for name, _ in hits]
                     if not _enter(tally, each.operation, twins[each.operation], ranked):
                         misses.append({"said": getattr(each, kind), "meant": each.operation, "found": ranked[:FIRST]})
                 tallies.setdefault(kind, {})[half] = _closed(tally)
