@@ -89,6 +89,12 @@ class Tally:
     def add(self, service: str, *names: str) -> None:
         self.counts.setdefault(service, Counter()).update(names)
 
+    def plain(self, count: str, of: Iterable[str]) -> float:
+        """The share alone."""
+        names = tuple(of)
+        whole = sum(each[name] for each in self.counts.values() for name in names)
+        return sum(each[count] for each in self.counts.values()) / whole if whole else 0.0
+
     def share(self, count: str, of: Iterable[str], seed: int = 0) -> Share:
         """The share of `count` in all of `of`; the interval from resampled services."""
         names = tuple(of)
@@ -130,7 +136,7 @@ def wrong_shares(found: Sequence[Scored], margin: float) -> tuple[float, float]:
     """The wrong among all whole mappings, and among all fields that are used."""
     whole, fields = mapping_tally(found, margin), field_tally(found, margin)
     every = ("right", "wrong", "incomplete", "refused", "impossible")
-    return whole.share("wrong", every).share, fields.share("wrong", ("right", "wrong")).share
+    return whole.plain("wrong", every), fields.plain("wrong", ("right", "wrong"))
 
 
 def least_margin(found: dict[str, Sequence[Scored]], most_wrong: float = WRONG) -> float:
@@ -145,7 +151,7 @@ def firm_margin(found: dict[str, Sequence[Scored]]) -> float:
     """The smallest of `MARGINS` from which at most `FIRM_WRONG` of the pairs are wrong, in every condition."""
     for margin in MARGINS:
         tallies = [field_tally(scored, margin) for scored in found.values()]
-        if all(tally.share("wrong", ("right", "wrong")).share <= FIRM_WRONG for tally in tallies):
+        if all(tally.plain("wrong", ("right", "wrong")) <= FIRM_WRONG for tally in tallies):
             return margin
     return MARGINS[-1]
 

@@ -257,14 +257,14 @@ def _condition(found: Sequence[Scored], margin: float) -> dict[str, Any]:
 def _curve(found: Sequence[Scored]) -> list[dict[str, float]]:
     rows = []
     for margin in MARGINS:
-        summary = _summary(found, margin)
+        whole, fields = mapping_tally(found, margin), field_tally(found, margin)
         rows.append(
             {
                 "margin": margin,
-                "mappings_coverage": summary["mappings"]["right_of_possible"]["share"],
-                "mappings_risk": summary["mappings"]["wrong_of_all"]["share"],
-                "fields_coverage": summary["fields"]["right_of_those_with_a_counterpart"]["share"],
-                "fields_risk": summary["fields"]["wrong_of_used"]["share"],
+                "mappings_coverage": round(whole.plain("right", ("possible",)), 4),
+                "mappings_risk": round(whole.plain("wrong", _EVERY), 4),
+                "fields_coverage": round(fields.plain("right", ("right", "left", "wrong_of_counterpart")), 4),
+                "fields_risk": round(fields.plain("wrong", ("right", "wrong")), 4),
             }
         )
     return rows

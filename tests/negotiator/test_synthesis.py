@@ -219,9 +219,9 @@ async def test_strangers_schemas_are_compared_beside_the_loop_and_once(
 
     real, threads = engine.infer_pair, []
 
-    def infer(*pairs: object) -> object:
+    def infer(*pairs: object, **others: object) -> object:
         threads.append(threading.get_ident())
-        return real(*pairs)  # type: ignore[arg-type]
+        return real(*pairs, **others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(engine, "infer_pair", infer)
     server = world.agent("server")
@@ -245,9 +245,9 @@ async def test_schemas_that_are_long_compared_take_no_thread_of_a_tool(
 
     release, real = threading.Event(), engine.infer_pair
 
-    def long(*pairs: object) -> object:
+    def long(*pairs: object, **others: object) -> object:
         assert release.wait(30)
-        return real(*pairs)  # type: ignore[arg-type]
+        return real(*pairs, **others)  # type: ignore[arg-type]
 
     server = world.agent("server")
 
