@@ -23,6 +23,7 @@ Status = Literal["ok", "warn", "fail"]
 _CORE: Final = ("httpx", "jsonschema-rs", "openai", "orjson", "pydantic", "RestrictedPython")
 _EXTRAS: Final = {
     "disk": ("diskcache", "documents and routines are kept in memory only"),
+    "identity": ("cryptography", "agents sign nothing, and callers prove nothing"),
     "litellm": ("litellm", "models named litellm/... are refused"),
     "local": ("xllamacpp", "the model named local is refused"),
     "monty": ("pydantic-monty", "where the executor locked cannot be had, no code routine runs"),
