@@ -28,7 +28,7 @@ FIRM = 2.0
 
 For such pairs the structured tier and a candidate mapping rest on the same rule: their agreement is no second
 opinion, and what protects is the margin alone. It is the least margin from which at most 0.5 % of the pairs are wrong
-on the training split of SGD-X, whichever slots are missing; `python -m benchmarks run sgdx-mapping` prints the table.
+on the training split of SGD-X, whichever slots are missing, with embeddings and without; `python -m benchmarks run sgdx-mapping` prints the table.
 """
 _MAX_DEPTH = 4
 

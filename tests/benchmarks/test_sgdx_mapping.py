@@ -12,6 +12,7 @@ from benchmarks.mapping_cases import REMOVALS, cases, is_possible, judge, judge_
 from benchmarks.mapping_scores import MARGINS, Tally, least_margin, lexicon_empty, lexicon_without, score
 from benchmarks.scenarios import sgdx_mapping
 from negotiator.mapping import PairInference, infer_pair, words
+from negotiator.models.scripted import ScriptedModel
 
 SLOTS = {
     0: [("city", "City of the shop"), ("price", "Price of the bread"), ("day", "Day of the order")],
@@ -147,3 +148,14 @@ def test_embeddings_are_named_and_weights_can_be_fitted(data: Path, tmp_path: Pa
     fitted = run(data, tmp_path / "fit", "--fit", "--embeddings")
     assert {"name", "near_both", "other_place"} <= fitted["weights"].keys()
     assert fitted["cases"] == 2 * 5 * len(REMOVALS)
+
+
+def test_what_rules_leave_open_is_put_to_the_model_and_scored_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ScriptedModel({"choose_fields": {"zorg": "city", "blip": "price", "fnord": "day"}})
+    monkeypatch.setattr(sgdx_mapping, "open_model", lambda _: asked)
+    report = run(data, tmp_path / "asked", "--model", "told", "--conditions", "none", "--margin", "0.5")
+    assert report["asked"]["open"] == report["asked"]["asked"] == 1
+    assert report["asked"]["model_calls"] >= 1
+    assert "The model was asked about 1 of 1" in (tmp_path / "asked" / "report.md").read_text()
