@@ -17,6 +17,7 @@ from negotiator.choosing_peer import choose_peer
 from negotiator.clock import Clock, Deadline, SystemClock
 from negotiator.conversations import Conversations
 from negotiator.directory.client import DirectoryClient
+from negotiator.doors import Doors
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonValue
@@ -31,7 +32,7 @@ from negotiator.reach import Reach
 from negotiator.replies import Replies
 from negotiator.respond import document_of
 from negotiator.routines import Routine, RoutineShelf
-from negotiator.serving import AgoraDoor, DoorLimits, Listed
+from negotiator.serving import AgoraDoor, DoorLimits, Listed, UnderWay
 from negotiator.state import open_state
 from negotiator.task import Task, Tool
 from negotiator.wire import Transport, WireHandler
@@ -312,13 +313,17 @@ class Agent:
     def handler(self) -> WireHandler:
         """The agent as seen from the wire, for transports other than HTTP and for tests."""
         engine = self.engine
-        return AgoraDoor(
+        limits = DoorLimits(seconds=engine.request_seconds)
+        under_way = UnderWay(limits.under_way)
+        agora = AgoraDoor(
             answer=partial(answer, engine),
             listing=self._listing,
             conversations=Conversations(engine.text, engine.clock, engine.new_id),
             clock=engine.clock,
-            limits=DoorLimits(seconds=engine.request_seconds),
+            limits=limits,
+            under_way=under_way,
         )
+        return Doors(agora, {})
 
     def asgi(self) -> Callable[..., Coroutine[Any, Any, None]]:
         """The agent as an ASGI application, to be served or mounted anywhere."""

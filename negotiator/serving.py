@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 from negotiator.clock import Clock, Deadline
 from negotiator.conversations import Conversation, Conversations, Turn
-from negotiator.dialects.agora import STANDARD_2025, refusal, sniff
+from negotiator.dialects.agora import STANDARD_2025, AgoraDialect, refusal, sniff
 from negotiator.dialects.agora.listing import write_listing
 from negotiator.dialects.base import Refused
 from negotiator.errors import DeadlinePassed, NegotiatorError, Overloaded, ToolFailed
@@ -83,6 +83,26 @@ class DoorLimits:
     """Requests at a time; more are answered that there is too much work."""
 
 
+class UnderWay:
+    """How much is at work; one for all the doors of an agent."""
+
+    def __init__(self, at_most: int) -> None:
+        """Admit `at_most` requests at a time."""
+        self._at_most = at_most
+        self.now = 0
+        """Requests that are at work."""
+
+    def __enter__(self) -> None:
+        """Begin one more. Raises `Overloaded`."""
+        if self.now >= self._at_most:
+            raise Overloaded
+        self.now += 1
+
+    def __exit__(self, *_: object) -> None:
+        """It has ended."""
+        self.now -= 1
+
+
 Answer: TypeAlias = Callable[[Request, ExchangeContext], Awaitable[Reply]]
 """What an agent does with a request. It may raise; the peer then gets its dialect's word for the error."""
 Listing: TypeAlias = Callable[[], Mapping[str, Listed]]
@@ -100,14 +120,18 @@ class AgoraDoor:
         conversations: Conversations,
         clock: Clock,
         limits: DoorLimits | None = None,
+        under_way: UnderWay | None = None,
     ) -> None:
-        """Answer with `answer`, list `listing()`, keep conversations in `conversations`."""
+        """Answer with `answer`, list `listing()`, keep conversations in `conversations`.
+
+        `under_way` is shared with the other doors of the same agent; the limits' own number counts without it.
+        """
         self._answer = answer
         self._listing = listing
         self._conversations = conversations
         self._clock = clock
         self._limits = limits or DoorLimits()
-        self._under_way = 0
+        self._under_way = under_way or UnderWay(self._limits.under_way)
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request, with an error in the peer's dialect where need be; raises only on cancellation."""
@@ -143,7 +167,7 @@ class AgoraDoor:
         try:
             body = write_listing((listed.document, listed.sources) for listed in self._listing().values())
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
-            return STANDARD_2025.encode_reply(_rendered(error), None)
+            return STANDARD_2025.encode_reply(rendered(error), None)
         return WireReply(headers={"content-type": "application/json"}, body=body)
 
     def _document(self, spelling: str) -> WireReply:
@@ -153,7 +177,7 @@ class AgoraDoor:
         except MalformedHash:
             return _refuse("not_found")
         except Exception as error:  # noqa: BLE001 - as above
-            return STANDARD_2025.encode_reply(_rendered(error), None)
+            return STANDARD_2025.encode_reply(rendered(error), None)
         # Two documents on one SHA-1: neither is named by it.
         if len(found) != 1:
             return _refuse("not_found")
@@ -170,12 +194,17 @@ class AgoraDoor:
 
     async def _exchange(self, wire: WireRequest) -> WireReply:
         dialect = sniff(wire)
+        try:
+            with self._under_way:
+                return await self._admitted(wire, dialect)
+        except Overloaded as error:
+            return dialect.encode_reply(rendered(error), None)
+
+    async def _admitted(self, wire: WireRequest, dialect: AgoraDialect) -> WireReply:
+        """One exchange that there is room for; raises only on cancellation."""
         request: Request | None = None
         opened: Conversation | None = None
         principal = ANONYMOUS
-        if self._under_way >= self._limits.under_way:
-            return dialect.encode_reply(_rendered(Overloaded()), None)
-        self._under_way += 1
         try:
             request = dialect.decode_request(wire)
             if request.kind == "close":
@@ -193,30 +222,29 @@ class AgoraDoor:
                 principal=principal,
                 peer=wire.peer,
             )
-            reply = await self._in_time(request, context)
+            reply = await in_time(self._answer, request, context)
             if opened is not None:
                 if reply.status == "success":
                     opened = self._conversations.record(opened, request.body, reply.body)
                 reply = _of(reply, opened)
             return dialect.encode_reply(reply, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
-            return dialect.encode_reply(_of(_rendered(error), opened), request)
-        finally:
-            self._under_way -= 1
-
-    async def _in_time(self, request: Request, context: ExchangeContext) -> Reply:
-        """Raises `DeadlinePassed` where the answer is not there in time."""
-        try:
-            async with asyncio.timeout(context.deadline.require()) as timer:
-                return await self._answer(request, context)
-        except TimeoutError:
-            if timer.expired():
-                raise DeadlinePassed from None
-            raise
+            return dialect.encode_reply(_of(rendered(error), opened), request)
 
     def _seconds(self, wire: WireRequest) -> float:
         asked = _WAIT.search(wire.headers.get("prefer", ""))
         return min(self._limits.seconds, float(asked[1])) if asked else self._limits.seconds
+
+
+async def in_time(answer: Answer, request: Request, context: ExchangeContext) -> Reply:
+    """The answer by the context's deadline. Raises what `answer` does, and `DeadlinePassed`."""
+    try:
+        async with asyncio.timeout(context.deadline.require()) as timer:
+            return await answer(request, context)
+    except TimeoutError:
+        if timer.expired():
+            raise DeadlinePassed from None
+        raise
 
 
 def _marked(wire: WireReply) -> WireReply:
@@ -235,8 +263,8 @@ def _refuse(code: str, *, allow: str | None = None) -> WireReply:
     return wire if allow is None else replace(wire, headers={**wire.headers, "allow": allow})
 
 
-def _rendered(error: Exception) -> Reply:
-    """What a peer hears of an error. The log gets its type and place; the message may hold a payload."""
+def rendered(error: Exception) -> Reply:
+    """What a peer hears of an error, in any dialect. The log gets its type and place; the message may hold a payload."""
     if isinstance(error, Refused):
         return refusal(error.code, text=str(error))
     if isinstance(error, Overloaded):

@@ -4,7 +4,7 @@ A dialect says how bytes mean, a transport how they travel. Both meet in `WireRe
 which have the shape of HTTP because every dialect so far has it; other transports carry the same fields.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -34,10 +34,31 @@ class WireReply:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Lower-case names."""
     body: bytes = b""
+    chunks: AsyncGenerator[bytes, None] | None = None
+    """The body in parts as they come, in place of `body`, such as server-sent events. Whoever holds the reply reads
+    them to their end or closes them (`aclose`); what they wait for, an effect under way, goes on without them."""
 
 
 WireHandler: TypeAlias = Callable[[WireRequest], Awaitable[WireReply]]
 """An agent, seen from the wire. It answers errors as bytes and raises only on cancellation."""
+
+
+@runtime_checkable
+class Door(Protocol):
+    """A handler with limits and words of its own for what is refused before it is read."""
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes that a body may have."""
+        ...
+
+    def refuse(self, code: str) -> WireReply:
+        """The reply for `too_large` and `slow_request`."""
+        ...
+
+    async def __call__(self, wire: WireRequest) -> WireReply:
+        """See `WireHandler`."""
+        ...
 
 
 @runtime_checkable
@@ -54,4 +75,17 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class StreamTransport(Transport, Protocol):
+    """A transport that also hands over a reply while it comes."""
+
+    async def open(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        """Carry one request and return the reply once its head is there, the body in `chunks`.
+
+        Raises as `send` does; so do the chunks, for which the deadline and the size limit hold too. The chunks must
+        be read to their end or closed.
+        """
         ...

@@ -3,7 +3,8 @@
 `http_client` is not imported here, since it loads httpx.
 """
 
-from negotiator.transports.asgi import AsgiApp, Door, asgi_app
+from negotiator.transports.asgi import AsgiApp, asgi_app
 from negotiator.transports.memory import Fault, MemoryTransport
+from negotiator.wire import Door
 
 __all__ = ["AsgiApp", "Door", "Fault", "MemoryTransport", "asgi_app"]

@@ -5,10 +5,12 @@ where its length is announced, else as soon as it passes the limit; never is mor
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
 
-from negotiator.wire import WireHandler, WireReply, WireRequest
+from negotiator.doors import Doors
+from negotiator.wire import Door, WireHandler, WireReply, WireRequest
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
@@ -16,24 +18,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 _STATUSES: Final = {"slow_request": 408, "too_large": 413}
-
-
-@runtime_checkable
-class Door(Protocol):
-    """A handler with limits and words of its own for what is refused before it is read."""
-
-    @property
-    def body_bytes(self) -> int:
-        """Bytes that a body may have."""
-        ...
-
-    def refuse(self, code: str) -> WireReply:
-        """The reply for `too_large` and `slow_request`."""
-        ...
-
-    async def __call__(self, wire: WireRequest) -> WireReply:
-        """See `WireHandler`."""
-        ...
 
 
 class _Refused(Exception):
@@ -66,6 +50,7 @@ class AsgiApp:
         body_bytes: int = 1_048_576,
         body_seconds: float = 20.0,
         refuse: Callable[[str], WireReply] = _plain,
+        door_at: Callable[[str], Door] | None = None,
         on_startup: Callable[[], Awaitable[None]] = _nothing,
         on_shutdown: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
@@ -77,6 +62,7 @@ class AsgiApp:
             body_bytes: Bytes that a body may have.
             body_seconds: Seconds from the first look at a body to its end.
             refuse: Makes the reply for `too_large` and `slow_request`; empty bodies where not given.
+            door_at: The door that a path belongs to, whose limit and words stand in place of these two.
             on_startup: Awaited at the server's lifespan start, where the server has one.
             on_shutdown: Awaited at its end.
         """
@@ -84,6 +70,7 @@ class AsgiApp:
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
         self._refuse = refuse
+        self._door_at = door_at
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
 
@@ -103,12 +90,14 @@ class AsgiApp:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _headers(scope["headers"])
         close = False
+        path = _path(scope)
+        door = None if self._door_at is None else self._door_at(path)
         try:
-            body = await self._body(headers, receive)
+            body = await self._body(headers, receive, self._body_bytes if door is None else door.body_bytes)
         except _Gone:
             return
         except _Refused as refused:
-            reply = self._refuse(refused.code)
+            reply = (self._refuse if door is None else door.refuse)(refused.code)
             # What is left of the body must not be read as the next request. HTTP/2 resets the stream instead.
             close = scope.get("http_version", "1.1").startswith("1")
         else:
@@ -116,17 +105,20 @@ class AsgiApp:
             reply = await self._handler(
                 WireRequest(
                     method=scope["method"].upper(),
-                    path=_path(scope),
+                    path=path,
                     headers=headers,
                     body=body,
                     peer=client[0] if client else None,
                 )
             )
+        if reply.chunks is not None:
+            await _stream(send, receive, reply, reply.chunks)
+            return
         await _respond(send, reply, head=scope["method"].upper() == "HEAD", close=close)
 
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+    async def _body(self, headers: dict[str, str], receive: Receive, limit: int) -> bytes:
         announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced[:20]) > self._body_bytes:
+        if not announced.isdecimal() or int(announced[:20]) > limit:
             raise _Refused("too_large")
         parts: list[bytes] = []
         size = 0
@@ -139,7 +131,7 @@ class AsgiApp:
                         raise _Gone
                     part = event.get("body", b"")
                     size += len(part)
-                    if size > self._body_bytes:
+                    if size > limit:
                         raise _Refused("too_large")
                     parts.append(part)
                     more = event.get("more_body", False)
@@ -165,7 +157,11 @@ def asgi_app(
     on_startup: Callable[[], Awaitable[None]] = _nothing,
     on_shutdown: Callable[[], Awaitable[None]] = _nothing,
 ) -> AsgiApp:
-    """`handler` as an ASGI application; a `Door`, such as an `AgoraDoor`, with its own limit and words."""
+    """`handler` as an ASGI application; a `Door`, such as an `AgoraDoor`, with its own limit and words, and each of
+    several `Doors` with its own.
+    """
+    if isinstance(handler, Doors):
+        return AsgiApp(handler, door_at=handler.at, on_startup=on_startup, on_shutdown=on_shutdown)
     if isinstance(handler, Door):
         return AsgiApp(
             handler,
@@ -195,6 +191,34 @@ def _path(scope: Scope) -> str:
         path = path[len(root) :]
     query = scope.get("query_string", b"").decode("latin-1")
     return (path or "/") + (f"?{query}" if query else "")
+
+
+async def _stream(send: Send, receive: Receive, reply: WireReply, chunks: AsyncGenerator[bytes, None]) -> None:
+    """Send a reply as it comes. A client that leaves ends the stream, and nothing that the stream waits for."""
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+
+    async def leave() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def carry() -> None:
+        with suppress(OSError):
+            await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+            async for part in chunks:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+    carrying, leaving = asyncio.create_task(carry()), asyncio.create_task(leave())
+    try:
+        await asyncio.wait({carrying, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (carrying, leaving):
+            task.cancel()
+        ended = await asyncio.gather(carrying, leaving, return_exceptions=True)
+        await chunks.aclose()
+    failed = next((each for each in ended if isinstance(each, Exception)), None)
+    if failed is not None:
+        raise failed
 
 
 async def _respond(send: Send, reply: WireReply, *, head: bool, close: bool) -> None:

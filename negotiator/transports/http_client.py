@@ -7,9 +7,9 @@ is `PeerUnreachable`, and repeating the request repeats nothing; any failure aft
 import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -54,39 +54,57 @@ class HTTPTransport:
 
         Raises also `UsageError` for a base address that is not plain http(s), such as one with a query.
         """
-        url = _address(base_url, request.path)
-        left = deadline.remaining()
-        if left <= 0:
-            raise PeerUnreachable("no time was left to send")
-        begun = False
-
-        async def trace(event: str, info: object) -> None:  # noqa: ARG001 - httpcore's signature
-            nonlocal begun
-            begun = begun or event.endswith("send_request_headers.started")
-
-        try:
-            async with asyncio.timeout(left):
-                # Not by the client's own builder, which would send back the cookies of earlier replies.
-                outgoing = httpx.Request(
-                    request.method,
-                    url,
-                    headers={"user-agent": "metaparley", "accept-encoding": "gzip", **request.headers},
-                    content=request.body,
-                    extensions={"trace": trace},
-                )
-                response = await self._client().send(outgoing, stream=True, follow_redirects=False)
+        with _Attempt(base_url) as attempt:
+            async with asyncio.timeout(attempt.left(deadline)):
+                response = await self._begin(base_url, request, attempt, "gzip")
                 try:
                     body = await self._read(response)
                 finally:
                     # A connection that is not drained is closed, never reused.
                     await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            what = "no reply by the deadline" if isinstance(error, TimeoutError) else type(error).__name__
-            if begun:
-                raise PeerHungUp(f"{base_url}: {what}") from error
-            raise PeerUnreachable(f"{base_url}: {what}") from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return WireReply(status=response.status_code, headers=headers, body=body)
+        return WireReply(status=response.status_code, headers=_headers(response), body=body)
+
+    async def open(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        """See `StreamTransport.open`, and `send`. What comes in parts is asked for uncompressed."""
+        with _Attempt(base_url) as attempt:
+            async with asyncio.timeout(attempt.left(deadline)):
+                response = await self._begin(base_url, request, attempt, "identity")
+        return WireReply(
+            status=response.status_code,
+            headers=_headers(response),
+            chunks=self._in_parts(base_url, response, deadline),
+        )
+
+    async def _begin(self, base_url: str, request: WireRequest, attempt: "_Attempt", coding: str) -> httpx.Response:
+        # Not by the client's own builder, which would send back the cookies of earlier replies.
+        outgoing = httpx.Request(
+            request.method,
+            _address(base_url, request.path),
+            headers={"user-agent": "metaparley", "accept-encoding": coding, **request.headers},
+            content=request.body,
+            extensions={"trace": attempt.trace},
+        )
+        return await self._client().send(outgoing, stream=True, follow_redirects=False)
+
+    async def _in_parts(
+        self, base_url: str, response: httpx.Response, deadline: Deadline
+    ) -> AsyncGenerator[bytes, None]:
+        raw, size = response.aiter_raw(), 0
+        try:
+            if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+                raise PeerMisspoke("a reply in a coding that was not asked for")
+            while True:
+                with _Attempt(base_url, begun=True):
+                    async with asyncio.timeout(max(deadline.remaining(), 0)):
+                        part = await anext(raw, None)
+                if part is None:
+                    return
+                size += len(part)
+                if size > self._reply_bytes:
+                    raise PeerMisspoke(f"a reply of more than {self._reply_bytes} bytes")
+                yield part
+        finally:
+            await response.aclose()
 
     async def aclose(self) -> None:
         """Close this event loop's connections; those of loops that ended went with them."""
@@ -125,6 +143,40 @@ class HTTPTransport:
         if coding not in _CODINGS:
             raise PeerMisspoke("a reply in a coding that was not asked for")
         return await _inflate(raw, _CODINGS[coding], self._reply_bytes)
+
+
+class _Attempt:
+    """One request on its way: what goes wrong is told apart by whether anything was sent."""
+
+    def __init__(self, base_url: str, *, begun: bool = False) -> None:
+        self._base_url = base_url
+        self._begun = begun
+
+    def left(self, deadline: Deadline) -> float:
+        """Seconds that are left. Raises `PeerUnreachable` where none are."""
+        left = deadline.remaining()
+        if left <= 0:
+            raise PeerUnreachable("no time was left to send")
+        return left
+
+    async def trace(self, event: str, info: object) -> None:  # noqa: ARG002 - httpcore's signature
+        """Hear from httpcore how far it is."""
+        self._begun = self._begun or event.endswith("send_request_headers.started")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, httpx.HTTPError | httpx.InvalidURL | TimeoutError | OSError):
+            return
+        what = "no reply by the deadline" if isinstance(error, TimeoutError) else type(error).__name__
+        if self._begun:
+            raise PeerHungUp(f"{self._base_url}: {what}") from error
+        raise PeerUnreachable(f"{self._base_url}: {what}") from error
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
 async def _collect(raw: AsyncIterator[bytes], limit: int) -> bytes:

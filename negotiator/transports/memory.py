@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from negotiator.clock import Deadline
@@ -39,6 +41,15 @@ class MemoryTransport:
 
     async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
         """See `Transport.send`."""
+        reply = await self.open(base_url, request, deadline=deadline)
+        if reply.chunks is None:
+            return reply
+        async with aclosing(reply.chunks) as chunks:
+            body = b"".join([part async for part in chunks])
+        return replace(reply, body=body, chunks=None)
+
+    async def open(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        """See `StreamTransport.open`; a reply that its handler made whole comes whole."""
         left = deadline.remaining()
         handler = self._agents.get(_bare(base_url))
         faults = self._faults.get(_bare(base_url))
@@ -67,7 +78,27 @@ class MemoryTransport:
             raise PeerHungUp("the peer hung up after it handled the request")
         if len(reply.body) > self._reply_bytes:
             raise PeerMisspoke(f"a reply of more than {self._reply_bytes} bytes")
+        if reply.chunks is not None:
+            return replace(reply, chunks=self._in_parts(reply.chunks, deadline))
         return reply
+
+    async def _in_parts(self, chunks: AsyncGenerator[bytes, None], deadline: Deadline) -> AsyncGenerator[bytes, None]:
+        size = 0
+        async with aclosing(chunks):
+            while True:
+                try:
+                    async with asyncio.timeout(max(deadline.remaining(), 0)) as timer:
+                        part = await anext(chunks, None)
+                except TimeoutError:
+                    if timer.expired():
+                        raise PeerHungUp("no whole reply by the deadline") from None
+                    raise
+                if part is None:
+                    return
+                size += len(part)
+                if size > self._reply_bytes:
+                    raise PeerMisspoke(f"a reply of more than {self._reply_bytes} bytes")
+                yield part
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""

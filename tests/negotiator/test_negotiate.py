@@ -296,13 +296,9 @@ async def test_a_listing_is_looked_through_up_to_its_bound_and_keeps_only_what_i
         )
         for n in range(10)
     ]
-    from negotiator.serving import AgoraDoor
-
-    door = server.handler()
-    assert isinstance(door, AgoraDoor)
     listed = {**{each.hash: Listed(each) for each in strange}, **server._listing()}
-    door._listing = lambda: listed
-    world.memory.serve(SERVER, door)
+    server._listing = lambda: listed
+    world.memory.serve(SERVER, server.handler())
     caller = world.agent("caller")
     assert (await caller.ask(SERVER, EXACT, EXACT_VALUE)).tier == "routine"
     known = {document.hash for document in caller.documents()}

@@ -300,7 +300,7 @@ async def test_cancelling_is_not_answered():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert door._under_way == 0
+    assert door._under_way.now == 0
 
 
 async def test_too_much_work_is_said_at_once_with_when_to_come_back():

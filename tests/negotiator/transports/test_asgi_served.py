@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from negotiator.clock import SystemClock
+from negotiator.clock import Deadline, SystemClock
 from negotiator.conversations import Conversations
 from negotiator.messages import Reply
 from negotiator.serving import AgoraDoor, DoorLimits
 from negotiator.transports import AsgiApp, asgi_app
+from negotiator.transports.http_client import HTTPTransport
+from negotiator.wire import WireReply, WireRequest
 from protocol_docs import MemoryTextStore
 
 pytestmark = pytest.mark.anyio
@@ -172,3 +174,29 @@ async def test_one_connection_carries_request_after_request(agent):
             await reader.readexactly(int(length.split(b":")[1]))
         writer.close()
         assert len(agent.heard) == 3
+
+
+async def test_a_reply_in_parts_is_read_as_it_comes_and_a_reader_who_leaves_ends_it():
+    more, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(_wire):
+        async def parts():
+            try:
+                yield b"one "
+                await more.wait()
+                yield b"two"
+            finally:
+                ended.set()
+
+        return WireReply(chunks=parts())
+
+    transport, deadline = HTTPTransport(), Deadline.after(5, SystemClock())
+    async with served(asgi_app(handler)) as port:
+        reply = await transport.open(f"http://127.0.0.1:{port}", WireRequest(), deadline=deadline)
+        assert await anext(reply.chunks) == b"one "
+        await reply.chunks.aclose()
+        await asyncio.wait_for(ended.wait(), 5)
+        more.set()
+        whole = await transport.open(f"http://127.0.0.1:{port}", WireRequest(), deadline=deadline)
+        assert b"".join([part async for part in whole.chunks]) == b"one two"
+        await transport.aclose()
