@@ -1,0 +1,1 @@
+"""Who somebody is: keys, DIDs and their documents, signed messages, and who may do what."""
