@@ -24,7 +24,7 @@ from negotiator.dialects.agora.listing import write_listing
 from negotiator.dialects.base import Refused
 from negotiator.errors import DeadlinePassed, NegotiatorError, Overloaded, ToolFailed
 from negotiator.messages import PeerClass, Reply, Request
-from negotiator.wire import WireReply, WireRequest
+from negotiator.wire import ANONYMOUS, WireReply, WireRequest
 from protocol_docs.document import ProtocolDocument
 from protocol_docs.errors import DocumentError, MalformedHash
 from protocol_docs.hashes import parse_hash
@@ -32,8 +32,6 @@ from protocol_docs.hashes import parse_hash
 ENGINE_HEADER: Final = "agora-engine"
 """Says on each reply whose engine this is, so that agents of this package know each other."""
 ENGINE: Final = "metaparley"
-ANONYMOUS: Final = "anonymous"
-"""The principal of whoever has proved nothing."""
 
 _log = logging.getLogger(__name__)
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,6})\b", re.IGNORECASE)
@@ -204,7 +202,7 @@ class AgoraDoor:
         """One exchange that there is room for; raises only on cancellation."""
         request: Request | None = None
         opened: Conversation | None = None
-        principal = ANONYMOUS
+        principal = wire.principal
         try:
             request = dialect.decode_request(wire)
             if request.kind == "close":

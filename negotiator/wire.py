@@ -6,9 +6,12 @@ which have the shape of HTTP because every dialect so far has it; other transpor
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from negotiator.clock import Deadline
+
+ANONYMOUS: Final = "anonymous"
+"""The principal of whoever has proved nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,11 @@ class WireRequest:
     body: bytes = b""
     peer: str | None = None
     """Where a received request came from, as its transport saw it (an address); never taken from the bytes."""
+    target: str | None = None
+    """`path` as it came, its percent-encoding untouched, where that is another text."""
+    principal: str = ANONYMOUS
+    """Whom a received request is made for, as far as that was proved before it got here: a DID, or `host:<name>` for
+    whom the program around this one vouches. Never taken from the bytes unproved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,19 @@ class Door(Protocol):
 
     def refuse(self, code: str) -> WireReply:
         """The reply for `too_large` and `slow_request`."""
+        ...
+
+    async def __call__(self, wire: WireRequest) -> WireReply:
+        """See `WireHandler`."""
+        ...
+
+
+@runtime_checkable
+class SeveralDoors(Protocol):
+    """A handler that leads to doors by path."""
+
+    def at(self, path: str) -> Door:
+        """The door that a path, with or without a query, belongs to."""
         ...
 
     async def __call__(self, wire: WireRequest) -> WireReply:

@@ -7,15 +7,21 @@ where its length is announced, else as soon as it passes the limit; never is mor
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
-from negotiator.doors import Doors
-from negotiator.wire import Door, WireHandler, WireReply, WireRequest
+from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireHandler, WireReply, WireRequest
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
+PrincipalOf: TypeAlias = Callable[[Scope], str | None]
+"""From an ASGI scope to the name of whom the host vouches for; None where it vouches for nobody."""
+
+HOST: Final = "host:"
+"""What the principal begins with that a host vouches for, so that none passes for a DID."""
 
 _STATUSES: Final = {"slow_request": 408, "too_large": 413}
 
@@ -40,6 +46,14 @@ async def _nothing() -> None:
     pass
 
 
+def _nobody(_scope: Scope) -> None:
+    pass
+
+
+def _named(found: str | None) -> str:
+    return HOST + found if found else ANONYMOUS
+
+
 class AsgiApp:
     """`handler` behind ASGI."""
 
@@ -51,6 +65,7 @@ class AsgiApp:
         body_seconds: float = 20.0,
         refuse: Callable[[str], WireReply] = _plain,
         door_at: Callable[[str], Door] | None = None,
+        principal_of: PrincipalOf = _nobody,
         on_startup: Callable[[], Awaitable[None]] = _nothing,
         on_shutdown: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
@@ -63,6 +78,7 @@ class AsgiApp:
             body_seconds: Seconds from the first look at a body to its end.
             refuse: Makes the reply for `too_large` and `slow_request`; empty bodies where not given.
             door_at: The door that a path belongs to, whose limit and words stand in place of these two.
+            principal_of: Whom the host's own middleware has found a request to be for, by what it put in the scope.
             on_startup: Awaited at the server's lifespan start, where the server has one.
             on_shutdown: Awaited at its end.
         """
@@ -71,6 +87,7 @@ class AsgiApp:
         self._body_seconds = body_seconds
         self._refuse = refuse
         self._door_at = door_at
+        self._principal_of = principal_of
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
 
@@ -109,6 +126,8 @@ class AsgiApp:
                     headers=headers,
                     body=body,
                     peer=client[0] if client else None,
+                    target=_target(scope),
+                    principal=_named(self._principal_of(scope)),
                 )
             )
         if reply.chunks is not None:
@@ -154,23 +173,19 @@ class AsgiApp:
 def asgi_app(
     handler: WireHandler,
     *,
+    principal_of: PrincipalOf = _nobody,
     on_startup: Callable[[], Awaitable[None]] = _nothing,
     on_shutdown: Callable[[], Awaitable[None]] = _nothing,
 ) -> AsgiApp:
     """`handler` as an ASGI application; a `Door`, such as an `AgoraDoor`, with its own limit and words, and each of
-    several `Doors` with its own.
+    several doors with its own. For the rest see `AsgiApp`.
     """
-    if isinstance(handler, Doors):
-        return AsgiApp(handler, door_at=handler.at, on_startup=on_startup, on_shutdown=on_shutdown)
+    make = partial(AsgiApp, handler, principal_of=principal_of, on_startup=on_startup, on_shutdown=on_shutdown)
+    if isinstance(handler, SeveralDoors):
+        return make(door_at=handler.at)
     if isinstance(handler, Door):
-        return AsgiApp(
-            handler,
-            body_bytes=handler.body_bytes,
-            refuse=handler.refuse,
-            on_startup=on_startup,
-            on_shutdown=on_shutdown,
-        )
-    return AsgiApp(handler, on_startup=on_startup, on_shutdown=on_shutdown)
+        return make(body_bytes=handler.body_bytes, refuse=handler.refuse)
+    return make()
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -219,6 +234,15 @@ async def _stream(send: Send, receive: Receive, reply: WireReply, chunks: AsyncG
     failed = next((each for each in ended if isinstance(each, Exception)), None)
     if failed is not None:
         raise failed
+
+
+def _target(scope: Scope) -> str | None:
+    """The same as it came, where the server says."""
+    raw = scope.get("raw_path")
+    if not raw:
+        return None
+    root = quote(scope.get("root_path", "").rstrip("/"))
+    return _path({**scope, "path": raw.decode("latin-1").partition("?")[0], "root_path": root})
 
 
 async def _respond(send: Send, reply: WireReply, *, head: bool, close: bool) -> None:
