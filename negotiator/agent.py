@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from negotiator.agreements import Agreements
 from negotiator.answer import answer
@@ -38,6 +38,9 @@ from negotiator.task import Task, Tool
 from negotiator.wire import Transport, WireHandler
 from protocol_docs import DocumentRevoked, Embedder, ProtocolDocument, catalog, find_document
 from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
+
+if TYPE_CHECKING:
+    from negotiator.mcp.server import McpServer
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,6 +72,8 @@ class Agent:
         cost_policy: The numbers by which tiers are chosen, or the name of some: `default`, and for comparison
             `agora-paper` and `agora-package`.
         request_seconds: The deadline of a request that names none, seconds.
+        relay: Whether callers who have not proved who they are may have this agent ask its peers for them, as an
+            MCP client does with `run_task`: at this agent's cost and in its name.
         allow_sources: Networks that documents may be fetched from beside public addresses: `loopback`, `private`.
         transport: How bytes travel; HTTP by default.
         executor: What runs model-written code: `locked`, `monty`, `trusted`, or an `Executor`. By default the strongest
@@ -92,6 +97,7 @@ class Agent:
         state: str | Path | None = None,
         cost_policy: CostPolicy | str | None = None,
         request_seconds: float = 60.0,
+        relay: bool = False,
         allow_sources: Sequence[str] = (),
         transport: Transport | None = None,
         executor: Executor | str | None = None,
@@ -105,6 +111,7 @@ class Agent:
         self.state_directory = opened.directory
         """Where what was learned is kept; None in memory."""
         self._allow_sources = tuple(allow_sources)
+        self._relay = relay
         self._executor = _held_to(executor, sandbox_level)
         # What was handed in may be somebody else's too, and is not ours to close.
         self._own_model, self._own_transport = model is None or isinstance(model, str), transport is None
@@ -310,8 +317,10 @@ class Agent:
         """`settle` for programs without an event loop."""
         self._in_thread(self.settle())
 
-    def handler(self) -> WireHandler:
-        """The agent as seen from the wire, for transports other than HTTP and for tests."""
+    def handler(self, *, origins: Sequence[str] = ()) -> WireHandler:
+        """The agent as seen from the wire, for transports other than HTTP and for tests: see `asgi`."""
+        from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
+
         engine = self.engine
         limits = DoorLimits(seconds=engine.request_seconds)
         under_way = UnderWay(limits.under_way)
@@ -323,13 +332,30 @@ class Agent:
             limits=limits,
             under_way=under_way,
         )
-        return Doors(agora, {})
+        mcp = McpDoor(self._mcp_server(limits, under_way), path="/mcp", body_bytes=limits.body_bytes, origins=origins)
+        return Doors(agora, {"/mcp": mcp})
 
-    def asgi(self) -> Callable[..., Coroutine[Any, Any, None]]:
-        """The agent as an ASGI application, to be served or mounted anywhere."""
+    def asgi(self, *, origins: Sequence[str] = ()) -> Callable[..., Coroutine[Any, Any, None]]:
+        """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`.
+
+        `origins` are the web pages that may call it over MCP, such as `https://app.example`, beside those of this
+        machine; programs that are no pages need not be named.
+        """
         from negotiator.transports.asgi import asgi_app  # noqa: PLC0415 - imported on use
 
-        return asgi_app(self.handler())
+        return asgi_app(self.handler(origins=origins))
+
+    def mcp_server(self) -> "McpServer":
+        """The agent as an MCP server, for transports of one's own; `asgi` and `negotiator mcp` have theirs."""
+        limits = DoorLimits(seconds=self.engine.request_seconds)
+        return self._mcp_server(limits, UnderWay(limits.under_way))
+
+    def _mcp_server(self, limits: DoorLimits, under_way: UnderWay) -> "McpServer":
+        from negotiator.mcp.offer import Offer  # noqa: PLC0415 - imported on use
+        from negotiator.mcp.server import McpServer  # noqa: PLC0415 - imported on use
+
+        offer = Offer(self.engine, partial(answer, self.engine), self._listing, self._relay)
+        return McpServer(offer, clock=self.engine.clock, seconds=limits.seconds, under_way=under_way)
 
     def documents(self) -> list[ProtocolDocument]:
         """All documents at hand."""

@@ -1,0 +1,53 @@
+"""Server-sent events, as far as MCP uses them: one JSON message an event. Source: HTML standard 9.2."""
+
+from typing import Final
+
+from negotiator.errors import PeerMisspoke
+
+MEDIA_TYPE: Final = "text/event-stream"
+KEEP_ALIVE: Final = b": still at work\n\n"
+"""A comment, which readers skip, so that nothing between takes the silence for an end."""
+
+
+def event(data: bytes) -> bytes:
+    """One event that carries `data`, which holds no line break."""
+    return b"event: message\ndata: " + data + b"\n\n"
+
+
+class EventReader:
+    """The data of events, from bytes as they come. Everything but `data` is skipped."""
+
+    def __init__(self, limit: int) -> None:
+        """Hold at most `limit` bytes of one event."""
+        self._limit = limit
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, part: bytes) -> list[bytes]:
+        """The data of the events that `part` ends. Raises `PeerMisspoke` for one over the limit."""
+        text = self._rest + part
+        if not text:
+            return []
+        lines = text.replace(b"\r\n", b"\n").split(b"\n")
+        # A line feed may follow a carriage return that ends this part.
+        self._rest = lines.pop()
+        if len(self._rest) + self._size > self._limit:
+            raise PeerMisspoke("an event of more bytes than one may have")
+        ended: list[bytes] = []
+        for line in lines:
+            self._line(line.rstrip(b"\r"), ended)
+        return ended
+
+    def _line(self, line: bytes, ended: list[bytes]) -> None:
+        if not line:
+            if self._data:
+                ended.append(b"\n".join(self._data))
+            self._data, self._size = [], 0
+            return
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+            self._size += len(value)
+            if self._size > self._limit:
+                raise PeerMisspoke("an event of more bytes than one may have")

@@ -1,0 +1,139 @@
+"""MCP over streamable HTTP, as one more door of an agent: one path, POST alone, JSON or server-sent events.
+
+There are no sessions, so nothing to GET or to DELETE, which the handshake revisions allow (2025-11-25, transports).
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from negotiator.dialects.mcp import sse
+from negotiator.dialects.mcp.messages import RpcError, error, to_bytes
+from negotiator.dialects.mcp.words import INVALID_REQUEST, SERVER_ERROR
+from negotiator.mcp.server import Caller, Handled, McpServer
+from negotiator.wire import WireReply, WireRequest
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""How often a stream says that it is still there."""
+_JSON: Final = "application/json"
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_WORDS: Final = {
+    "too_large": (413, INVALID_REQUEST, "the message is too large"),
+    "slow_request": (408, SERVER_ERROR, "the message did not come in time"),
+    "method_not_allowed": (405, SERVER_ERROR, "only POST is taken here: there are no sessions and no other streams"),
+    "not_found": (404, SERVER_ERROR, "there is nothing here"),
+    "origin": (403, SERVER_ERROR, "pages of this origin may not call this server"),
+    "content_type": (415, SERVER_ERROR, "the content type is not application/json"),
+    "not_acceptable": (406, SERVER_ERROR, "the client accepts neither application/json nor text/event-stream"),
+}
+
+
+class McpDoor:
+    """A `WireHandler` over an `McpServer`."""
+
+    def __init__(self, server: McpServer, *, path: str, body_bytes: int, origins: Sequence[str] = ()) -> None:
+        """Answer at `path`.
+
+        Args:
+            server: What answers.
+            path: The one path of the door.
+            body_bytes: Bytes that a message may have.
+            origins: Web pages that may call, such as `https://app.example`, beside those of this machine.
+        """
+        self._server = server
+        self._path = path
+        self._body_bytes = body_bytes
+        self._origins = {origin.rstrip("/").lower() for origin in origins}
+        self._working: set[asyncio.Task[Handled]] = set()
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes that a message may have."""
+        return self._body_bytes
+
+    def refuse(self, code: str) -> WireReply:
+        """The reply to what is refused before it is read as a message."""
+        status, number, words = _WORDS[code]
+        headers = {"content-type": _JSON} | ({"allow": "POST"} if status == 405 else {})  # noqa: PLR2004 - HTTP
+        return WireReply(status=status, headers=headers, body=to_bytes(error(RpcError(number, words))))
+
+    async def __call__(self, wire: WireRequest) -> WireReply:
+        """Answer one request."""
+        refused = self._refused(wire)
+        if refused is not None:
+            return self.refuse(refused)
+        caller = Caller(principal=wire.principal, peer=wire.peer)
+        work = self._server.handle(wire.body, headers=wire.headers, caller=caller)
+        if _form(wire.headers.get("accept")) == _JSON:
+            return _whole(await work)
+        task = asyncio.create_task(work)
+        # Held here: who reads the stream may leave, and what was begun is ended all the same.
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        headers = {"content-type": sse.MEDIA_TYPE, "cache-control": "no-store", "x-accel-buffering": "no"}
+        return WireReply(headers=headers, chunks=_events(task))
+
+    def _refused(self, wire: WireRequest) -> str | None:
+        if wire.path.partition("?")[0].rstrip("/") != self._path:
+            return "not_found"
+        origin = wire.headers.get("origin")
+        if origin is not None and not self._may_call(origin):
+            return "origin"
+        if wire.method != "POST":
+            return "method_not_allowed"
+        if wire.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+            return "content_type"
+        if len(wire.body) > self._body_bytes:
+            return "too_large"
+        return "not_acceptable" if _form(wire.headers.get("accept")) is None else None
+
+    def _may_call(self, origin: str) -> bool:
+        """Pages send their origin; what is no page sends none. So no name that changes its address leads in."""
+        try:
+            host = urlsplit(origin).hostname
+        except ValueError:
+            return False
+        return host in _LOOPBACK or origin.rstrip("/").lower() in self._origins
+
+
+def _form(accept: str | None) -> str | None:
+    """The media type of the reply that the client likes best, JSON where it likes both alike; None for neither."""
+    liked = {_JSON: 0.0, sse.MEDIA_TYPE: 0.0}
+    for part in (accept or "*/*").split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((_number(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
+        for media, before in liked.items():
+            if name in (media, "*/*", media.partition("/")[0] + "/*"):
+                liked[media] = max(before, weight)
+    best = max(liked, key=lambda media: liked[media])
+    return best if liked[best] > 0 else None
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _whole(handled: Handled) -> WireReply:
+    headers = {}
+    if handled.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(handled.retry_after))
+    if handled.message is None:
+        return WireReply(status=handled.status, headers=headers)
+    return WireReply(status=handled.status, headers={"content-type": _JSON, **headers}, body=to_bytes(handled.message))
+
+
+async def _events(task: "asyncio.Task[Handled]") -> AsyncGenerator[bytes, None]:
+    while True:
+        done, _ = await asyncio.wait({task}, timeout=KEEP_ALIVE_SECONDS)
+        if done:
+            break
+        yield sse.KEEP_ALIVE
+    message = task.result().message
+    if message is not None:
+        yield sse.event(to_bytes(message))
