@@ -91,8 +91,15 @@ class Conversations:
         self._open = 0
         self._until_sweep = 0
 
-    def open(self, request: Request, *, principal: str) -> Conversation:
-        """Open a conversation under the document and kind of its first request. Raises `Overloaded`."""
+    def open(self, request: Request, *, principal: str, name: str | None = None) -> Conversation:
+        """Open a conversation under the document and kind of its first request.
+
+        `name` is its id where the dialect's peers may choose it; it must be one that nobody guesses.
+
+        Raises `Overloaded`, and `UnknownConversation` for a name that is taken.
+        """
+        if name is not None and self._row(name) is not None:
+            raise UnknownConversation
         if self._until_sweep <= 0:
             self._open = self.sweep()
             self._until_sweep = _SWEEP_EVERY
@@ -102,7 +109,7 @@ class Conversations:
         self._open += 1
         self._until_sweep -= 1
         conversation = Conversation(
-            id=self._new_id(),
+            id=name or self._new_id(),
             kind="negotiation" if request.kind == "negotiation" else "exchange",
             hashes=request.hashes,
             expires=self._clock.time() + self._limits.seconds,

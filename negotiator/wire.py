@@ -28,6 +28,8 @@ class WireRequest:
     """Where a received request came from, as its transport saw it (an address); never taken from the bytes."""
     target: str | None = None
     """`path` as it came, its percent-encoding untouched, where that is another text."""
+    base: str | None = None
+    """Where the agent itself was reached, as its transport saw it: `https://host/mount`. What its own cards name."""
     principal: str = ANONYMOUS
     """Whom a received request is made for, as far as that was proved before it got here: a DID, or `host:<name>` for
     whom the program around this one vouches. Never taken from the bytes unproved."""

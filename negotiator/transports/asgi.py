@@ -5,6 +5,7 @@ where its length is announced, else as soon as it passes the limit; never is mor
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,7 @@ PrincipalOf: TypeAlias = Callable[[Scope], str | None]
 HOST: Final = "host:"
 """What the principal begins with that a host vouches for, so that none passes for a DID."""
 
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _STATUSES: Final = {"slow_request": 408, "too_large": 413}
 
 
@@ -127,6 +129,7 @@ class AsgiApp:
                     body=body,
                     peer=client[0] if client else None,
                     target=_target(scope),
+                    base=_base(scope, headers),
                     principal=_named(self._principal_of(scope)),
                 )
             )
@@ -234,6 +237,14 @@ async def _stream(send: Send, receive: Receive, reply: WireReply, chunks: AsyncG
     failed = next((each for each in ended if isinstance(each, Exception)), None)
     if failed is not None:
         raise failed
+
+
+def _base(scope: Scope, headers: dict[str, str]) -> str | None:
+    """Where the application is mounted, by the name that the client used for it."""
+    host = headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        return None
+    return f"{scope.get('scheme', 'http')}://{host}{quote(scope.get('root_path', '').rstrip('/'))}"
 
 
 def _target(scope: Scope) -> str | None:

@@ -68,6 +68,7 @@ class MemoryTransport:
                     headers={name.lower(): value for name, value in request.headers.items()},
                     body=request.body,
                     peer="memory",
+                    base=_bare(base_url),
                 )
                 reply = await handler(received)
         except TimeoutError:
