@@ -319,24 +319,28 @@ class Agent:
 
     def handler(self, *, origins: Sequence[str] = ()) -> WireHandler:
         """The agent as seen from the wire, for transports other than HTTP and for tests: see `asgi`."""
+        from negotiator.a2a import PATHS, door_of  # noqa: PLC0415 - imported on use
         from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
 
         engine = self.engine
         limits = DoorLimits(seconds=engine.request_seconds)
         under_way = UnderWay(limits.under_way)
+        conversations = Conversations(engine.text, engine.clock, engine.new_id)
         agora = AgoraDoor(
             answer=partial(answer, engine),
             listing=self._listing,
-            conversations=Conversations(engine.text, engine.clock, engine.new_id),
+            conversations=conversations,
             clock=engine.clock,
             limits=limits,
             under_way=under_way,
         )
         mcp = McpDoor(self._mcp_server(limits, under_way), path="/mcp", body_bytes=limits.body_bytes, origins=origins)
-        return Doors(agora, {"/mcp": mcp})
+        a2a = door_of(engine, self._listing, conversations, limits, under_way)
+        return Doors(agora, {"/mcp": mcp, **dict.fromkeys(PATHS, a2a)})
 
     def asgi(self, *, origins: Sequence[str] = ()) -> Callable[..., Coroutine[Any, Any, None]]:
-        """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`.
+        """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`,
+        A2A at `/a2a` with its card at `/.well-known/agent-card.json`.
 
         `origins` are the web pages that may call it over MCP, such as `https://app.example`, beside those of this
         machine; programs that are no pages need not be named.

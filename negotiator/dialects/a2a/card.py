@@ -51,7 +51,7 @@ class Offer:
     version: str
     skills: tuple[Skill, ...]
     documents: Mapping[str, tuple[str, ...]]
-    """Canonical hash to sources."""
+    """Canonical hash to sources; with none, the agent itself gives the text."""
     negotiates_by: tuple[str, ...]
     """Documents of dialogues that it answers under, canonical."""
 
@@ -81,15 +81,18 @@ class Card:
     """Extensions that it requires and that are not ours."""
 
 
-def write_card(offer: Offer, url: str) -> bytes:
-    """The card of an agent that is spoken to at `url`, for clients of both versions."""
+def write_card(offer: Offer, base: str, path: str) -> bytes:
+    """The card of an agent at `base` that is spoken to below `path`, for clients of both versions."""
+    url = base + path
     versions = (("JSONRPC", "1.0"), ("HTTP+JSON", "1.0"), ("JSONRPC", "0.3"))
     declared: JsonObject = {
         "uri": extension.URI,
         "description": "Messages under protocol documents that are named by their hash.",
         "required": False,
         "params": {
-            "documents": {name: list(sources) for name, sources in offer.documents.items()},
+            "documents": {
+                name: list(sources) or [f"{base}/documents/{name}"] for name, sources in offer.documents.items()
+            },
             "skills": {
                 skill.id: {"inputSchema": skill.input_schema, "outputSchema": skill.output_schema}
                 | {"effect": skill.effect}

@@ -41,10 +41,13 @@ FAULTS: Final[Mapping[str, Spelling]] = MappingProxyType(
         ),
         "UNSUPPORTED_OPERATION": Spelling(-32004, 400, "FAILED_PRECONDITION", "This operation is not supported"),
         "CONTENT_TYPE_NOT_SUPPORTED": Spelling(-32005, 400, "INVALID_ARGUMENT", "Incompatible content types"),
+        "EXTENDED_AGENT_CARD_NOT_CONFIGURED": Spelling(
+            -32007, 400, "FAILED_PRECONDITION", "Authenticated Extended Card not configured"
+        ),
         "VERSION_NOT_SUPPORTED": Spelling(-32009, 400, "FAILED_PRECONDITION", "A2A version not supported"),
     }
 )
-"""By `reason`. What this agent never says (-32006 to -32008) is not here."""
+"""By `reason`. What this agent never says (-32006 and -32008) is not here."""
 
 _AT_ALL_BINDINGS: Final = ("OVERLOADED", "TOO_LARGE", "SLOW_REQUEST")
 """Told by the HTTP status over JSON-RPC too: what stands before an agent reads nothing else."""

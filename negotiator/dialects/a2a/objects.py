@@ -127,18 +127,20 @@ def read_message(given: JsonValue, version: Version) -> Message:
     )
 
 
-def read_task(given: JsonValue, version: Version) -> TaskView:
-    """A task as a peer shows it; its history is left out. Raises `Misformed`."""
+def read_task(given: JsonValue, version: Version, *, with_history: bool = False) -> TaskView:
+    """A task as it is shown, its last messages where they are wanted. Raises `Misformed`."""
     found = _object(given, "task")
     status = _object(found.get("status"), "status")
     said = status.get("message")
     artifacts = found.get("artifacts") or []
+    history = found.get("history") if with_history else None
     return TaskView(
         id=identifier(found, "id") or _refuse("id", "is missing"),
         context=identifier(found, "contextId") or "",
         state=read_state(status.get("state"), version),
         message=None if said is None else read_message(said, version),
         artifacts=tuple(_artifact(each, version) for each in _list(artifacts, "artifacts", MAX_PARTS)),
+        history=tuple(read_message(each, version) for each in (history or [])[-MAX_PARTS:]),
         metadata=_metadata(found),
     )
 
