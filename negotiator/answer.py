@@ -338,7 +338,7 @@ class _Answering:
                     if not account.asks_no_model:
                         raise
                 finally:
-                    engine.purse.enter(account)
+                    engine.purse.end(account, learning=True)
                     if account.usage.calls:
                         engine.ledger.routine(account)
             await observe(engine, receiver_half(engine, document, tool), exchange)

@@ -198,10 +198,12 @@ class Interpreter:
         return await self._ask(Question(purpose, system, user, None, check, 2_048))
 
     async def _ask(self, question: Question[T]) -> T:
-        self.account.require_room()
         # Names and descriptions of a peer's schema stand among ours; none of them ends a turn of the chat.
         question = replace(question, user=unmarked(question.user))
-        answer = await ask_model(self.model, question, deadline=self.deadline, record=self.account.record)
+        account = self.account
+        answer = await ask_model(
+            self.model, question, deadline=self.deadline, record=account.record, allow=account.before_call
+        )
         return answer.value
 
 

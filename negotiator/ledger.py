@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
 
 import orjson
 
@@ -14,6 +15,18 @@ from negotiator.models.base import Completion, Usage
 from negotiator.plan import CostPolicy, Spending
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
+
+
+class SharedBudget(Protocol):
+    """What several accounts spend from at once."""
+
+    def require(self, account: "Account") -> None:
+        """Set one model call aside. Raises `BudgetSpent`."""
+        ...
+
+    def called(self, account: "Account", usage: Usage) -> None:
+        """The call that was set aside has cost `usage`."""
+        ...
 
 
 @dataclass(slots=True)
@@ -28,12 +41,22 @@ class Account:
     usage: Usage = field(default_factory=Usage)
     models: set[str] = field(default_factory=set)
     by_purpose: dict[str, Usage] = field(default_factory=dict)
+    shared: SharedBudget | None = None
+    """A budget that this work shares with other work under way."""
 
     def record(self, purpose: str, completion: Completion) -> None:
         """Enter one model call."""
         self.usage = self.usage + completion.usage
         self.models.add(completion.model)
         self.by_purpose[purpose] = self.by_purpose.get(purpose, Usage()) + completion.usage
+        if self.shared is not None:
+            self.shared.called(self, completion.usage)
+
+    def before_call(self) -> None:
+        """Raises `BudgetSpent` where the model call that is about to be made may not be."""
+        self.require_room()
+        if self.shared is not None:
+            self.shared.require(self)
 
     def require_room(self) -> None:
         """Raises `BudgetSpent` where no further model call may be made."""

@@ -76,6 +76,7 @@ async def ask_model(
     *,
     deadline: Deadline,
     record: Callable[[str, Completion], None] | None = None,
+    allow: Callable[[], None] | None = None,
 ) -> Answer[T]:
     """Ask, and ask once more with the error shown where the answer will not do.
 
@@ -84,6 +85,7 @@ async def ask_model(
         question: What to ask.
         deadline: Of both turns together.
         record: Called with (purpose, completion) for each answer, good or bad; the ledger's hook.
+        allow: Called before each call of the model; raises where it may not be made.
 
     Raises:
         ModelMisspoke: Two answers would not do, or the model refused.
@@ -94,6 +96,8 @@ async def ask_model(
     usage = Usage()
     problem = ""
     for repairing in (False, True):
+        if allow is not None:
+            allow()
         completion = await model.complete(
             prompt,
             purpose=question.purpose,

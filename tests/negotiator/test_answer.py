@@ -683,7 +683,7 @@ async def test_nothing_of_finished_requests_stays_in_the_store_beyond_its_time(w
 
 
 async def test_strangers_together_have_a_budget_and_routines_are_outside_it(world: World) -> None:
-    policy = CostPolicy(max_strangers_seconds_per_day=5)
+    policy = CostPolicy(max_strangers_seconds_per_day=7)
     from negotiator.models.scripted import Slow
 
     slow = oracle(

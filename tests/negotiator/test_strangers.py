@@ -98,7 +98,7 @@ async def test_ten_thousand_identities_spend_no_more_than_the_strangers_budget(t
         assert len(outcomes) == IDENTITIES
         assert outcomes.count("success") > 50, "the budget is there to be used"
         assert "spent" in outcomes
-        assert model.spent <= policy.max_strangers_usd_per_day
+        assert model.spent <= policy.max_strangers_usd_per_day + 1e-9
         assert server.engine.ledger.strangers(server.engine.today).usd == pytest.approx(model.spent)
         if together > 1:
             assert model.most_at_once > 1, "requests were under way together"
