@@ -173,8 +173,9 @@ class McpServer:
             off = disagreement(tool.input, arguments, headers)
             if off is not None:
                 raise RpcError(HEADER_MISMATCH, off)
+        context, key = self._context(call, caller), _key(call, headers)
         try:
-            reply = await self._offer.call(tool, arguments, self._context(call, caller), _key(call, headers))
+            reply = await self._offer.call(tool, arguments, context, key)
             if reply.status == "success":
                 return results.tool_result(reply.body, tool, call.version, reply.tier)
         except Overloaded:
@@ -192,10 +193,9 @@ class McpServer:
                 data={"requiredCapabilities": needed},
             )
         arguments = {name: value for name, value in call.params.items() if name != "_meta"}
+        context, key = self._context(call, caller), _key(call, headers)
         try:
-            reply = await self._offer.extension(
-                METHODS[call.method], arguments, self._context(call, caller), _key(call, headers)
-            )
+            reply = await self._offer.extension(METHODS[call.method], arguments, context, key)
         except Overloaded:
             raise
         except BadInput as problem:

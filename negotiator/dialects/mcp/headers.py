@@ -121,7 +121,9 @@ def disagreement(input_schema: JsonObject, arguments: JsonObject, headers: Mappi
 def _says(said: str | None, text: str, value: JsonValue, *, integer: bool) -> bool:
     if said is None:
         return False
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    whole = (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and value.is_integer()
+    )
     if integer and whole and _DECIMAL.fullmatch(said):
         return bool(int(said.partition(".")[0]) == value)
     return said == text

@@ -155,7 +155,7 @@ def _modern(call: Call, headers: Mapping[str, str] | None) -> Call:
 def _agree(call: Call, version: str, headers: Mapping[str, str]) -> None:
     named = call.params.get(NAMED_BY.get(call.method, ""))
     for header, said in ((VERSION_HEADER, version), (METHOD_HEADER, call.method), (NAME_HEADER, named)):
-        if said is None:
+        if not isinstance(said, str):
             continue
         found = headers.get(header)
         if found is None or read_value(found) != said:
