@@ -20,6 +20,14 @@ from negotiator.directory.client import DirectoryClient
 from negotiator.doors import Doors
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
+from negotiator.identity.checker import Checker
+from negotiator.identity.gate import Gate
+from negotiator.identity.identity import Identity
+from negotiator.identity.replay import Nonces
+from negotiator.identity.resolver import MAX_DOCUMENT_BYTES, DidResolver, Fetch
+from negotiator.identity.signing import signing
+from negotiator.identity.tokens import AccessTokens
+from negotiator.identity.trust import Revocations, TrustPolicy
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Ledger
 from negotiator.messages import Effect
@@ -33,8 +41,9 @@ from negotiator.replies import Replies
 from negotiator.respond import document_of
 from negotiator.routines import Routine, RoutineShelf
 from negotiator.serving import AgoraDoor, DoorLimits, Listed, UnderWay
-from negotiator.state import open_state
+from negotiator.state import State, open_state
 from negotiator.task import Task, Tool
+from negotiator.transports.asgi import PrincipalOf
 from negotiator.wire import Transport, WireHandler
 from protocol_docs import DocumentRevoked, Embedder, ProtocolDocument, catalog, find_document
 from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
@@ -81,6 +90,10 @@ class Agent:
         sandbox_level: The weakest level that model-written code may run at: below it routines are mappings and your own
             functions alone, and the next tier answers what needs code. By default `sandbox.STRANGERS`; with an
             executor handed in, whatever that one has.
+        identity: Who this agent is, or the folder of its keys: what it sends is signed, and what callers prove is
+            checked. Needs the extra `identity`.
+        trust: Which callers are heard at all; everybody, where nothing is said.
+        did_documents: Where callers' DID documents are had; fetched under guard by default.
         clock: Where time comes from.
         new_id: Where unguessable identifiers come from.
     """
@@ -102,6 +115,9 @@ class Agent:
         transport: Transport | None = None,
         executor: Executor | str | None = None,
         sandbox_level: Level | str | None = None,
+        identity: Identity | str | Path | None = None,
+        trust: TrustPolicy | None = None,
+        did_documents: Fetch | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -115,12 +131,19 @@ class Agent:
         self._executor = _held_to(executor, sandbox_level)
         # What was handed in may be somebody else's too, and is not ours to close.
         self._own_model, self._own_transport = model is None or isinstance(model, str), transport is None
+        new_id = new_id or partial(secrets.token_urlsafe, 18)
+        self.identity = identity if identity is None or isinstance(identity, Identity) else Identity.open(identity)
+        """Who this agent is; None where it proves nothing."""
         self._transport = transport if transport is not None else _http()
+        if self.identity is not None:
+            self._transport = signing(self._transport, self.identity, clock, new_id)
+        self._trust = trust or TrustPolicy()
+        self._checker = self._checking(opened, did_documents, clock)
         self.engine = Engine(
             name=name,
             model=open_model(model),
             clock=clock,
-            new_id=new_id or partial(secrets.token_urlsafe, 18),
+            new_id=new_id,
             text=opened.text,
             documents=opened.documents(embedder),
             routines=RoutineShelf(opened.routine_cache(), self._run_source, again_after=policy.no_agreement_seconds),
@@ -336,18 +359,23 @@ class Agent:
         )
         mcp = McpDoor(self._mcp_server(limits, under_way), path="/mcp", body_bytes=limits.body_bytes, origins=origins)
         a2a = door_of(engine, self._listing, conversations, limits, under_way)
-        return Doors(agora, {"/mcp": mcp, **dict.fromkeys(PATHS, a2a)})
+        doors = Doors(agora, {"/mcp": mcp, **dict.fromkeys(PATHS, a2a)})
+        return Gate(doors, checker=self._checker, trust=self._trust, identity=self.identity, new_id=engine.new_id)
 
-    def asgi(self, *, origins: Sequence[str] = ()) -> Callable[..., Coroutine[Any, Any, None]]:
+    def asgi(
+        self, *, origins: Sequence[str] = (), principal_of: PrincipalOf | None = None
+    ) -> Callable[..., Coroutine[Any, Any, None]]:
         """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`,
         A2A at `/a2a` with its card at `/.well-known/agent-card.json`.
 
         `origins` are the web pages that may call it over MCP, such as `https://app.example`, beside those of this
-        machine; programs that are no pages need not be named.
+        machine; programs that are no pages need not be named. `principal_of` names, from a request's ASGI scope, whom
+        the middleware of the program around this one has found it to be for; such a caller needs no proof here.
         """
         from negotiator.transports.asgi import asgi_app  # noqa: PLC0415 - imported on use
 
-        return asgi_app(self.handler(origins=origins))
+        handler = self.handler(origins=origins)
+        return asgi_app(handler) if principal_of is None else asgi_app(handler, principal_of=principal_of)
 
     def mcp_server(self) -> "McpServer":
         """The agent as an MCP server, for transports of one's own; `asgi` and `negotiator mcp` have theirs."""
@@ -411,6 +439,26 @@ class Agent:
         found = (engine.documents.get(name) for name in hashes)
         listed.extend(document for document in found if document is not None)
         return {document.hash: Listed(document) for document in listed}
+
+    def _checking(self, state: State, did_documents: Fetch | None, clock: Clock) -> Checker | None:
+        """What checks callers' proofs; None without an address that they could have been made for."""
+        if self.identity is None:
+            return None
+        loopback = "loopback" in self._allow_sources
+        return Checker(
+            [self.identity.url],
+            resolver=DidResolver(did_documents or self._fetch_did, state.text, clock, loopback=loopback),
+            nonces=Nonces(state.text, clock),
+            revocations=Revocations(state.text),
+            clock=clock,
+            trust=self._trust,
+            tokens=AccessTokens(state.secrets, self.identity.did, clock),
+        )
+
+    async def _fetch_did(self, url: str) -> bytes:
+        from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
+
+        return await GuardedFetcher(allow=self._allow_sources, max_bytes=MAX_DOCUMENT_BYTES, seconds=5.0).fetch(url)
 
     async def _find_document(
         self,

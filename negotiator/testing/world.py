@@ -20,6 +20,7 @@ from negotiator.testing.clock import VirtualClock
 from negotiator.transports.memory import MemoryTransport
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs import catalog
+from protocol_docs.errors import SourceUnreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class World:
         **options: Any,
     ) -> Agent:
         """An agent served at `mem://<name>` (or `address`); `options` are those of `Agent`."""
+        options.setdefault("did_documents", self._did_document)
         agent = Agent(
             model,
             name=name,
@@ -81,6 +83,16 @@ class World:
         self.agents.append(agent)
         self.memory.serve(address or f"mem://{name}", agent.handler())
         return agent
+
+    async def _did_document(self, url: str) -> bytes:
+        """What the agents of this world serve at an address, as the network would give it."""
+        for base_url in self.memory.addresses():
+            if url.startswith(base_url + "/"):
+                wire = WireRequest(method="GET", path=url.removeprefix(base_url))
+                reply = await self.memory.send(base_url, wire, deadline=Deadline.after(5, self.clock))
+                if reply.status == 200:  # noqa: PLR2004 - HTTP
+                    return reply.body
+        raise SourceUnreachable(f"nobody in this world serves {url}")
 
     async def settle(self) -> None:
         """Return when no agent learns any more."""

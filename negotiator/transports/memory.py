@@ -31,6 +31,10 @@ class MemoryTransport:
         """Have `handler` answer at `base_url` from now on."""
         self._agents[_bare(base_url)] = handler
 
+    def addresses(self) -> tuple[str, ...]:
+        """The base addresses at which somebody answers."""
+        return tuple(self._agents)
+
     def withdraw(self, base_url: str) -> None:
         """Have nobody answer at `base_url` any more."""
         self._agents.pop(_bare(base_url), None)

@@ -21,6 +21,8 @@ JSON: Final = "application/json"
 
 _HTTP_CODES: Final[Mapping[int, str]] = {
     400: "malformed",
+    401: "unauthenticated",
+    403: "not_allowed",
     404: "not_found",
     405: "method_not_allowed",
     408: "slow_request",

@@ -64,6 +64,8 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "ambiguous_alias": _MISSING,
         # What we could do
         "deadline_passed": Spelling(200, "deadline_passed", "the time for this request ran out"),
+        "unauthenticated": Spelling(401, "unauthenticated", "who asks is not proved"),
+        "not_allowed": Spelling(403, "not_allowed", "this caller may not do that"),
         "overloaded": Spelling(503, "overloaded", "too much work is under way; try again later"),
         "budget_spent": Spelling(200, "budget_spent", "a limit of this agent was reached"),
         "not_possible": _NOT_POSSIBLE,
@@ -76,6 +78,7 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "store_full": _UNAVAILABLE,
         "store_unusable": _UNAVAILABLE,
         "routine_failed": _UNAVAILABLE,
+        "input_missing": Spelling(200, "not_answered", "something that is needed was not said"),
         "not_answered": Spelling(200, "not_answered", "the request was not understood"),
         "model_error": _UNAVAILABLE,
         "model_unavailable": _UNAVAILABLE,
