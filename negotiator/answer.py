@@ -359,7 +359,7 @@ class _Answering:
         try:
             arguments = await self._interpreter().read_request(text, tool)
         except NotAnswered as error:
-            return Reply(status="failure", code="not_answered", error=f"Something is missing: {error}"[:300])
+            return Reply(status="failure", code="input_missing", error=f"Something is missing: {error}"[:300])
         result = await self._call(tool, arguments)
         body = result_text(tool.description, result, tool.output.json_schema)
         return Reply(status="success", body=body, tier="natural_language")

@@ -42,10 +42,12 @@ class Running:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def follow(self) -> AsyncGenerator[Event, None]:
+    def follow(self) -> AsyncGenerator[Event, None]:
         """The task as it is, and each event from now on, to the last. Who leaves does not end it."""
-        yield Event(task=self.view)
-        seen = len(self._events)
+        return self._follow(Event(task=self.view), len(self._events))
+
+    async def _follow(self, first: Event, seen: int) -> AsyncGenerator[Event, None]:
+        yield first
         while True:
             for event in self._events[seen:]:
                 seen += 1

@@ -23,7 +23,7 @@ from negotiator.wire import WireHandler
 
 ROOT = Path(__file__).parents[2]
 PEERS = Path(__file__).parent / "peers"
-_SUITS = "import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))"
+_SUITS = "import sys, venv, ensurepip; sys.exit(not (3, {low}) <= sys.version_info[:2] <= (3, {high}))"
 
 
 def _runs(*command: str | Path, seconds: float = 60) -> bool:
@@ -34,13 +34,15 @@ def _runs(*command: str | Path, seconds: float = 60) -> bool:
     return ran.returncode == 0
 
 
-def _suitable_python() -> str | None:
-    names = [sys.executable, *(shutil.which(f"python3.{minor}") for minor in (12, 11, 10)), shutil.which("python3")]
-    return next((name for name in names if name and _runs(name, "-c", _SUITS)), None)
+def _suitable_python(low: int, high: int) -> str | None:
+    minors = range(high, low - 1, -1)
+    names = [sys.executable, *(shutil.which(f"python3.{minor}") for minor in minors), shutil.which("python3")]
+    suits = _SUITS.format(low=low, high=high)
+    return next((name for name in names if name and _runs(name, "-c", suits)), None)
 
 
 def _install(python: str, folder: Path) -> None:
-    pinned = str(PEERS / "agora-0.2.0.txt")
+    pinned = str(PEERS / f"{folder.name}.txt")
     has_uv = importlib.util.find_spec("uv") is not None
     making = [sys.executable, "-m", "uv", "venv", "-q", "-p", python] if has_uv else [python, "-m", "venv"]
     subprocess.run([*making, str(folder)], check=True, timeout=300)
@@ -51,26 +53,51 @@ def _install(python: str, folder: Path) -> None:
     subprocess.run([*installing, "-q", "-r", pinned], check=True, timeout=900)
 
 
+def _python_with(name: str, module: str, *, low: int = 10, high: int = 13) -> str:
+    """The Python of an environment with what `peers/<name>.txt` pins, which is made on first use."""
+    folder = ROOT / ".peers" / name
+    inside = folder / "bin" / "python"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _runs(inside, "-c", f"import {module}"):
+            python = _suitable_python(low, high)
+            if python is None:
+                pytest.skip(f"{name} needs a Python of 3.{low} to 3.{high}, and none is here")
+            shutil.rmtree(folder, ignore_errors=True)
+            _install(python, folder)
+    return str(inside)
+
+
 @pytest.fixture(scope="session")
 def agora_python() -> str:
     """The Python of an environment with agora-protocol 0.2.0, which is made on first use.
 
     `NEGOTIATOR_AGORA_PYTHON` names one that is there already. Skips where no Python of 3.10 to 3.12 is.
     """
-    if named := os.environ.get("NEGOTIATOR_AGORA_PYTHON"):
-        return named
-    folder = ROOT / ".peers" / "agora-0.2.0"
-    inside = folder / "bin" / "python"
-    folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / "agora-0.2.0.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _runs(inside, "-c", "import agora"):
-            python = _suitable_python()
-            if python is None:
-                pytest.skip("agora-protocol 0.2.0 needs a Python of 3.10 to 3.12, and none is here")
-            shutil.rmtree(folder, ignore_errors=True)
-            _install(python, folder)
-    return str(inside)
+    return os.environ.get("NEGOTIATOR_AGORA_PYTHON") or _python_with("agora-0.2.0", "agora", high=12)
+
+
+@pytest.fixture(scope="session", params=["1.3.0", "0.3.26"])
+def a2a_peer(request: pytest.FixtureRequest) -> Iterator["A2APeer"]:
+    """a2a-sdk, the last version of each line: its client at a test's orders, and its server of foreign agents."""
+    peer = A2APeer(request.param)
+    yield peer
+    peer.end()
+
+
+@pytest.fixture(scope="session")
+def a2a_1_3() -> Iterator["A2APeer"]:
+    """The same, of 1.3.0 alone."""
+    peer = A2APeer("1.3.0")
+    yield peer
+    peer.end()
+
+
+@pytest.fixture(scope="session")
+def a2a_checks() -> Path:
+    """The folder of the commands a2a-lint and a2a-proof."""
+    return Path(_python_with("a2a-checks", "a2a_lint, a2a_proof", low=11)).parent
 
 
 def _environment() -> dict[str, str]:
@@ -146,6 +173,25 @@ class AgoraReceiver:
         """Turns of its model so far, by the package's categories."""
         told: dict[str, int] = self._peer.tell()
         return told
+
+    def end(self) -> None:
+        """End the process."""
+        self._peer.end()
+
+
+class A2APeer:
+    """a2a-sdk in a process of its own; see `peers/a2a_1_3.py` and `peers/a2a_0_3.py`."""
+
+    def __init__(self, version: str) -> None:
+        script = "a2a_1_3.py" if version == "1.3.0" else "a2a_0_3.py"
+        self.version = version
+        self._peer = _Peer(_python_with(f"a2a-{version}", "a2a, uvicorn"), script)
+        self.url = f"http://127.0.0.1:{self._peer.hear()['port']}"
+        """Its server's address; the agents are below it."""
+
+    def tell(self, do: str, **order: object) -> Any:
+        """Give an order, and hear what came of it."""
+        return self._peer.tell(do=do, **order)
 
     def end(self) -> None:
         """End the process."""
