@@ -195,6 +195,10 @@ class _Asking:
     def _agrees_first(self) -> bool:
         return self.engine.cost_policy.agree_first and self.peer is not None and self.peer.ours
 
+    @property
+    def _may_use_words(self) -> bool:
+        return self.task.natural_language and (self.peer is None or self.peer.words)
+
     def _require_room(self) -> None:
         """Bound this request by what is left of the day's budgets. Raises `BudgetSpent`."""
         self.account.max_usd = self.engine.ledger.room(self.engine.today, self.base_url)
@@ -208,7 +212,7 @@ class _Asking:
         return SenderSituation(
             document=None if document is None else document.hash,
             model=self.engine.has_model,
-            natural_language=self.task.natural_language,
+            natural_language=self._may_use_words,
             negotiable=self.engine.agreements.refused(self.task.digest, self.base_url) is None,
             spending=self._spending(self._place.key),
         )
@@ -258,7 +262,7 @@ class _Asking:
                 agreements.drop(self.task.digest, self.base_url)
                 agreements.refuse(self.task.digest, self.base_url, "the peer rejects the document", seconds)
                 self._step("fall_back", "the peer does not use the document")
-        if self.engine.has_model and self.task.natural_language:
+        if self.engine.has_model and self._may_use_words:
             return await self._natural_language()
         if self.demoted:
             raise RoutineFailed

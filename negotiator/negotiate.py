@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from negotiator.agreements import Agreed
+from negotiator.choosing import LEAST_LIKENESS, likeness
 from negotiator.clock import Deadline
 from negotiator.describe import sentence_of
 from negotiator.engine import Engine
@@ -52,6 +53,8 @@ from negotiator.synthesis import make_sender
 from negotiator.task import Task
 from protocol_docs import DocumentError, ProtocolDocument, StoreUnusable, catalog, draft_document
 
+MAX_TRIED = 4
+"""Documents of a peer that takes only its own that are tried, one after the other."""
 VALID_SECONDS = 2_592_000.0
 """How long an agreement that a peer put no date on is taken to hold: 30 days."""
 
@@ -198,6 +201,8 @@ class _Negotiation:
                     return listed
         if peer.ours:
             return await self._dialogue()
+        if not peer.words:
+            return await self._from_listing(peer)
         if peer.dialect == "agora-0.2.0":
             return await self._in_words()
         return await self._propose_by_use()
@@ -347,6 +352,20 @@ class _Negotiation:
         except NegotiatorError:
             return  # it expires by itself
 
+    async def _from_listing(self, peer: PeerRecord) -> ProtocolDocument | None:
+        """A peer that takes its own documents alone: the likeliest of those that our half can be made for."""
+        listed = [document async for document in listed_documents(self.engine, peer, self.deadline)]
+        said = [(document.name, document.description) for document in listed]
+        near = likeness((self.task.name, self.task.description), said)
+        ranked = sorted(zip(listed, near, strict=True), key=lambda pair: (-pair[1], pair[0].hash))
+        for document, lead in ranked[:MAX_TRIED]:
+            if lead < LEAST_LIKENESS or not _may_change(self.task, document):
+                continue
+            self.engine.documents.put(document)
+            if await self._take(document) is not None:
+                return document
+        return None
+
     async def _propose_by_use(self) -> ProtocolDocument | None:
         """A standard Agora peer negotiates by accepting or rejecting a hash: the next exchange will tell."""
         return await self._take(await self._best())
@@ -381,6 +400,11 @@ class _Negotiation:
         if not self.account.asks_no_model:
             self.account.require_room()
         self.deadline.require()
+
+
+def _may_change(task: Task, document: ProtocolDocument) -> bool:
+    """Whether the document's effect is one that the task may have."""
+    return task.effect != "safe" or (document.annex is not None and document.annex.effect == "safe")
 
 
 _YES = re.compile(r"\W*(?:yes,? )?(?:i )?accept(?:ed)?\b", re.IGNORECASE)

@@ -7,11 +7,11 @@ not read, and so did nothing.
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -68,6 +68,32 @@ class PeerRecord:
     """When it last answered, Unix seconds."""
     expires: float
     """When it is asked anew, Unix seconds."""
+    words: bool = True
+    """Whether it reads natural language, and documents that it does not list."""
+
+
+class OtherPeers(Protocol):
+    """The peers of another wire language, as `Reach` reaches them."""
+
+    def serves(self, base_url: str) -> bool:
+        """Whether an address is theirs; nothing is sent."""
+        ...
+
+    def speaks(self, dialect: str) -> bool:
+        """Whether a record's dialect is theirs."""
+        ...
+
+    async def discover(self, base_url: str, deadline: Deadline) -> PeerRecord:
+        """What a peer speaks and lists. Raises as `Reach.discover` does."""
+        ...
+
+    async def exchange(self, base_url: str, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
+        """One request and its reply. Raises as `Reach.exchange` does."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of sessions."""
+        ...
 
 
 _RECORD: Final = TypeAdapter(PeerRecord)
@@ -83,8 +109,13 @@ class Reach:
         clock: Clock,
         *,
         remember_seconds: float = 3600.0,
+        others: Sequence[OtherPeers] = (),
     ) -> None:
-        """Send through `transport`, remember peers in `text_store` for `remember_seconds`."""
+        """Send through `transport`, remember peers in `text_store` for `remember_seconds`.
+
+        An address that one of `others` serves is theirs; Agora is spoken to the rest.
+        """
+        self._others = tuple(others)
         self._transport = transport
         self._store = text_store
         self._clock = clock
@@ -101,10 +132,13 @@ class Reach:
                 record = _RECORD.validate_json(text)
             except ValidationError:
                 record = None
-        if record is None or record.expires <= self._clock.time() or record.dialect not in DIALECTS:
+        if record is None or record.expires <= self._clock.time() or not self._is_spoken(record.dialect):
             return None
         self._keep(key, record)
         return record
+
+    def _is_spoken(self, dialect: str) -> bool:
+        return dialect in DIALECTS or any(each.speaks(dialect) for each in self._others)
 
     def forget(self, base_url: str) -> None:
         """Ask the peer anew next time."""
@@ -140,6 +174,11 @@ class Reach:
             done.exception()  # nobody may be waiting for it any more
 
     async def _ask(self, base_url: str, deadline: Deadline) -> PeerRecord:
+        for other in self._others:
+            if other.serves(base_url):
+                record = await other.discover(base_url, deadline)
+                self._remember(base_url, record)
+                return record
         dialect: AgoraDialect = PACKAGE_020
         listing: Mapping[str, tuple[str, ...]] = {}
         ours = False
@@ -183,6 +222,9 @@ class Reach:
         except PeerHungUp as error:
             # It hung up on a question about itself: nothing of the request was sent.
             raise PeerUnreachable(str(error)) from error
+        for other in self._others:
+            if other.speaks(record.dialect):
+                return await other.exchange(base_url, record, request, deadline)
         dialect = DIALECTS[record.dialect]
         wire = await self._send(base_url, dialect.encode_request(request), deadline)
         reply, spoken = _read(wire, dialect, request)
@@ -200,10 +242,17 @@ class Reach:
         Raises nothing for the peer's part: conversations end by themselves.
         """
         record = self.known(base_url)
+        if record is not None and record.dialect not in DIALECTS:
+            return
         dialect = DIALECTS[record.dialect] if record else PACKAGE_020
         with suppress(NotPossible, PeerError):
             wire = dialect.encode_request(Request(kind="close", conversation=conversation))
             await self._transport.send(base_url, wire, deadline=deadline)
+
+    async def aclose(self) -> None:
+        """Let go of the sessions that other wire languages hold."""
+        for other in self._others:
+            await other.aclose()
 
     async def _send(self, base_url: str, wire: WireRequest, deadline: Deadline) -> WireReply:
         # Whole seconds are all that RFC 7240 has; a peer that does not know it ignores it.
