@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from sandbox.errors import SandboxError, SandboxUnavailable
-from sandbox.processes import BOOTSTRAP, START_SECONDS, Worker, start_worker
+from sandbox.processes import BOOTSTRAP, START_SECONDS, Worker
+from sandbox.starts import Starts
 
 Deliver = Callable[[Worker | SandboxError], None]
 
@@ -52,7 +53,7 @@ class Pool:
         self._most = workers
         self._spares_wanted = spares
         self._spare_memory = spare_memory
-        self._bootstrap = bootstrap
+        self._starts = Starts(bootstrap)
         self._clock = clock
         self._idle: list[Worker] = []
         """Least recently used first."""
@@ -166,6 +167,7 @@ class Pool:
             self._orders.put(None)
         for thread in threads:
             thread.join(START_SECONDS)
+        self._starts.close()
 
     # What follows runs with the lock held.
 
@@ -271,10 +273,10 @@ class Pool:
 
     def _fulfil(self, order: int | Worker) -> None:
         if isinstance(order, Worker):
-            order.bury()
+            self._starts.buried(order.bury())
             return
         try:
-            arrived: Worker | str = start_worker(order, self._bootstrap)
+            arrived: Worker | str = self._starts.worker(order)
         except SandboxError as error:
             arrived = str(error)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it

@@ -1,13 +1,11 @@
 """One worker process: started, talked to over its two pipes, buried (Linux)."""
 
-import contextlib
 import json
 import os
 import select
 import subprocess
-import sys
 import time
-from pathlib import Path
+from typing import Protocol
 
 from sandbox.errors import SandboxUnavailable, WorkerDied
 from sandbox.inside import frames
@@ -44,11 +42,25 @@ class Gone(Exception):
     """The worker had ended before it could be spoken to; it has seen nothing of the call."""
 
 
+class Process(Protocol):
+    """What the host needs of a child process; a `subprocess.Popen` is one."""
+
+    pid: int
+
+    def kill(self) -> None:
+        """End it; does nothing where it has ended."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, below 0 the signal that ended it. Raises `subprocess.TimeoutExpired`; `timeout` in seconds."""
+        ...
+
+
 class Worker:
     """A worker process and our ends of its two pipes. Used by one caller at a time."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", to: int, back: int, memory_bytes: int) -> None:
-        """`to` is the descriptor that we write to, `back` the one that we read from; neither blocks."""
+    def __init__(self, process: Process, to: int, back: int, memory_bytes: int) -> None:
+        """`to` is the descriptor that we write to, `back` the one that we read from; both become this object's."""
         self.process = process
         self.to = to
         self.back = back
@@ -169,66 +181,26 @@ class Worker:
         }.get(code, "it ended")
         return WorkerDied(f"the worker died: {cause}")
 
-    def bury(self) -> None:
-        """Kill the process and close the pipes; returns when it is gone."""
+    def greet(self) -> None:
+        """Have the process lock itself, and note which locks it got.
+
+        Raises:
+            SandboxUnavailable: It cannot be locked here; the message says why.
+            Gone, Late, Flood, WorkerDied: It did not come up.
+        """
+        os.set_blocking(self.to, False)
+        os.set_blocking(self.back, False)
+        config = json.dumps({"memory_bytes": self.memory_bytes, "parent": os.getpid()}).encode()
+        kind, payload = self.talk(frames.frame(frames.CONFIG, config), START_SECONDS, 4096)
+        if kind != frames.READY:
+            raise SandboxUnavailable(f"a worker cannot be locked here: {payload.decode(errors='replace')[:200]}")
+        self.held = json.loads(payload)
+
+    def bury(self) -> int:
+        """Kill the process and close the pipes; the process's end, once, as `subprocess` counts it."""
         self.dead = True
         self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-
-def start_worker(memory_bytes: int, bootstrap: str = BOOTSTRAP) -> Worker:
-    """Start a worker and wait until it is locked.
-
-    Raises:
-        SandboxUnavailable: It cannot be started or locked here; the message says why.
-    """
-    if not sys.executable:
-        raise SandboxUnavailable("no Python interpreter to start workers with (sys.executable is empty)")
-    import orjson  # noqa: PLC0415 - their places are needed, and only here
-    import RestrictedPython  # noqa: PLC0415
-
-    package = Path(__file__).parent
-    places = {str(Path(module.__file__).parents[1]) for module in (RestrictedPython, orjson) if module.__file__}
-    code = bootstrap.format(paths=sorted(places), package=str(package))
-    # A fixed seed: sets of text iterate in the same order in every worker, so a routine gives one answer.
-    environment = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C.UTF-8"}
-    if libraries := os.environ.get("LD_LIBRARY_PATH"):
-        environment["LD_LIBRARY_PATH"] = libraries
-    try:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
-            [sys.executable, "-s", "-S", "-P", "-W", "ignore", "-X", "utf8", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            cwd="/",
-            bufsize=0,
-        )
-    except OSError as error:
-        raise SandboxUnavailable(f"a worker process cannot be started: {error}") from None
-    if process.stdin is None or process.stdout is None:
-        raise SandboxUnavailable("a worker process has no pipes")
-    worker = Worker(process, process.stdin.fileno(), process.stdout.fileno(), memory_bytes)
-    try:
-        _greet(worker)
-    except (Gone, Late, Flood, WorkerDied):
-        worker.bury()
-        raise SandboxUnavailable("a worker process did not come up") from None
-    except BaseException:
-        worker.bury()
-        raise
-    return worker
-
-
-def _greet(worker: Worker) -> None:
-    os.set_blocking(worker.to, False)
-    os.set_blocking(worker.back, False)
-    config = json.dumps({"memory_bytes": worker.memory_bytes, "parent": os.getpid()}).encode()
-    kind, payload = worker.talk(frames.frame(frames.CONFIG, config), START_SECONDS, 4096)
-    if kind != frames.READY:
-        raise SandboxUnavailable(f"a worker cannot be locked here: {payload.decode(errors='replace')[:200]}")
-    worker.held = json.loads(payload)
+        code = self.process.wait()
+        os.close(self.to)
+        os.close(self.back)
+        return code

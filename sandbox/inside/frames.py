@@ -10,6 +10,10 @@ before them; a length of all ones stands for no source, where the worker has it.
 
 import struct
 
+PARENT = struct.Struct("!i")
+"""What a template gets with the two pipes of its next worker: the host's process id."""
+FORKED = struct.Struct("!ii")
+"""What it answers: the worker's process id and 0, or 0 and the number of the error that refused it."""
 HEAD = struct.Struct("!IB")
 _LENGTH = struct.Struct("!I")
 _NONE = 0xFFFFFFFF

@@ -79,10 +79,8 @@ def lock(memory_bytes: int, *, parent: int) -> dict[str, bool]:
     os.environ.clear()
     done = {"namespaces": _attempt(_namespaces, libc), "user": _attempt(_drop_user)}
     # A change of user clears both, so they come after it.
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with(parent)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if os.getppid() not in (parent, 0):
-        os._exit(0)
     _close_descriptors()
     size = _address_space()
     done["no_new_privileges"] = libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
@@ -92,6 +90,20 @@ def lock(memory_bytes: int, *, parent: int) -> dict[str, bool]:
     done["limits"] = True
     done["seccomp"] = _attempt(_seccomp, libc)
     return done
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process with the thread that started it; at once where `parent` is gone already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() not in (parent, 0):
+        os._exit(0)
+
+
+def tighten() -> None:
+    """What can be locked before a fork without a worker being any different: no new privileges, no reading of memory."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _attempt(apply: Any, *args: Any) -> bool:

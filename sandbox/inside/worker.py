@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.inside import facades, frames, locks, plain
+from sandbox.inside import facades, frames, locks, plain, template
 from sandbox.inside.guards import ToolError
 from sandbox.inside.policy import Refused, compile_handler
 from sandbox.inside.program import HANDLERS, EndOfCall, Failed, Language, Programs, Unknown, call, require_entry
@@ -99,10 +99,12 @@ class Call:
 
 
 def serve(language: Language = HANDLERS) -> None:
-    """Lock this process and answer calls until the host closes the pipe."""
+    """Lock this process and answer calls until the host closes the pipe; or be the template of those that do."""
+    _warm_up()
+    if template.is_wanted():
+        template.fork_workers()
     pipe = Pipe()
     config = json.loads(pipe.receive()[1])
-    _warm_up()
     try:
         held = locks.lock(config["memory_bytes"] + _OVERHEAD, parent=config["parent"])
     except Exception as error:  # noqa: BLE001 - the host is told why, whatever it was

@@ -126,7 +126,7 @@ def test_every_worker_is_gone_after_close() -> None:
     processes = [worker.process for worker in (*pool._idle, *pool._spares)]
     executor.close()
     assert processes
-    assert all(process.poll() is not None for process in processes)
+    assert all(process.wait(0) is not None for process in processes)
 
 
 def test_many_threads_share_the_pool(locked: Locked) -> None:

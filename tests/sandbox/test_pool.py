@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sandbox import SandboxError, SandboxUnavailable
-from sandbox import pool as pool_module
 from sandbox.pool import LONGEST_PAUSE, Pool, Ticket
 from sandbox.processes import Worker
 
@@ -29,9 +28,10 @@ class Actor(Worker):
         self.dead = self.buried = False
         self.process = cast("Any", SimpleNamespace(kill=lambda: None, pid=id(self)))
 
-    def bury(self) -> None:
+    def bury(self) -> int:
         assert not self.buried, "a worker is buried once"
         self.dead = self.buried = True
+        return 0
 
 
 class Stage:
@@ -42,11 +42,11 @@ class Stage:
         self.attempts = 0
         self.broken = False
         self.delivered: dict[Ticket, Any] = {}
-        monkeypatch.setattr(pool_module, "start_worker", self._start)
         self.pool = Pool(workers, spares, 64, clock=lambda: self.now)
+        monkeypatch.setattr(self.pool._starts, "worker", self._start)
         monkeypatch.setattr(self.pool, "_run_threads", lambda: None)
 
-    def _start(self, memory_bytes: int, _bootstrap: str) -> Worker:
+    def _start(self, memory_bytes: int) -> Worker:
         self.attempts += 1
         if self.broken:
             raise SandboxUnavailable("a worker process did not come up")
