@@ -194,7 +194,7 @@ EXPRESSIONS = """
 |(lambda x, *a: <E>)(<E>)|(lambda <G>: <E>)(<E>)|(y := <E>)|[y := <E>, y.<A>]|type(<E>)|type(<E>)(<E>)|type(<E>).<A>
 |<E>[<E>]|<E>[<E>:<E>]|<E> <P> <E>|<E> <P> <E>|(<E> if <E> else <E>)|[*<E>]|{**<E>}|not <E>|-<E>|<E> == <E>
 |look(<E>)|look(<E>, k=<E>)|look(look(<E>))|[look(x) for x in [<E>, <E>]]|m.<O>|m.<O>(<E>)|m.<O>(<E>, <E>)|m.<O>.<A>|k(<E>)|k(<E>, <E>)|k.<A>
-|'<W>' * <N>|[0] * <N>|10 ** <N>|1 << <N>|bytes(<N>)|list(range(<N>))|'<W>'.ljust(<N>)|'<W>'.replace('', '<W>' * <N>)
+|'<W>' * <N>|[0] * <N>|10 ** <I>|1 << <N>|bytes(<N>)|list(range(<N>))|'<W>'.ljust(<N>)|'<W>'.replace('', '<W>' * <N>)
 |A.<A>|A().<A>|D(<E>).x|str(e)|e.args|repr(<E>)|<E>.__class__.__name__|<E>.__name__
 """
 STATEMENTS = """
@@ -284,6 +284,8 @@ NUMBERS = [
     "1<<70",
     "10**5",
 ]
+# A power of a large one takes all the time there is, and what the program does after it is never tried.
+EXPONENTS = ["0", "1", "2", "7", "(-1)", "255", "4301", "65536", "10**5", *NUMBERS]
 SPECS = [
     "s",
     "d",
@@ -398,6 +400,8 @@ class Writer:
                 return pick(["5", "99", "999", "1000", "10000000"])
             case "N":
                 return pick(NUMBERS)
+            case "I":
+                return pick(EXPONENTS)
             case "S":
                 return pick(SPECS)
             case "W":
