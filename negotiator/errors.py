@@ -6,12 +6,15 @@
     |  `- NotPossible            no tier can serve this task here: the message says what would make it possible
     |     `- NoPeerSuits            no peer was named and none that is known does this: `looked_at` says why of each
     |- BadInput                a value does not fit its schema: correct the value
+    |- NotAllowed              this caller may not do that: another principal may, or a wider authority table
     |- DeadlinePassed          the time given has run out
     |- PeerError               the other side
     |  |- PeerUnreachable        nothing was sent: safe to try again
     |  |- PeerHungUp             something was sent and no reply came
     |  |- PeerMisspoke           the reply is not what its dialect or schema allows
     |  |- PeerFailed             the peer answered that it failed
+    |  |- DefinitionChanged      the peer says something else of a tool than what was approved: look, and approve it
+   |  |  `- InputRequired          it asks for something that the task did not say: the message is its question
     |  `- PeerRejected           the peer does not use this document
     |- ToolFailed              a person's own tool raised: see `__cause__`
     |- RoutineFailed           a routine failed and no lower tier may take over
@@ -81,6 +84,13 @@ class BadInput(NegotiatorError):
         self.violations = violations
 
 
+class NotAllowed(NegotiatorError):
+    """No line of the authority table allows this to this caller. Nothing was done."""
+
+    code = "not_allowed"
+    message = "this caller may not do that"
+
+
 class DeadlinePassed(NegotiatorError):
     """The time given for this request has run out."""
 
@@ -116,6 +126,19 @@ class PeerFailed(PeerError):
     """The peer says that it failed; the message is its own text, cut to 300 characters."""
 
     code = "peer_failed"
+
+
+class InputRequired(PeerFailed):
+    """The peer asks for something more before it does the task; the message is its question, cut to 300 characters."""
+
+    code = "input_required"
+
+
+class DefinitionChanged(PeerError):
+    """The peer says something else of a tool than what was approved: nothing was sent."""
+
+    code = "definition_changed"
+    message = "the peer changed the definition of a tool"
 
 
 class PeerRejected(PeerError):

@@ -201,7 +201,7 @@ class _Negotiation:
                     return listed
         if peer.ours:
             return await self._dialogue()
-        if not peer.words:
+        if not peer.words or peer.about:  # another wire language has documents that are listed, or none
             return await self._from_listing(peer)
         if peer.dialect == "agora-0.2.0":
             return await self._in_words()

@@ -27,6 +27,7 @@ from negotiator.dialects.agora import (
 from negotiator.dialects.agora.listing import read_listing
 from negotiator.errors import (
     EffectsAlreadyMade,
+    InputRequired,
     NegotiatorError,
     NotPossible,
     OutcomeUnknown,
@@ -39,6 +40,7 @@ from negotiator.errors import (
     PeerUnreachable,
     UsageError,
 )
+from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.wire import Transport, WireReply, WireRequest
@@ -70,24 +72,41 @@ class PeerRecord:
     """When it is asked anew, Unix seconds."""
     words: bool = True
     """Whether it reads natural language, and documents that it does not list."""
+    about: JsonObject = field(default_factory=dict)
+    """What else is needed to speak to a peer of another wire language."""
 
 
-class OtherPeers(Protocol):
-    """The peers of another wire language, as `Reach` reaches them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a `Speaker` learned of a peer; see `PeerRecord`."""
 
-    def serves(self, base_url: str) -> bool:
-        """Whether an address is theirs; nothing is sent."""
+    listing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ours: bool = False
+    words: bool = True
+    about: JsonObject = field(default_factory=dict)
+
+
+class Speaker(Protocol):
+    """Speaks another wire language than Agora."""
+
+    @property
+    def name(self) -> str:
+        """What `PeerRecord.dialect` is of its peers."""
         ...
 
-    def speaks(self, dialect: str) -> bool:
-        """Whether a record's dialect is theirs."""
+    def claims(self, base_url: str) -> bool:
+        """Whether an address alone says that it is of this language; nothing is sent."""
         ...
 
-    async def discover(self, base_url: str, deadline: Deadline) -> PeerRecord:
-        """What a peer speaks and lists. Raises as `Reach.discover` does."""
+    async def look(self, base_url: str, deadline: Deadline) -> Found | None:
+        """What a peer says of itself; None where it does not speak this language.
+
+        Asked of an address that is claimed, and of one that shows nothing of Agora. Raises `PeerUnreachable`,
+        `PeerHungUp`, and `PeerMisspoke` where it does speak it and cannot be spoken to.
+        """
         ...
 
-    async def exchange(self, base_url: str, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
+    async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
         """One request and its reply. Raises as `Reach.exchange` does."""
         ...
 
@@ -109,13 +128,14 @@ class Reach:
         clock: Clock,
         *,
         remember_seconds: float = 3600.0,
-        others: Sequence[OtherPeers] = (),
+        speakers: Sequence[Speaker] = (),
     ) -> None:
         """Send through `transport`, remember peers in `text_store` for `remember_seconds`.
 
-        An address that one of `others` serves is theirs; Agora is spoken to the rest.
+        An address that one of `speakers` claims is its; the others are asked, in their order, about a peer that shows
+        nothing of Agora.
         """
-        self._others = tuple(others)
+        self._speakers = {speaker.name: speaker for speaker in speakers}
         self._transport = transport
         self._store = text_store
         self._clock = clock
@@ -138,7 +158,7 @@ class Reach:
         return record
 
     def _is_spoken(self, dialect: str) -> bool:
-        return dialect in DIALECTS or any(each.speaks(dialect) for each in self._others)
+        return dialect in DIALECTS or dialect in self._speakers
 
     def forget(self, base_url: str) -> None:
         """Ask the peer anew next time."""
@@ -148,9 +168,10 @@ class Reach:
     async def discover(self, base_url: str, deadline: Deadline) -> PeerRecord:
         """What a peer speaks and lists: remembered, or asked for, once for all that want to know at the same time.
 
-        A peer without a listing is taken for the published package, which has none.
+        A peer without a listing, that shows nothing of another language either, is taken for the published package,
+        which has none.
 
-        Raises `PeerUnreachable`, `PeerHungUp`.
+        Raises `PeerUnreachable`, `PeerHungUp`, and `PeerMisspoke` where what it says of itself cannot be used.
         """
         if (record := self.known(base_url)) is not None:
             return record
@@ -174,11 +195,12 @@ class Reach:
             done.exception()  # nobody may be waiting for it any more
 
     async def _ask(self, base_url: str, deadline: Deadline) -> PeerRecord:
-        for other in self._others:
-            if other.serves(base_url):
-                record = await other.discover(base_url, deadline)
-                self._remember(base_url, record)
-                return record
+        for speaker in self._speakers.values():
+            if speaker.claims(base_url):
+                claimed = await self._looked(speaker, base_url, deadline)
+                if claimed is None:
+                    raise PeerMisspoke(f"{base_url} does not speak {speaker.name}")
+                return claimed
         dialect: AgoraDialect = PACKAGE_020
         listing: Mapping[str, tuple[str, ...]] = {}
         ours = False
@@ -194,11 +216,32 @@ class Reach:
                 continue
             dialect = written if fallback is None else fallback
             break
+        else:
+            for speaker in () if ours else self._speakers.values():
+                if (shown := await self._looked(speaker, base_url, deadline)) is not None:
+                    return shown
         now = self._clock.time()
         record = PeerRecord(
             dialect=(STANDARD_2025 if ours else dialect).name,
             listing=listing,
             ours=ours,
+            seen=now,
+            expires=now + self._remember_seconds,
+        )
+        self._remember(base_url, record)
+        return record
+
+    async def _looked(self, speaker: Speaker, base_url: str, deadline: Deadline) -> PeerRecord | None:
+        found = await speaker.look(base_url, deadline)
+        if found is None:
+            return None
+        now = self._clock.time()
+        record = PeerRecord(
+            dialect=speaker.name,
+            listing=found.listing,
+            ours=found.ours,
+            words=found.words,
+            about=found.about,
             seen=now,
             expires=now + self._remember_seconds,
         )
@@ -222,9 +265,10 @@ class Reach:
         except PeerHungUp as error:
             # It hung up on a question about itself: nothing of the request was sent.
             raise PeerUnreachable(str(error)) from error
-        for other in self._others:
-            if other.speaks(record.dialect):
-                return await other.exchange(base_url, record, request, deadline)
+        if (speaker := self._speakers.get(record.dialect)) is not None:
+            reply = await speaker.exchange(record, request, deadline)
+            self._seen(base_url, record)
+            return reply
         dialect = DIALECTS[record.dialect]
         wire = await self._send(base_url, dialect.encode_request(request), deadline)
         reply, spoken = _read(wire, dialect, request)
@@ -251,8 +295,8 @@ class Reach:
 
     async def aclose(self) -> None:
         """Let go of the sessions that other wire languages hold."""
-        for other in self._others:
-            await other.aclose()
+        for speaker in self._speakers.values():
+            await speaker.aclose()
 
     async def _send(self, base_url: str, wire: WireRequest, deadline: Deadline) -> WireReply:
         # Whole seconds are all that RFC 7240 has; a peer that does not know it ignores it.
@@ -269,7 +313,12 @@ class Reach:
         now = self._clock.time()
         if (dialect, ours) != (record.dialect, record.ours):
             self._remember(base_url, replace(record, dialect=dialect, ours=ours, seen=now))
-        elif now - record.seen > _SEEN_SECONDS:
+        else:
+            self._seen(base_url, record)
+
+    def _seen(self, base_url: str, record: PeerRecord) -> None:
+        now = self._clock.time()
+        if now - record.seen > _SEEN_SECONDS:
             self._remember(base_url, replace(record, seen=now))
 
     def _remember(self, base_url: str, record: PeerRecord) -> None:
@@ -305,6 +354,8 @@ def error_of(reply: Reply) -> NegotiatorError | None:
     match reply.code:
         case "overloaded":
             return Overloaded(message, retry_after=reply.retry_after or 1.0)
+        case "input_required":
+            return InputRequired(message)
         case "outcome_unknown":
             return OutcomeUnknown(message)
         case "effects_already_made":

@@ -1,0 +1,215 @@
+"""The sender's edge over A2A: what a peer's card says of it, and one message to it and back.
+
+A skill whose schemas the card tells becomes a document, drafted by rule, that the peer lists; a request under it is
+the skill's input. What the peer's own documents say goes under their hash, to peers that declare our extension. To
+any other, only natural language is sent.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from negotiator.clock import Deadline
+from negotiator.dialects.a2a import asking, extension
+from negotiator.dialects.a2a import card as cards
+from negotiator.dialects.a2a.asking import Place
+from negotiator.dialects.a2a.card import Card
+from negotiator.dialects.a2a.numbers import restored
+from negotiator.dialects.a2a.objects import Message, data_part, text_part
+from negotiator.errors import NotPossible, PeerHungUp, PeerMisspoke
+from negotiator.jsonvalue import JsonObject
+from negotiator.messages import Reply, Request
+from negotiator.reach import Found, PeerRecord
+from negotiator.schemas import Schema
+from negotiator.wire import Transport, WireReply, WireRequest
+from protocol_docs import DocumentError, as_data_uri, catalog, draft_document
+
+NAME: Final = "a2a"
+MAX_DRAFTED: Final = 64
+"""Skills of one card that become documents."""
+_GATEWAY_LOST_IT: Final = (502, 504)
+_FIRST_LOOK: Final = 0.05
+_LONGEST_WAIT: Final = 2.0
+"""Seconds between two looks at a task, at first and at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What a card told, in a record of the peer."""
+
+    place: Place
+    ours: bool = False
+    """Whether it negotiates by our dialogue, and so takes documents by hash."""
+    documents: tuple[str, ...] = ()
+    """Those that it lists itself."""
+    skills: dict[str, str] = field(default_factory=dict)
+    """The skill by the hash of the document that was drafted for it."""
+
+
+_ABOUT: Final = TypeAdapter(_About)
+
+
+class A2ASpeaker:
+    """A `Speaker` of A2A 1.0 and 0.3, over JSON-RPC, and over HTTP+JSON of 1.0."""
+
+    name = NAME
+
+    def __init__(self, transport: Transport, reply_schema: Callable[[str], Schema | None]) -> None:
+        """Send through `transport`; `reply_schema` tells what the reply under a document looks like, by its hash."""
+        self._transport = transport
+        self._reply_schema = reply_schema
+
+    def claims(self, base_url: str) -> bool:
+        """The address of a card leaves no doubt."""
+        return base_url.endswith(cards.PATH)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    async def look(self, base_url: str, deadline: Deadline) -> Found | None:
+        """What a peer's card says; None where it shows none.
+
+        Raises `PeerUnreachable` and `PeerHungUp`, and `PeerMisspoke` for an agent that cannot be spoken to.
+        """
+        card = await self._card(base_url, deadline)
+        if card is None:
+            return None
+        if card.requires:
+            raise PeerMisspoke(f"{base_url} requires an extension of A2A that is not spoken here: {card.requires[0]}")
+        origin = _origin(base_url)
+        here = [each for each in card.interfaces if _origin(each.url) == origin]
+        if not here:
+            raise PeerMisspoke(f"the card of {base_url} names no interface there that is spoken here")
+        chosen = here[0]
+        place = Place(
+            base=origin,
+            path=urlsplit(chosen.url).path.rstrip("/") if chosen.binding == "HTTP+JSON" else urlsplit(chosen.url).path,
+            binding=chosen.binding,
+            version=chosen.version,
+        )
+        skills, drafted = await asyncio.to_thread(_drafted, card)
+        about = _About(
+            place=place,
+            ours=card.extended and catalog.negotiation_dialogue().hash in card.negotiates_by,
+            documents=tuple(card.documents),
+            skills=skills,
+        )
+        listing = {name: sources for name, sources in card.documents.items() if sources}
+        return Found(listing={**drafted, **listing}, ours=about.ours, about=_ABOUT.dump_python(about, mode="json"))
+
+    async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
+        """One message and what comes of it, a task included: it is looked at until it is over.
+
+        Raises as `Reach.exchange` does.
+        """
+        try:
+            about = _ABOUT.validate_python(record.about)
+        except ValidationError as error:
+            raise PeerMisspoke("what is remembered of the peer cannot be read") from error
+        message = self._message(about, request)
+        if message is None:
+            return Reply(status="rejected", code="unsupported_protocol", error="the peer knows no such documents")
+        place = about.place
+        answered = asking.read_answer(await self._send(place, asking.write_send(place, message), deadline), place)
+        wait = _FIRST_LOOK
+        while (task := asking.under_way(answered)) is not None:
+            if deadline.remaining() <= wait:
+                raise PeerHungUp("the peer's task is still under way")
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+            answered = asking.read_answer(await self._send(place, asking.write_get(place, task.id), deadline), place)
+        reply = asking.as_reply(answered, in_words=not request.hashes)
+        return self._restored(reply, request)
+
+    def _message(self, about: _About, request: Request) -> Message | None:
+        """None for a document that the peer cannot be asked under. Raises `NotPossible`."""
+        if request.kind != "exchange":
+            raise NotPossible("A2A has no negotiation in words")
+        metadata: JsonObject = {}
+        extensions: tuple[str, ...] = ()
+        if request.hashes:
+            by_hash = about.ours or set(request.hashes) & set(about.documents)
+            skill = next((about.skills[name] for name in request.hashes if name in about.skills), None)
+            if by_hash and not (skill is not None and not set(request.hashes) & set(about.documents)):
+                metadata = {extension.DOCUMENT: list(request.hashes)}
+                if request.sources:
+                    metadata[extension.SOURCES] = list(request.sources)
+                extensions = (extension.URI,)
+            elif skill is not None:
+                metadata = {extension.SKILL: skill, "skillId": skill}
+                extensions = (extension.URI,)
+            else:
+                return None
+        body = request.body
+        part = text_part(body) if isinstance(body, str) else data_part(body)
+        return Message(
+            id=request.idempotency_key or secrets.token_urlsafe(18),
+            speaker="user",
+            parts=(part,),
+            task=request.conversation,
+            metadata=metadata,
+            extensions=extensions,
+        )
+
+    def _restored(self, reply: Reply, request: Request) -> Reply:
+        """The reply with whole numbers where its document says so."""
+        if reply.status != "success" or isinstance(reply.body, str):
+            return reply
+        schema = next((found for name in request.hashes if (found := self._reply_schema(name)) is not None), None)
+        return reply if schema is None else replace(reply, body=restored(reply.body, schema.json_schema))
+
+    async def _send(self, place: Place, wire: WireRequest, deadline: Deadline) -> WireReply:
+        reply = await self._transport.send(place.base, wire, deadline=deadline)
+        if reply.status in _GATEWAY_LOST_IT:
+            raise PeerHungUp(f"{place.base}: a gateway before it answered {reply.status}")
+        return reply
+
+    async def _card(self, base_url: str, deadline: Deadline) -> Card | None:
+        """The card at the address itself, else at its origin."""
+        given = base_url.rstrip("/").removesuffix(cards.PATH)
+        for base in dict.fromkeys((given, _origin(given))):
+            request = WireRequest(method="GET", path=cards.PATH, headers={"accept": "application/json"})
+            with suppress(PeerMisspoke):
+                wire = await self._transport.send(base, request, deadline=deadline)
+                if wire.status == 200:  # noqa: PLR2004 - HTTP
+                    return cards.read_card(wire.body)
+        return None
+
+
+def _origin(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    standard = {"http": 80, "https": 443}.get(parts.scheme)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, standard) else "")
+
+
+def _drafted(card: Card) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """A document for each skill whose schemas are told: the skill and the source by its hash."""
+    skills: dict[str, str] = {}
+    drafted: dict[str, tuple[str, ...]] = {}
+    for skill in card.skills:
+        if skill.input_schema is None or skill.output_schema is None or len(skills) >= MAX_DRAFTED:
+            continue
+        # A schema that cannot be used is no reason not to speak to the peer in words.
+        with suppress(DocumentError, ValueError):
+            document = draft_document(
+                name=skill.id,
+                description=skill.description,
+                request_schema=skill.input_schema,
+                reply_schema=skill.output_schema,
+                effect=skill.effect,
+            )
+            skills[document.hash] = skill.id
+            drafted[document.hash] = (as_data_uri(document),)
+    return skills, drafted
