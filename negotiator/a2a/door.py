@@ -23,7 +23,7 @@ from negotiator.conversations import Conversation, Conversations, Turn
 from negotiator.dialects.a2a import calls, card, extension, objects
 from negotiator.dialects.a2a.calls import Call, Event
 from negotiator.dialects.a2a.card import Offer, write_card
-from negotiator.dialects.a2a.faults import Fault
+from negotiator.dialects.a2a.faults import FAULTS, Fault
 from negotiator.dialects.a2a.objects import Artifact, Message, Misformed, Part, State, TaskView
 from negotiator.dialects.agora import spelling_of
 from negotiator.dialects.base import ConversationExpired, UnknownConversation
@@ -49,8 +49,19 @@ _SERVER_SENT: Final[Mapping[str, str]] = {
     "cache-control": "no-store",
     "x-accel-buffering": "no",
 }
-_STATES: Final[Mapping[str, State]] = {"input_missing": "input-required", "not_possible": "rejected"}
+_STATES: Final[Mapping[str, State]] = {
+    "input_missing": "input-required",
+    "not_allowed": "rejected",
+    "not_possible": "rejected",
+}
 """What becomes of a task by what stood in the way of it; anything else is `failed`."""
+_REASONS: Final[Mapping[str, str]] = {
+    "bad_input": "INVALID_PARAMS",
+    "malformed": "INVALID_PARAMS",
+    "not_allowed": "NOT_ALLOWED",
+    "overloaded": "OVERLOADED",
+}
+"""What is refused, rather than a task that failed: nothing was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +138,7 @@ class A2ADoor:
 
     def refuse(self, code: str) -> WireReply:
         """The reply to a request that its transport did not take, unread."""
-        return calls.write_fault(Call(rpc=True), Fault(code.upper()))
+        return calls.write_fault(Call(rpc=True), Fault(code.upper() if code.upper() in FAULTS else "INTERNAL_ERROR"))
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request; raises only on cancellation."""
@@ -243,7 +254,7 @@ class A2ADoor:
                 **_told(sending, reply),
             )
             return calls.write_result(sending.call, calls.write_sent(sending.call, answer, None), echo)
-        if reply.code in ("bad_input", "malformed", "overloaded"):
+        if reply.code in _REASONS:
             raise _fault_of(reply)
         view = TaskView(id=self._new_id(), context=sending.context, state="working")
         failed = self._tasks.stamped(self._failed(view, sending, reply))
@@ -470,8 +481,8 @@ def _sentence(reply: Reply) -> str:
 
 
 def _fault_of(reply: Reply) -> Fault:
-    reason = {"overloaded": "OVERLOADED", "bad_input": "INVALID_PARAMS", "malformed": "INVALID_PARAMS"}
-    return Fault(reason.get(reply.code or "", "INTERNAL_ERROR"), _sentence(reply), retry_after=reply.retry_after)
+    reason = _REASONS.get(reply.code or "", "INTERNAL_ERROR")
+    return Fault(reason, _sentence(reply), retry_after=reply.retry_after)
 
 
 def _count(params: JsonObject, name: str) -> int | None:

@@ -98,7 +98,7 @@ def as_failure(asked: Asked, reply: Reply) -> Reply:
         return reply
     match reply.body.get("error"):
         case {"code": str(code), "detail": str(detail)}:
-            code = "bad_input" if code in _REFUSED_INPUT else "tool_failed"
+            code = "bad_input" if code in _REFUSED_INPUT else "not_allowed" if code == "not_allowed" else "tool_failed"
             return Reply(status="failure", code=code, error=detail, tier=reply.tier)
     return reply
 

@@ -34,6 +34,8 @@ FAULTS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "OVERLOADED": Spelling(-32603, 503, "UNAVAILABLE", "Too much work is under way"),
         "TOO_LARGE": Spelling(-32600, 413, "INVALID_ARGUMENT", "The request is too large"),
         "SLOW_REQUEST": Spelling(-32600, 408, "INVALID_ARGUMENT", "The request did not arrive in time"),
+        "UNAUTHENTICATED": Spelling(-32000, 401, "UNAUTHENTICATED", "Who asks is not proved"),
+        "NOT_ALLOWED": Spelling(-32000, 403, "PERMISSION_DENIED", "This caller may not do that"),
         "TASK_NOT_FOUND": Spelling(-32001, 404, "NOT_FOUND", "Task not found"),
         "TASK_NOT_CANCELABLE": Spelling(-32002, 400, "FAILED_PRECONDITION", "Task cannot be canceled"),
         "PUSH_NOTIFICATION_NOT_SUPPORTED": Spelling(
@@ -49,7 +51,7 @@ FAULTS: Final[Mapping[str, Spelling]] = MappingProxyType(
 )
 """By `reason`. What this agent never says (-32006 and -32008) is not here."""
 
-_AT_ALL_BINDINGS: Final = ("OVERLOADED", "TOO_LARGE", "SLOW_REQUEST")
+_AT_ALL_BINDINGS: Final = ("NOT_ALLOWED", "OVERLOADED", "SLOW_REQUEST", "TOO_LARGE", "UNAUTHENTICATED")
 """Told by the HTTP status over JSON-RPC too: what stands before an agent reads nothing else."""
 
 

@@ -173,13 +173,15 @@ async def obey(order):
 
 
 def main():
-    print(json.dumps({"port": serve()}), flush=True)
+    sys.stdout.write(json.dumps({"port": serve()}) + "\n")
+    sys.stdout.flush()
     for line in sys.stdin:
         try:
             told = asyncio.run(obey(json.loads(line)))
         except Exception as error:  # noqa: BLE001 - told to the test
             told = {"error": str(error), "type": type(error).__name__}
-        print(json.dumps(told), flush=True)
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
 
 
 main()
