@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from negotiator.identity.tokens import AccessTokens
 from negotiator.identity.trust import Revocations, TrustPolicy
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Ledger
+from negotiator.mcp.peers import McpPeers
 from negotiator.messages import Effect
 from negotiator.models import open_model
 from negotiator.models.base import Model
@@ -81,6 +82,7 @@ class Agent:
         cost_policy: The numbers by which tiers are chosen, or the name of some: `default`, and for comparison
             `agora-paper` and `agora-package`.
         request_seconds: The deadline of a request that names none, seconds.
+        pinned: Whether a tool of an MCP server's whose definition changes is refused until `approve` takes it.
         relay: Whether callers who have not proved who they are may have this agent ask its peers for them, as an
             MCP client does with `run_task`: at this agent's cost and in its name.
         allow_sources: Networks that documents may be fetched from beside public addresses: `loopback`, `private`.
@@ -110,6 +112,7 @@ class Agent:
         state: str | Path | None = None,
         cost_policy: CostPolicy | str | None = None,
         request_seconds: float = 60.0,
+        pinned: bool = True,
         relay: bool = False,
         allow_sources: Sequence[str] = (),
         transport: Transport | None = None,
@@ -139,6 +142,7 @@ class Agent:
             self._transport = signing(self._transport, self.identity, clock, new_id)
         self._trust = trust or TrustPolicy()
         self._checker = self._checking(opened, did_documents, clock)
+        self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned)
         self.engine = Engine(
             name=name,
             model=open_model(model),
@@ -147,7 +151,7 @@ class Agent:
             text=opened.text,
             documents=opened.documents(embedder),
             routines=RoutineShelf(opened.routine_cache(), self._run_source, again_after=policy.no_agreement_seconds),
-            reach=Reach(self._transport, opened.text, clock),
+            reach=Reach(self._transport, opened.text, clock, speakers=[self._mcp]),
             find_document=self._find_document,
             executor=lambda: self._executor,
             ledger=Ledger(opened.text, policy),
@@ -234,6 +238,26 @@ class Agent:
         """
         for peer in peers:
             self.engine.peers.add(peer, about)
+
+    def know_command(
+        self, name: str, command: str | Sequence[str], *, environment: Mapping[str, str] | None = None, about: str = ""
+    ) -> str:
+        """Make known the MCP server that a command starts, and give its address, `stdio:<name>`.
+
+        It is started at the first need, ended with `aclose`, and told nothing of this process's environment but where
+        programs and its home are, and `environment`. Raises `UsageError`.
+        """
+        address = self._mcp.add_command(name, command, environment or {})
+        self.know(address, about=about)
+        return address
+
+    def approve(self, peer: str, tool: str | None = None) -> None:
+        """Take the definition of an MCP server's tool as it is now, or of all its tools, after it has changed.
+
+        Until then calls of a tool whose definition changed raise `DefinitionChanged`.
+        """
+        self._mcp.approve(peer.rstrip("/"), tool)
+        self.engine.reach.forget(peer.rstrip("/"))
 
     def forget(self, peer: str) -> bool:
         """Choose a peer no more where none is named; True if it was known."""
@@ -400,6 +424,7 @@ class Agent:
     async def aclose(self) -> None:
         """Stop learning, let go of connections and of the model. The sandbox's workers belong to the process."""
         await self.engine.learner.aclose()
+        await self.engine.reach.aclose()
         if self._own_transport:
             await self._transport.aclose()
         if self._own_model:

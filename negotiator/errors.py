@@ -13,8 +13,8 @@
     |  |- PeerHungUp             something was sent and no reply came
     |  |- PeerMisspoke           the reply is not what its dialect or schema allows
     |  |- PeerFailed             the peer answered that it failed
+    |  |  `- InputRequired          it asks for something that the task did not say: the message is its question
     |  |- DefinitionChanged      the peer says something else of a tool than what was approved: look, and approve it
-   |  |  `- InputRequired          it asks for something that the task did not say: the message is its question
     |  `- PeerRejected           the peer does not use this document
     |- ToolFailed              a person's own tool raised: see `__cause__`
     |- RoutineFailed           a routine failed and no lower tier may take over

@@ -5,7 +5,6 @@ It keeps no session: a handshake tells a client what is spoken here, and each la
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, Final, TypeAlias
 
 from negotiator.clock import Clock, Deadline
@@ -27,6 +26,7 @@ from negotiator.dialects.mcp.words import (
 from negotiator.errors import BadInput, Overloaded
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.offer import METHODS, Offer
+from negotiator.mcp.version import own_version
 from negotiator.messages import Reply
 from negotiator.serving import ExchangeContext, UnderWay, rendered
 from protocol_docs import MalformedHash, parse_hash
@@ -78,7 +78,7 @@ class McpServer:
         self._clock = clock
         self._seconds = seconds
         self._under_way = under_way
-        self._info: JsonObject = {"name": offer.engine.name, "version": _version()}
+        self._info: JsonObject = {"name": offer.engine.name, "version": own_version()}
 
     async def handle(
         self, data: bytes, *, headers: Mapping[str, str] | None, caller: Caller, spoken: str | None = None
@@ -293,10 +293,3 @@ def _key(call: Call, headers: Mapping[str, str]) -> str | None:
     if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
         raise RpcError(INVALID_PARAMS, f"the idempotency key is no text of 1 to {MAX_KEY} characters")
     return key
-
-
-def _version() -> str:
-    try:
-        return metadata.version("metaparley")
-    except metadata.PackageNotFoundError:
-        return "0"

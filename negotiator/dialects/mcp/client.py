@@ -1,0 +1,175 @@
+"""The client's half of MCP: what is said of ourselves, tools as documents, and what comes of a call.
+
+A document is drafted by rule from what a server says of a tool, so that the same definition has the same hash on
+every machine, and another definition another one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from negotiator.dialects.mcp.headers import Misused, param_headers, write_params, write_value
+from negotiator.dialects.mcp.words import (
+    DOCUMENTS_EXTENSION,
+    HANDSHAKE,
+    META_CAPABILITIES,
+    META_CLIENT,
+    META_CODE,
+    META_TIER,
+    META_VERSION,
+    METHOD_HEADER,
+    MODERN,
+    NAME_HEADER,
+    NAMED_BY,
+    VERSION_HEADER,
+)
+from negotiator.errors import PeerMisspoke
+from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.messages import PeerTier, Reply
+from protocol_docs import AnnexProblem, MalformedDocument, ProtocolDocument, draft_document
+
+MAX_TOOLS: Final = 1024
+"""Tools of one server that are looked at."""
+MAX_NAME: Final = 256
+_SENTENCE: Final = 300
+_TIERS: Final[Mapping[object, PeerTier]] = {
+    "natural_language": "natural_language",
+    "structured": "structured",
+    "routine": "routine",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTool:
+    """A tool of a server's, with the document that stands for it here."""
+
+    name: str
+    input: JsonObject
+    document: ProtocolDocument
+
+
+def handshake(client: JsonObject) -> JsonObject:
+    """The parameters of `initialize`."""
+    return {"protocolVersion": HANDSHAKE[0], "capabilities": {}, "clientInfo": client}
+
+
+def modern_params(params: JsonObject, version: str, client: JsonObject) -> JsonObject:
+    """The parameters of a modern request, with what each must say of itself."""
+    meta: JsonObject = {
+        META_VERSION: version,
+        META_CLIENT: client,
+        META_CAPABILITIES: {"extensions": {DOCUMENTS_EXTENSION: {}}},
+    }
+    given = params.get("_meta")
+    return {**params, "_meta": {**(given if isinstance(given, dict) else {}), **meta}}
+
+
+def modern_headers(method: str, params: JsonObject, version: str, tool: PeerTool | None = None) -> dict[str, str]:
+    """The headers that repeat a modern request; of a call, also those that the tool's schema asks for."""
+    headers = {VERSION_HEADER: version, METHOD_HEADER: write_value(method)}
+    named = params.get(NAMED_BY.get(method, ""))
+    if isinstance(named, str):
+        headers[NAME_HEADER] = write_value(named)
+    arguments = params.get("arguments")
+    if tool is not None and isinstance(arguments, dict):
+        headers |= write_params(tool.input, arguments)
+    return headers
+
+
+def revision_of(result: JsonObject) -> str | None:
+    """The modern revision that the answer to `server/discover` has in common with us; None for a server of old."""
+    supported = result.get("supportedVersions")
+    return next((each for each in MODERN if isinstance(supported, list) and each in supported), None)
+
+
+def only_unknown(data: JsonValue) -> bool:
+    """Whether an unsupported-version error names revisions, and none that we speak."""
+    supported = data.get("supported") if isinstance(data, dict) else None
+    return isinstance(supported, list) and not {*MODERN, *HANDSHAKE} & {each for each in supported if _is_text(each)}
+
+
+def agreed_handshake(result: JsonObject) -> str:
+    """The revision that the answer to `initialize` chose. Raises `PeerMisspoke` for one that we do not speak."""
+    version = result.get("protocolVersion")
+    if not isinstance(version, str) or version not in HANDSHAKE:
+        raise PeerMisspoke("the server speaks no revision of MCP that is spoken here")
+    return version
+
+
+def read_tool(entry: JsonValue, *, with_headers: bool) -> PeerTool | None:
+    """A tool as `tools/list` has it; None for one that cannot be used.
+
+    `with_headers` over HTTP in the modern era, where a tool that misuses their annotation is dropped, as the
+    specification wants it.
+    """
+    if not isinstance(entry, dict):
+        return None
+    name, description, takes = entry.get("name"), entry.get("description", ""), entry.get("inputSchema")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not isinstance(takes, dict):
+        return None
+    gives, annotations = entry.get("outputSchema"), entry.get("annotations")
+    said: dict[str, Any] = annotations if isinstance(annotations, dict) else {}
+    try:
+        if with_headers:
+            param_headers(takes)
+        document = draft_document(
+            name=name,
+            description=description if isinstance(description, str) and description.strip() else name,
+            request_schema=takes,
+            reply_schema=gives if isinstance(gives, dict) else None,
+            effect="safe" if said.get("readOnlyHint") is True else "transactional",
+        )
+    except (Misused, AnnexProblem, MalformedDocument):
+        return None
+    return PeerTool(name=name, input=takes, document=document)
+
+
+def read_result(result: JsonObject) -> Reply:
+    """What a call came to. Raises `PeerMisspoke` where it is no result of a call."""
+    meta = result.get("_meta")
+    said: dict[str, Any] = meta if isinstance(meta, dict) else {}
+    tier = said.get(META_TIER)
+    if result.get("isError") is True:
+        code = said.get(META_CODE)
+        word = code[:64] if isinstance(code, str) else "failed"
+        text = _text(result) or "the tool failed"
+        return Reply(status="failure", code=word, error=text[:_SENTENCE])
+    body: JsonValue
+    if "structuredContent" in result:
+        body = result["structuredContent"]
+    elif isinstance(result.get("content"), list):
+        body = _text(result)
+    else:
+        raise PeerMisspoke("the result has no content")
+    return Reply(status="success", body=body, tier=_TIERS.get(tier, "unknown") if _is_text(tier) else "unknown")
+
+
+def wanted_input(result: JsonObject) -> str:
+    """What a result that needs more input asks for, in words."""
+    asked = result.get("inputRequests")
+    names = sorted(asked)[:8] if isinstance(asked, dict) else []
+    return f"the tool asks for more input ({', '.join(names)[:200]}), which cannot be given here"
+
+
+def read_message(data: bytes) -> JsonObject:
+    """One message of a server's. Raises `PeerMisspoke`."""
+    try:
+        message = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise PeerMisspoke("the server's message is not JSON") from None
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        raise PeerMisspoke("the server's message is not JSON-RPC 2.0")
+    return message
+
+
+def _text(result: JsonObject) -> str:
+    content = result.get("content")
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text")
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

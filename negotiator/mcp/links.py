@@ -1,0 +1,289 @@
+"""How messages of MCP's client get to a server: over HTTP, or to a process of ours by pipes."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final, Protocol
+
+from negotiator.clock import Deadline
+from negotiator.dialects.mcp import sse
+from negotiator.dialects.mcp.client import read_message
+from negotiator.dialects.mcp.messages import RpcError, error, notification, request, result, to_bytes
+from negotiator.dialects.mcp.words import METHOD_NOT_FOUND, SESSION_HEADER
+from negotiator.errors import NotPossible, PeerError, PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
+
+MAX_MESSAGE: Final = 4_194_304
+"""Bytes of one message of a server's."""
+_ACCEPT: Final = "application/json, text/event-stream"
+_ENVIRONMENT: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
+"""What a server's process is told of ours, beside what it is given: nothing that may be a secret."""
+_END_SECONDS: Final = 2.0
+
+
+class SessionEnded(PeerError):
+    """The server knows the session no longer, and has done nothing: a new one may be begun."""
+
+
+class Link(Protocol):
+    """One way to one server."""
+
+    http: bool
+    """Whether messages travel with headers."""
+
+    async def call(self, method: str, params: JsonObject, deadline: Deadline, headers: Mapping[str, str]) -> JsonObject:
+        """One request and its result.
+
+        Raises `RpcError` for an error of the server's, `SessionEnded`, `PeerUnreachable` where nothing was sent,
+        `PeerHungUp` where something was and no response came, and `PeerMisspoke` where what came is none.
+        """
+        ...
+
+    async def notify(self, method: str, deadline: Deadline, headers: Mapping[str, str]) -> None:
+        """Send a notification. Raises as `call` does."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def _outcome(message: JsonObject) -> JsonObject:
+    """The result of a response. Raises `RpcError` and `PeerMisspoke`."""
+    problem, made = message.get("error"), message.get("result")
+    if isinstance(problem, dict):
+        code, words = problem.get("code"), problem.get("message")
+        raise RpcError(
+            code if isinstance(code, int) else 0,
+            words[:300] if isinstance(words, str) else "the server gave no reason",
+            data=problem.get("data"),
+        )
+    if not isinstance(made, dict):
+        raise PeerMisspoke("the server's response has neither a result nor an error")
+    return made
+
+
+def _to_server(message: JsonObject) -> JsonObject | None:
+    """The answer to something that a server asks of its client; None where it asked nothing."""
+    identifier, method = message.get("id"), message.get("method")
+    if not isinstance(method, str) or not isinstance(identifier, str | int):
+        return None
+    if method == "ping":
+        return result({}, identifier)
+    return error(RpcError(METHOD_NOT_FOUND, "this client offers no such thing", id=identifier))
+
+
+class HttpLink:
+    """Streamable HTTP, through any transport."""
+
+    http = True
+
+    def __init__(self, transport: Transport, url: str) -> None:
+        self._transport = transport
+        self._url = url
+        self._number = 0
+        self._session: str | None = None
+        self._headers: dict[str, str] = {}
+
+    async def call(self, method: str, params: JsonObject, deadline: Deadline, headers: Mapping[str, str]) -> JsonObject:
+        """See `Link.call`."""
+        self._number += 1
+        number = self._number
+        self._headers = dict(headers)
+        wire = await self._post(request(method, params, number), deadline, headers)
+        if method == "initialize":
+            self._session = wire.headers.get(SESSION_HEADER)
+        media = wire.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media == sse.MEDIA_TYPE and wire.status == 200:  # noqa: PLR2004 - HTTP
+            return _outcome(await self._from_events(wire, number, deadline))
+        body = await _whole(wire)
+        if media == "application/json":
+            message = read_message(body)
+            # Of a request that was refused unread some servers do not know the id, and say one of their own.
+            if message.get("id") != number and "error" not in message:
+                raise PeerMisspoke("the server's response answers another request")
+            if wire.status == 404 and self._session is not None and message.get("id") != number:  # noqa: PLR2004
+                self._ended()
+            return _outcome(message)
+        return self._no_message(wire.status)
+
+    async def notify(self, method: str, deadline: Deadline, headers: Mapping[str, str]) -> None:
+        """See `Link.notify`."""
+        await _whole(await self._post(notification(method), deadline, headers))
+
+    async def aclose(self) -> None:
+        """See `Link.aclose`; a session ends by itself."""
+
+    def _ended(self) -> None:
+        self._session = None
+        raise SessionEnded("the server knows the session no longer")
+
+    def _no_message(self, status: int) -> JsonObject:
+        if status == 404 and self._session is not None:  # noqa: PLR2004 - HTTP
+            self._ended()
+        if status in (401, 403):
+            raise NotPossible(f"the server at {self._url} asks for an authorization, which cannot be given here")
+        if status in (502, 504):
+            raise PeerHungUp(f"a gateway before the server answered {status}")
+        if 400 <= status < 500:  # noqa: PLR2004 - HTTP
+            raise RpcError(0, f"the server refused the request with HTTP {status}")
+        raise PeerMisspoke(f"the server answered HTTP {status} and no message")
+
+    async def _post(self, message: JsonObject, deadline: Deadline, headers: Mapping[str, str]) -> WireReply:
+        said = {"content-type": "application/json", "accept": _ACCEPT, **headers}
+        if self._session is not None:
+            said[SESSION_HEADER] = self._session
+        wire = WireRequest(headers=said, body=to_bytes(message))
+        if isinstance(self._transport, StreamTransport):
+            return await self._transport.open(self._url, wire, deadline=deadline)
+        return await self._transport.send(self._url, wire, deadline=deadline)
+
+    async def _from_events(self, wire: WireReply, number: int, deadline: Deadline) -> JsonObject:
+        """The response among the events; what a server asks on the way is answered that there is nothing."""
+        reader = sse.EventReader(MAX_MESSAGE)
+        if wire.chunks is None:
+            for data in reader.feed(wire.body + b"\n\n"):
+                message = read_message(data) if data else {}
+                if message.get("id") == number and "method" not in message:
+                    return message
+        else:
+            async with aclosing(wire.chunks) as chunks:
+                async for part in chunks:
+                    for data in reader.feed(part):
+                        message = read_message(data) if data else {}
+                        if message.get("id") == number and "method" not in message:
+                            return message
+                        answer = _to_server(message)
+                        if answer is not None:
+                            await _whole(await self._post(answer, deadline, self._headers))
+        raise PeerHungUp("the server's stream ended before its response")
+
+
+async def _whole(wire: WireReply) -> bytes:
+    if wire.chunks is None:
+        return wire.body
+    async with aclosing(wire.chunks) as chunks:
+        return b"".join([part async for part in chunks])
+
+
+class StdioLink:
+    """A server in a process of ours, begun at the first need and again where it ended."""
+
+    http = False
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._command = tuple(command)
+        self._environment = dict(environment)
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._number = 0
+        self._waiting: dict[JsonValue, asyncio.Future[JsonObject]] = {}
+
+    async def call(
+        self,
+        method: str,
+        params: JsonObject,
+        deadline: Deadline,
+        headers: Mapping[str, str],  # noqa: ARG002 - pipes have none
+    ) -> JsonObject:
+        """See `Link.call`."""
+        self._number += 1
+        number = self._number
+        answer: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
+        fresh = method in ("server/discover", "initialize")
+        process = await self._running(fresh=fresh)
+        self._waiting[number] = answer
+        try:
+            async with asyncio.timeout(max(deadline.remaining(), 0)) as timer:
+                await self._write(process, request(method, params, number))
+                message = await answer
+        except TimeoutError:
+            if timer.expired():
+                raise PeerHungUp("no response by the deadline") from None
+            raise
+        finally:
+            self._waiting.pop(number, None)
+        return _outcome(message)
+
+    async def notify(self, method: str, deadline: Deadline, headers: Mapping[str, str]) -> None:  # noqa: ARG002
+        """See `Link.notify`."""
+        await self._write(await self._running(fresh=False), notification(method))
+
+    async def aclose(self) -> None:
+        """End the process: its input first, then it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        for end in (process.terminate, process.kill):
+            try:
+                async with asyncio.timeout(_END_SECONDS):
+                    await process.wait()
+                break
+            except TimeoutError:
+                with suppress(ProcessLookupError):
+                    end()
+        await process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    async def _running(self, *, fresh: bool) -> asyncio.subprocess.Process:
+        async with self._starting:
+            if self._process is not None and self._process.returncode is None:
+                return self._process
+            if not fresh:
+                raise SessionEnded("the server's process has ended")
+            inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    env={**inherited, **self._environment},
+                    limit=MAX_MESSAGE,
+                )
+            except OSError as problem:
+                raise PeerUnreachable(f"the server cannot be started: {problem.strerror or problem}") from problem
+            self._reading = asyncio.create_task(self._read(self._process))
+            return self._process
+
+    async def _write(self, process: asyncio.subprocess.Process, message: JsonObject) -> None:
+        stdin: Any = process.stdin
+        try:
+            stdin.write(to_bytes(message) + b"\n")
+            await stdin.drain()
+        except (OSError, RuntimeError) as problem:
+            raise PeerHungUp("the server's process has ended") from problem
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        stdout: Any = process.stdout
+        why: PeerError = PeerHungUp("the server's process ended before its response")
+        try:
+            while line := await stdout.readline():
+                # What is no message is the server's chatter; the specification has it write none.
+                with suppress(PeerMisspoke):
+                    await self._hear(process, read_message(line))
+        except ValueError:
+            why = PeerMisspoke("the server's message is larger than one may be")
+            process.kill()
+        except PeerHungUp:
+            pass
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(why)
+
+    async def _hear(self, process: asyncio.subprocess.Process, message: JsonObject) -> None:
+        if "method" in message:
+            answer = _to_server(message)
+            if answer is not None:
+                await self._write(process, answer)
+            return
+        identifier = message.get("id")
+        waiting = self._waiting.get(identifier) if isinstance(identifier, int) else None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
