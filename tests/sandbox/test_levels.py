@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 # System calls, with the first argument that is meant where not all are.
 UNSHARE, LANDLOCK, PRLIMIT = (272, None), (444, None), (302, None)
 SECCOMP, SECCOMP_BY_PRCTL, NO_NEW_PRIVILEGES = (317, None), (157, 22), (157, 38)
+CLONE_AS_SIBLING, PIDFD_OPEN = (56, 0x01208011), (434, None)
 SETTERS_OF_USER = tuple((number, None) for number in (105, 106, 116, 117, 119))
 
 # Installs an outer filter that answers EPERM, as a container runtime may, and reports from inside it.
@@ -66,6 +67,7 @@ try:
     said["locked"] = tried(sandbox.open_executor("locked"))
 except sandbox.SandboxUnavailable as error:
     said["locked"] = str(error)
+said["forks"] = sandbox.open_executor("locked")._pool._starts._template is not None
 said["chosen"] = tried(sandbox.AtLeast())
 choice._made.pop("monty", None)
 sys.modules["pydantic_monty"] = None
@@ -136,6 +138,7 @@ def is_refused_below_the_floor(said: Any, why: str) -> None:
 def test_with_nothing_refused_the_level_is_what_it_is_here(who: Who) -> None:
     said = report_under(who)
     assert said["level"] == sandbox.open_executor("locked").level
+    assert said["forks"]
     assert said["locked"] == ["locked", 2]
     assert said["locks"]["user"]
     if said["level"] == "full":
@@ -190,6 +193,15 @@ def test_a_worker_that_may_not_change_its_user_is_locked_all_the_same(who: Who) 
     said = report_under(who, *SETTERS_OF_USER)
     assert said["locks"]["user"] is (not who.root)
     assert (said["level"], said["broken"]) == ("full", [])
+    runs_in_locked(said)
+
+
+@pytest.mark.parametrize("refused", [CLONE_AS_SIBLING, PIDFD_OPEN], ids=["clone", "pidfd"])
+def test_where_workers_cannot_be_forked_from_a_template_each_is_started_and_locked(
+    who: Who, refused: tuple[int, int | None]
+) -> None:
+    said = report_under(who, refused)
+    assert (said["level"], said["broken"], said["forks"]) == ("full", [], False)
     runs_in_locked(said)
 
 
