@@ -39,6 +39,10 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def end(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -154,13 +158,13 @@ def test_without_a_way_to_fork_each_worker_is_started_for_itself(monkeypatch: py
 
 
 def test_where_no_process_comes_up_that_is_said_and_nothing_is_left() -> None:
-    descriptors = len(os.listdir("/proc/self/fd"))
+    descriptors = open_descriptors()
     began = Starts(DEAD_END)
     for _ in range(2):
         with pytest.raises(sandbox.SandboxUnavailable, match="did not come up"):
             began.worker(64 << 20)
     began.close()
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert open_descriptors() == descriptors
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -168,8 +172,8 @@ def test_where_no_process_comes_up_that_is_said_and_nothing_is_left() -> None:
 def test_starting_and_ending_workers_leaves_no_descriptor_behind() -> None:
     began = Starts(BOOTSTRAP)
     began.worker(64 << 20).bury()
-    descriptors = len(os.listdir("/proc/self/fd"))
+    descriptors = open_descriptors()
     for _ in range(10):
         began.worker(64 << 20).bury()
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert open_descriptors() == descriptors
     began.close()
