@@ -14,20 +14,25 @@ SHORT = sandbox.Limits(wall_s=0.1, memory_bytes=48 * 1024 * 1024)
 
 def attempt(executor: Locked, source: str, shore: Shore, look: Callable[..., Any]) -> Any:
     """The program's result, or the error that stopped it."""
+    data = {"file": str(shore.file), "port": shore.port}
     try:
-        return executor.run(source, {"file": str(shore.file)}, tools={"look": look}, limits=SHORT)
+        return executor.run(source, data, tools={"look": look}, limits=SHORT)
     except sandbox.SandboxError as error:
         return error
+    finally:
+        assert data == {"file": str(shore.file), "port": shore.port}
 
 
 def test_an_attack_gets_nothing(locked: Locked, shore: Shore, attack: str) -> None:
     looked: list[Any] = []
+    answer = {"seen": True}
 
     def look(value: Any = None) -> dict[str, bool]:
         looked.append(value)
-        return {"seen": True}
+        return answer
 
     outcome = attempt(locked, attack, shore, look)
+    assert answer == {"seen": True}
     if isinstance(outcome, sandbox.SandboxError):
         assert not isinstance(outcome, sandbox.SandboxUnavailable)
         assert len(str(outcome)) < 20_000
