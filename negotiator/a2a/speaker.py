@@ -101,7 +101,8 @@ class A2ASpeaker:
             skills=skills,
         )
         listing = {name: sources for name, sources in card.documents.items() if sources}
-        return Found(listing={**drafted, **listing}, ours=about.ours, about=_ABOUT.dump_python(about, mode="json"))
+        # Where the peer lists the document that its skill makes, there is nothing to fetch.
+        return Found(listing={**listing, **drafted}, ours=about.ours, about=_ABOUT.dump_python(about, mode="json"))
 
     async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
         """One message and what comes of it, a task included: it is looked at until it is over.
