@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from negotiator import Agent, Task
-from negotiator.errors import InputRequired
+from negotiator import Agent, InputRequired, Task
 from negotiator.models.scripted import ScriptedModel
 
 pytestmark = [pytest.mark.interop, pytest.mark.anyio]

@@ -6,10 +6,9 @@ from typing import TypedDict
 
 import pytest
 
-from negotiator import Agent, NotPossible, OutcomeUnknown, Overloaded, PeerFailed, PeerMisspoke, Task
+from negotiator import Agent, InputRequired, NotPossible, OutcomeUnknown, Overloaded, PeerFailed, PeerMisspoke, Task
 from negotiator.a2a import PATHS
 from negotiator.dialects.a2a.extension import DOCUMENT, SKILL, URI
-from negotiator.errors import InputRequired
 from negotiator.models.scripted import ScriptedModel
 from negotiator.transports import MemoryTransport
 from negotiator.wire import WireReply, WireRequest
