@@ -40,18 +40,17 @@ def fork_workers() -> None:
     libc.syscall.restype = ctypes.c_long
     thread_id = ctypes.c_void_p()
     libc.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(thread_id), 0, 0, 0)
+    # Whose child it is, the first message says; should the host be gone before that, this is killed or reads the end.
+    locks.end_with(os.getppid())
     locks.tighten()
     os.environ.clear()
     host = socket.socket(fileno=0)
-    tied = False
     while True:
         message, pipes, _, _ = socket.recv_fds(host, frames.PARENT.size, _PIPES)
         if len(message) != frames.PARENT.size or len(pipes) != _PIPES:
             os._exit(0)
         parent: int = frames.PARENT.unpack(message)[0]
-        if not tied:
-            locks.end_with(parent)
-            tied = True
+        locks.end_with(parent)
         worker = _fork(libc, thread_id)
         if worker == 0:
             locks.end_with(parent)
