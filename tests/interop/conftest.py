@@ -179,6 +179,22 @@ class AgoraReceiver:
         self._peer.end()
 
 
+@pytest.fixture(scope="session")
+def a2a_js() -> Path:
+    """A script of @a2a-js/sdk 1.3.0's client, beside its package. Skips where Node and npm are not."""
+    folder = ROOT / ".peers" / "a2a-js-1.3.0"
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("@a2a-js/sdk needs Node and npm, and they are not here")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "a2a-js.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "node_modules" / "@a2a-js" / "sdk" / "package.json").exists():
+            command = [npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder), "@a2a-js/sdk@1.3.0"]
+            subprocess.run(command, check=True, capture_output=True, timeout=300)
+        return Path(shutil.copy(PEERS / "a2a_js.mjs", folder))
+
+
 class A2APeer:
     """a2a-sdk in a process of its own; see `peers/a2a_1_3.py` and `peers/a2a_0_3.py`."""
 

@@ -166,6 +166,16 @@ def test_both_bindings_serve_all_operations(a2a_1_3, agent, binding) -> None:
     assert refused["type"] == "InvalidParamsError"
 
 
+def test_a_client_in_another_language_is_answered_too(a2a_js, agent) -> None:
+    ran = _run("node", a2a_js, agent.url)
+    assert ran.returncode == 0, ran.stderr
+    data, words, streamed = (json.loads(line) for line in ran.stdout.splitlines())
+    assert data["parts"][0]["content"]["value"] == {"number": str(LARGE), "twice": str(2 * LARGE)}
+    assert "42" in json.dumps(words["artifacts"])
+    assert [event["$case"] for event in streamed] == ["task", "artifactUpdate", "statusUpdate"]
+    assert agent.called == [LARGE, 21, 4]
+
+
 def test_a2a_lint_finds_nothing(a2a_checks, agent) -> None:
     ran = _run(a2a_checks / "a2a-lint", agent.url, "--live", "--strict", "--json")
     report = json.loads(ran.stdout)
