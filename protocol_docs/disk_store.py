@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +35,7 @@ class DiskTextStore:
     """Implements `TextStore` in a directory of its own.
 
     Several processes and threads may use one directory at a time. Close it, or use it as a context manager: each
-    thread's connection is closed by the thread itself, or when it ends.
+    thread's connection is closed by the thread itself, or when the thread or the store is no more.
     """
 
     def __init__(
@@ -229,11 +230,21 @@ def _text_cache() -> type:
 
         @property
         def _con(self) -> sqlite3.Connection:
-            connection: sqlite3.Connection = super()._con
-            held = getattr(self._local, "held", None)
-            if held is None or held.connection is not connection:
-                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._longest)
-                self._local.held = _Held(connection)
+            local = self._local
+            if getattr(local, "pid", None) != os.getpid() or getattr(local, "con", None) is None:
+                self.close()
+                local.pid, local.con = os.getpid(), self._connected()
+                local.held = _Held(local.con)
+                for name, value in _settings(local.con):
+                    self.reset(name, value, update=False)
+            connection: sqlite3.Connection = local.con
+            return connection
+
+        def _connected(self) -> sqlite3.Connection:
+            # Used by one thread alone, but closed by whichever finds that the store is no more.
+            path = Path(self.directory) / diskcache.core.DBNAME
+            connection = sqlite3.connect(path, timeout=self.timeout, isolation_level=None, check_same_thread=False)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._longest)
             return connection
 
     return TextCache
@@ -244,11 +255,15 @@ class _Held:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        # Not `__del__`: of an object and a connection that are garbage together, either may be looked at first.
+        weakref.finalize(self, connection.close).atexit = False
 
-    def __del__(self) -> None:
-        # Of a thread that still runs, only that thread may.
-        with contextlib.suppress(sqlite3.Error):
-            self.connection.close()
+
+def _settings(connection: sqlite3.Connection) -> list[tuple[str, object]]:
+    """What a connection of its own has to be told each time; nothing in a store that is new."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        return connection.execute("SELECT key, value FROM Settings WHERE key GLOB 'sqlite_*'").fetchall()
+    return []
 
 
 def _size(key: str, text: str) -> int:

@@ -9,6 +9,7 @@ their ranks (Cormack, Clarke and Buettcher 2009).
 """
 
 import sqlite3
+import weakref
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -80,6 +81,7 @@ class SearchIndex:
         self._path = path
         self._embedder = embedder
         self._opened: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[[], SearchIndex] | None = None
         self._lock = RLock()
         self._vectors: tuple[tuple[int, int], list[str], Any] | None = None
 
@@ -163,13 +165,9 @@ class SearchIndex:
     def close(self) -> None:
         """Let go of the file; it is opened again on use."""
         with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-            self._opened = self._vectors = None
-
-    def __del__(self) -> None:
-        if getattr(self, "_opened", None) is not None:
-            self.close()
+            if self._closing is not None:
+                self._closing()
+            self._opened = self._closing = self._vectors = None
 
     def _database(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -182,6 +180,9 @@ class SearchIndex:
                 except sqlite3.Error:
                     self._path = None
                     self._opened = _open(None)
+            # Not `__del__`: of an index and a connection that are garbage together, either may be looked at first.
+            self._closing = weakref.finalize(self, self._opened.close)
+            self._closing.atexit = False
         return self._opened
 
     def _by_words(self, query: str, limit: int) -> list[tuple[str, float]]:
