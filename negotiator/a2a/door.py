@@ -8,6 +8,7 @@ A data part that is answered at once gets a message; whatever a model reads, is 
 task. The id of a message is its idempotency key.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -40,6 +41,8 @@ PATH: Final = "/a2a"
 PATHS: Final = (PATH, card.PATH, card.EARLIER_PATH)
 """What belongs to this door."""
 
+_UNGUESSABLE: Final = 16
+"""Characters of an identifier that nobody else happens to use."""
 _CAPABILITY: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 """A context's id that nobody guesses, so that knowing it shows whose it is among callers without a name."""
 _PAGE: Final = 50
@@ -146,6 +149,8 @@ class A2ADoor:
         if path in (card.PATH, card.EARLIER_PATH):
             return self._card(wire)
         call = calls.read_call(wire, path.removeprefix(PATH))
+        if call.rpc and wire.method != "POST":
+            return WireReply(status=405, headers={"allow": "POST"})
         try:
             if call.fault is not None:
                 raise call.fault  # noqa: TRY301 - errors are answered in one place
@@ -204,7 +209,7 @@ class A2ADoor:
         sending = _Sending(
             call=call,
             message=message,
-            asked=meaning.read(message, about if isinstance(about, dict) else {}, self._tools, self._request_schema),
+            asked=self._asked(message, about if isinstance(about, dict) else {}, wire.principal),
             context=message.context or (waiting.view.context if waiting else self._new_id()),
             principal=wire.principal,
             peer=wire.peer,
@@ -227,6 +232,13 @@ class A2ADoor:
         else:
             view = running.view if at_once else await running.ended()
         return calls.write_result(call, calls.write_sent(call, view, sending.history_length), echo)
+
+    def _asked(self, message: Message, about: JsonObject, principal: str) -> meaning.Asked:
+        asked = meaning.read(message, about, self._tools, self._request_schema)
+        if principal != ANONYMOUS or len(message.id) >= _UNGUESSABLE:
+            return asked
+        # Strangers who count their messages must not be given each other's replies.
+        return replace(asked, request=replace(asked.request, idempotency_key=None))
 
     def _continued(self, message: Message, principal: str) -> Kept | None:
         """The task that a message goes on with. Raises `Fault`."""
@@ -265,10 +277,11 @@ class A2ADoor:
         """The task that a message begins, goes on with, or has begun already. Raises `Fault` and `Overloaded`."""
         task = waiting.view.id if waiting else self._new_id()
         message = replace(sending.message, task=task, context=sending.context)
-        digest = _digest(sending.message)
-        standing = self._tasks.claim_message(sending.principal, message.id, digest, task)
-        if standing is not None:
-            return self._repeated(sending.principal, standing, digest)
+        if sending.asked.request.idempotency_key is not None:
+            digest = _digest(sending.message)
+            standing = self._tasks.claim_message(sending.principal, message.id, digest, task)
+            if standing is not None:
+                return self._repeated(sending.principal, standing, digest)
         with ExitStack() as room:
             room.enter_context(self._under_way)
             history = (*(waiting.view.history if waiting else ()), message)
@@ -291,8 +304,7 @@ class A2ADoor:
 
     async def _work(self, running: Running, sending: _Sending, room: ExitStack) -> None:
         """Answer a task's message, and tell what came of it, whatever that is."""
-        view = running.view
-        ended = replace(view, state="canceled")
+        view = ended = running.view
         try:
             with room:
                 opened = self._conversation(sending)
@@ -300,6 +312,11 @@ class A2ADoor:
             ended = self._concluded(view, sending, reply)
             if reply.status == "success" or ended.state == "input-required":
                 self._recorded(sending, opened, reply.error if reply.body is None else reply.body)
+        except asyncio.CancelledError:
+            ended = replace(view, state="canceled")
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            ended = self._failed(view, sending, rendered(error))
         finally:
             ended = self._tasks.stamped(ended)
             self._tasks.put(ended, sending.principal)
@@ -347,11 +364,12 @@ class A2ADoor:
     # --- conversations ---
 
     def _conversation(self, sending: _Sending) -> Conversation | None:
-        """What was said before in this context, where that is ours to know."""
+        """What was said before in this context, where that is ours to know. Raises `ConversationFull`."""
         if not sending.asked.in_words or not _CAPABILITY.fullmatch(sending.context):
             return None
+        going_on = replace(sending.asked.request, conversation=sending.context)
         try:
-            return self._conversations.get(sending.context, principal=sending.principal)
+            return self._conversations.resume(going_on, principal=sending.principal)
         except ConversationExpired:
             self._conversations.close(sending.context, principal=sending.principal)
         except UnknownConversation:

@@ -30,6 +30,7 @@ class Running:
     async def cancel(self) -> TaskView:
         """End the work where it can be ended; the task as it is then."""
         if self._work is not None:
+            await asyncio.sleep(0)  # work that was canceled before it began would tell nobody
             self._work.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(asyncio.wait([self._work]))

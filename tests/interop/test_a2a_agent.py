@@ -118,11 +118,13 @@ def test_a_question_back_is_answered_in_the_same_task(a2a_peer, agent) -> None:
 
 
 def test_a_message_that_comes_again_gets_the_same_task(a2a_peer, agent) -> None:
-    again = words_of(a2a_peer, "Double the number 4", id="message-1")
+    again = words_of(a2a_peer, "Double the number 4", id=f"the-first-message-{a2a_peer.version}")
     first, second = (task_in(a2a_peer, a2a_peer.tell("send", base=agent.url, **again)) for _ in range(2))
     assert first["id"] == second["id"]
     assert agent.called == [4]
-    other = a2a_peer.tell("send", base=agent.url, **words_of(a2a_peer, "Double the number 5", id="message-1"))
+    other = a2a_peer.tell(
+        "send", base=agent.url, **words_of(a2a_peer, "Double the number 5", id=f"the-first-message-{a2a_peer.version}")
+    )
     assert "used for another message" in other["error"]
 
 

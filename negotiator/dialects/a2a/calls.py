@@ -102,8 +102,6 @@ def read_call(wire: WireRequest, path: str) -> Call:
 
 
 def _read_rpc(wire: WireRequest) -> Call:
-    if wire.method != "POST":
-        raise Fault("INVALID_REQUEST", "JSON-RPC requests are made with POST")
     found = _body(wire)
     number = found.get("id")
     if isinstance(number, bool) or not isinstance(number, str | int | None):

@@ -31,6 +31,7 @@ async def test_the_card_names_the_address_that_it_was_asked_for_at(client) -> No
         assert card["url"] == "http://agent/a2a"
         assert [skill["id"] for skill in card["skills"]] == ["double"]
     assert (await client.send(WireRequest(method="POST", path="/.well-known/agent-card.json"))).status == 405
+    assert (await client.send(WireRequest(method="GET", path="/a2a"))).status == 405
 
 
 @pytest.mark.parametrize(("publish", "skills", "schemas"), [("all", 1, 1), ("agreed", 1, 0), ("none", 0, 0)])
@@ -119,7 +120,7 @@ async def test_a_context_and_a_task_that_do_not_belong_together_are_refused(clie
 
 
 async def test_a_message_that_comes_again_is_the_same_task_and_runs_once(client) -> None:
-    said = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "Double 4"}]}
+    said = {"messageId": "a-message-of-one-peer", "role": "ROLE_USER", "parts": [{"text": "Double 4"}]}
     client.gate.clear()
     running = [asyncio.create_task(client.call("SendMessage", message=said)) for _ in range(2)]
     await client.began.wait()
@@ -129,6 +130,30 @@ async def test_a_message_that_comes_again_is_the_same_task_and_runs_once(client)
     assert client.called == [4]
     other = {**said, "parts": [{"text": "Double 5"}]}
     assert (await client.call("SendMessage", message=other))["code"] == -32602
+
+
+async def test_callers_without_a_name_who_count_their_messages_get_no_replies_of_each_other(client) -> None:
+    tasks = [(await client.say({"text": text}, messageId="1"))["task"] for text in ("Double 4", "Double 4", "Double 5")]
+    assert len({task["id"] for task in tasks}) == 3
+    assert client.called == [4, 4, 5]
+
+
+async def test_a_context_that_is_full_takes_no_more(client) -> None:
+    context = "a-context-that-nobody-guesses"
+    states = [state((await client.say({"text": "Double 4"}, contextId=context))["task"]) for _ in range(33)]
+    assert states == ["TASK_STATE_COMPLETED"] * 32 + ["TASK_STATE_FAILED"]
+
+
+async def test_a_store_that_fails_is_a_task_that_failed(client, monkeypatch) -> None:
+    def fail(*_args, **_more):
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(client.agent.engine.text, "keys", fail)
+    monkeypatch.setattr("negotiator.conversations.Conversations.resume", fail)
+    reply = await client.say({"text": "Double 4"}, contextId="a-context-that-nobody-guesses")
+    assert "disk" not in json.dumps(reply)
+    monkeypatch.undo()
+    assert "task" in await client.say({"text": "Double 4"})
 
 
 async def test_two_calls_with_one_json_rpc_id_are_answered_each(client) -> None:
@@ -145,7 +170,12 @@ async def test_a_transactional_message_that_comes_again_has_one_effect(client) -
         booked.append(room)
         return f"number {len(booked)}"
 
-    said = {"messageId": "b", "role": "ROLE_USER", "parts": [{"data": {"room": "7"}}], "metadata": {SKILL: "book"}}
+    said = {
+        "messageId": "a-message-of-one-peer",
+        "role": "ROLE_USER",
+        "parts": [{"data": {"room": "7"}}],
+        "metadata": {SKILL: "book"},
+    }
     first, second = [(await client.call("SendMessage", message=said))["message"] for _ in range(2)]
     assert first["parts"][0]["data"] == second["parts"][0]["data"] == "number 1"
     assert booked == ["7"]
