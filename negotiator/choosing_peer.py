@@ -256,4 +256,5 @@ def _offers_in_words(work: _Choosing, seen: _Look) -> Sequence[tuple[str, str]]:
     """What a peer says of itself where schemas did not decide: what it is known for, and its documents without any."""
     in_prose = (document for document in seen.documents if work.engine.schemas_of(document) is None)
     offers = [(document.name, document.description) for document in in_prose]
+    offers += () if seen.record is None else seen.record.says
     return [(seen.peer.about, ""), *offers] if seen.peer.about.strip() else offers

@@ -74,6 +74,8 @@ class PeerRecord:
     """Whether it reads natural language, and documents that it does not list."""
     about: JsonObject = field(default_factory=dict)
     """What else is needed to speak to a peer of another wire language."""
+    says: tuple[tuple[str, str], ...] = ()
+    """What it says it does, (name, description), where no document that it lists says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ class Found:
     ours: bool = False
     words: bool = True
     about: JsonObject = field(default_factory=dict)
+    says: tuple[tuple[str, str], ...] = ()
 
 
 class Speaker(Protocol):
@@ -242,6 +245,7 @@ class Reach:
             ours=found.ours,
             words=found.words,
             about=found.about,
+            says=found.says,
             seen=now,
             expires=now + self._remember_seconds,
         )

@@ -145,6 +145,8 @@ class A2ADoor:
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request; raises only on cancellation."""
+        if len(wire.body) > self._limits.body_bytes:
+            return self.refuse("too_large")
         path = wire.path.partition("?")[0]
         if path in (card.PATH, card.EARLIER_PATH):
             return self._card(wire)
@@ -154,8 +156,6 @@ class A2ADoor:
         try:
             if call.fault is not None:
                 raise call.fault  # noqa: TRY301 - errors are answered in one place
-            if len(wire.body) > self._limits.body_bytes:
-                raise Fault("TOO_LARGE")  # noqa: TRY301
             return await self._served(call, wire)
         except Fault as fault:
             return calls.write_fault(call, fault)

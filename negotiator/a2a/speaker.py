@@ -33,6 +33,8 @@ from protocol_docs import DocumentError, as_data_uri, catalog, draft_document
 NAME: Final = "a2a"
 MAX_DRAFTED: Final = 64
 """Skills of one card that become documents."""
+MAX_SAID: Final = 300
+"""Characters of a skill's description that are kept of a peer."""
 _GATEWAY_LOST_IT: Final = (502, 504)
 _FIRST_LOOK: Final = 0.05
 _LONGEST_WAIT: Final = 2.0
@@ -102,7 +104,16 @@ class A2ASpeaker:
         )
         listing = {name: sources for name, sources in card.documents.items() if sources}
         # Where the peer lists the document that its skill makes, there is nothing to fetch.
-        return Found(listing={**listing, **drafted}, ours=about.ours, about=_ABOUT.dump_python(about, mode="json"))
+        if about.ours:
+            listing[catalog.negotiation_dialogue().hash] = ()
+        return Found(
+            listing={**listing, **drafted},
+            ours=about.ours,
+            about=_ABOUT.dump_python(about, mode="json"),
+            says=tuple(
+                (skill.id, skill.description[:MAX_SAID]) for skill in card.skills if skill.id not in skills.values()
+            )[:MAX_DRAFTED],
+        )
 
     async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
         """One message and what comes of it, a task included: it is looked at until it is over.

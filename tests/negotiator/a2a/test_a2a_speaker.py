@@ -212,6 +212,18 @@ async def test_a_document_that_the_peer_does_not_know_is_never_sent_to_it() -> N
     assert peer.heard == []
 
 
+async def test_where_no_peer_is_named_the_skills_of_a_card_say_whom_to_ask() -> None:
+    weather = card(skills=[{"id": "forecast", "name": "f", "description": "Tell the weather of a city.", "tags": []}])
+    doubler = Peer(card(), result(message=said({"text": "twice that is 42"})))
+    interface = {"url": "http://other/", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+    other = Peer({**weather, "supportedInterfaces": [interface]})
+    transport = MemoryTransport({"http://peer": doubler, "http://other": other})
+    async with Agent(ScriptedModel({"read_reply": reads}), state="memory", transport=transport) as agent:
+        agent.know("http://other", "http://peer")
+        assert (await agent.ask(DOUBLE, {"number": 21})).json == {"twice": 42}
+    assert other.heard == []
+
+
 # --- our own agents, where they are reached over A2A alone ---
 
 
@@ -247,3 +259,11 @@ async def test_two_agents_of_ours_reach_the_routine_tier_over_a2a_alone(publish)
         outcome = await caller.ask("http://server", DOUBLE, {"number": LARGE})
         assert (outcome.json, outcome.tier, outcome.peer_tier) == ({"twice": 2 * LARGE}, "routine", "routine")
         assert caller.engine.reach.known("http://server").dialect == "a2a"
+
+
+async def test_an_agent_that_lists_nothing_is_found_by_negotiation_over_a2a() -> None:
+    server, caller = await pair(publish="agreed")
+    async with server, caller:
+        caller.know("http://server")
+        outcome = await caller.ask(DOUBLE, {"number": 4})
+        assert (outcome.json, outcome.tier) == ({"twice": 8}, "routine")
