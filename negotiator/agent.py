@@ -18,8 +18,9 @@ from negotiator.clock import Clock, Deadline, SystemClock
 from negotiator.conversations import Conversations
 from negotiator.directory.client import DirectoryClient
 from negotiator.doors import Doors
-from negotiator.engine import Engine, Publish
+from negotiator.engine import Engine, NativeTerms, Publish
 from negotiator.errors import UsageError
+from negotiator.identity.authority import Authority
 from negotiator.identity.checker import Checker
 from negotiator.identity.gate import Gate
 from negotiator.identity.identity import Identity
@@ -95,6 +96,8 @@ class Agent:
         identity: Who this agent is, or the folder of its keys: what it sends is signed, and what callers prove is
             checked. Needs the extra `identity`.
         trust: Which callers are heard at all; everybody, where nothing is said.
+        authority: Who may use which tools; by default callers who prove nothing reach what is public, and others
+            everything.
         did_documents: Where callers' DID documents are had; fetched under guard by default.
         clock: Where time comes from.
         new_id: Where unguessable identifiers come from.
@@ -120,6 +123,7 @@ class Agent:
         sandbox_level: Level | str | None = None,
         identity: Identity | str | Path | None = None,
         trust: TrustPolicy | None = None,
+        authority: Authority | None = None,
         did_documents: Fetch | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
@@ -159,6 +163,7 @@ class Agent:
             replies=Replies(opened.text, clock, abandoned_after=2 * request_seconds, presence=opened.presence),
             flights=opened.flights,
             cost_policy=policy,
+            authority=authority or Authority(),
             publish=publish,
             request_seconds=request_seconds,
             embedder=embedder,
@@ -182,6 +187,7 @@ class Agent:
         *,
         effect: Effect = ...,
         inline: bool = ...,
+        public: bool | None = ...,
         name: str | None = ...,
         description: str | None = ...,
         input: Any = ...,
@@ -194,6 +200,7 @@ class Agent:
         *,
         effect: Effect = "transactional",
         inline: bool = False,
+        public: bool | None = None,
         name: str | None = None,
         description: str | None = None,
         input: Any = None,  # noqa: A002
@@ -202,12 +209,20 @@ class Agent:
         """Offer a function to peers; a decorator, with or without arguments.
 
         Sync functions run in a thread, unless `inline`; async ones in the loop. Schemas are read from the
-        signature, or given as `input` and `output`. Raises `UsageError`.
+        signature, or given as `input` and `output`. Callers who have not proved who they are reach safe tools, and
+        those that are `public`; see `authority`. Raises `UsageError`.
         """
 
         def add(given: F) -> F:
             made = Tool.of(
-                given, effect=effect, inline=inline, name=name, description=description, input=input, output=output
+                given,
+                effect=effect,
+                inline=inline,
+                public=public,
+                name=name,
+                description=description,
+                input=input,
+                output=output,
             )
             if made.name in self.engine.tools:
                 raise UsageError(f"there is a tool named {made.name} already")
@@ -216,11 +231,19 @@ class Agent:
 
         return add if function is None else add(function)
 
-    def register(self, document: str | bytes | ProtocolDocument, routine: Callable[[JsonValue], Any]) -> str:
+    def register(
+        self,
+        document: str | bytes | ProtocolDocument,
+        routine: Callable[[JsonValue], Any],
+        *,
+        effect: Effect = "transactional",
+        public: bool | None = None,
+    ) -> str:
         """Put a person's own function under the hash of any text: an RFC, an API description.
 
         The function is given the request body (text or JSON) and returns the reply body; it is sync (run in a
-        thread) or async. Returns the document's hash. Raises `protocol_docs.MalformedDocument`.
+        thread) or async; `effect` and `public` mean what they do for tools. Returns the document's hash. Raises
+        `protocol_docs.MalformedDocument`.
         """
         if isinstance(document, str):
             document = ProtocolDocument.from_text(document)
@@ -228,6 +251,8 @@ class Agent:
             document = ProtocolDocument.from_bytes(document)
         self.engine.documents.put(document)
         self.engine.natives[document.hash] = routine
+        public = effect == "safe" if public is None else public
+        self.engine.native_terms[document.hash] = NativeTerms(document.name, effect, public)
         return document.hash
 
     def know(self, *peers: str, about: str = "") -> None:

@@ -21,6 +21,7 @@ from negotiator.errors import (
     BadInput,
     BudgetSpent,
     EffectsAlreadyMade,
+    NotAllowed,
     NotPossible,
     OutcomeUnknown,
     Overloaded,
@@ -30,11 +31,12 @@ from negotiator.errors import (
 )
 from negotiator.evidence import Copying, Exchange
 from negotiator.fitting import Way, effect_allowed, receiver_half, suitable_tool
+from negotiator.identity.callers import on_behalf_of
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.journal import Journal, canonical, digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
-from negotiator.messages import Reply, Request, Tier
+from negotiator.messages import Effect, Reply, Request, Tier
 from negotiator.plan import ReceiverSituation, plan_receiver, routine_due
 from negotiator.replies import Claim
 from negotiator.respond import in_words, place_of, respond_in_words, respond_to_dialogue
@@ -119,7 +121,7 @@ class _Answering:
             raise OutcomeUnknown
         try:
             if request.kind == "negotiation":
-                return await respond_in_words(self.engine, request, self.context)
+                return await respond_in_words(self._negotiating(), request, self.context)
             if not request.hashes:
                 reply = await self._natural_language()
             else:
@@ -171,7 +173,7 @@ class _Answering:
         engine = self.engine
         if document.hash == catalog.negotiation_dialogue().hash:
             self.tier = "routine"
-            body = await respond_to_dialogue(engine, self.request.body, self.context)
+            body = await respond_to_dialogue(self._negotiating(), self.request.body, self.context)
             return Reply(status="success", body=body, tier="routine")
         if document.hash == catalog.direct_json().hash:
             self.tier = "routine"
@@ -188,7 +190,7 @@ class _Answering:
         )
         if native is not None:
             self.tier = "routine"
-            return await self._native(native)
+            return await self._native(document.hash, native)
         if plan.tier is None and engine.has_model and engine.tools:
             raise BudgetSpent(plan.reason)  # the document is as good as before; tomorrow it is served again
         if plan.tier is None:
@@ -198,6 +200,7 @@ class _Answering:
         if schemas is not None and not schemas.request.is_valid(body):
             return _misfit(schemas.request, body)
         if runnable is not None:
+            self.tier = "routine"
             try:
                 reply = await self._by_routine(document, runnable, body)
             except (BadInput, PeerMisspoke, SandboxError) as error:
@@ -253,8 +256,9 @@ class _Answering:
             return False
         return unverified(runnable.routine, receiver_half(self.engine, document, tool), way, value)
 
-    async def _native(self, function: Callable[[JsonValue], Any]) -> Reply:
-        body = self.request.body
+    async def _native(self, protocol_hash: str, function: Callable[[JsonValue], Any]) -> Reply:
+        body, terms = self.request.body, self.engine.native_terms[protocol_hash]
+        self._require(terms.name, terms.effect, public=terms.public)
 
         async def run() -> JsonValue:
             try:
@@ -267,7 +271,9 @@ class _Answering:
             except Exception as error:
                 raise ToolFailed(f"the native routine failed with {type(error).__name__}") from error
 
-        made = await self.journal.call("native", {"body": body}, "transactional", run)
+        made = await self.journal.call(
+            "native", {"body": body}, terms.effect, on_behalf_of(self.context.principal, run)
+        )
         return Reply(status="success", body=made, tier="routine")
 
     async def _by_routine(self, document: ProtocolDocument, runnable: Runnable, body: JsonValue) -> Reply:
@@ -294,10 +300,12 @@ class _Answering:
         tool = engine.tools.get(named or "")
         tool = tool or await suitable_tool(engine, document)
         if tool is None:
-            allowed = {name: each for name, each in engine.tools.items() if effect_allowed(document, each)}
+            allowed = {name: each for name, each in self._allowed().items() if effect_allowed(document, each)}
             tool = await self._choose(f"{document.name}: {document.description}\n\n{document.body}", allowed)
         if tool is None:
             return Reply(status="rejected", code="unsupported_protocol")
+        # Before a model is paid to read what will not be done.
+        self._require(tool.name, tool.effect, public=tool.is_public)
         filled = await read_arguments(interpreter, engine, document, body, tool)
         result = await self._call(tool, filled.value)
         return await self._written(document, tool, body, filled.value, result, filled.copying)
@@ -330,7 +338,8 @@ class _Answering:
                 policy = engine.cost_policy
                 account = engine.purse.for_learning()
                 spending = engine.ledger.spending(_under(document.hash), bought="routines")
-                account.asks_no_model = not routine_due(spending, policy)
+                learns = engine.authority.may_learn(self.context.principal, engine.model.name)
+                account.asks_no_model = not learns or not routine_due(spending, policy)
                 deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
                 try:
                     await make_receiver(engine, document, tool, account, deadline)
@@ -351,8 +360,11 @@ class _Answering:
             raise NotPossible("this agent reads no natural language")
         if not engine.within_budget:
             raise BudgetSpent("the budget for callers is spent")
+        offered = self._allowed()
+        if not offered:
+            raise NotAllowed
         text = self._text()
-        tool = await self._choose(text, engine.tools)
+        tool = await self._choose(text, offered)
         self.counted = in_words(tool)
         if tool is None:
             return Reply(status="failure", code="not_answered", error="This agent has nothing that does what is asked.")
@@ -391,8 +403,30 @@ class _Answering:
         return Reply(status="success", body={"output": result}, tier="routine")
 
     async def _call(self, tool: Tool, arguments: JsonValue) -> JsonValue:
+        self._require(tool.name, tool.effect, public=tool.is_public)
         self.tool = tool
-        return await self.journal.call(tool.name, arguments, tool.effect, tool.ready(arguments))
+        run = on_behalf_of(self.context.principal, tool.ready(arguments))
+        return await self.journal.call(tool.name, arguments, tool.effect, run)
+
+    def _require(self, name: str, effect: Effect, *, public: bool) -> None:
+        """Raises `NotAllowed` where this caller may not have that run in the tier that is at work."""
+        if not self.engine.authority.allows(self.context.principal, name, effect, self.tier, public=public):
+            raise NotAllowed
+
+    def _allowed(self) -> dict[str, Tool]:
+        """The tools that this caller may have run in the tier that is at work: what a model is shown."""
+        allows, principal = self.engine.authority.allows, self.context.principal
+        return {
+            name: tool
+            for name, tool in self.engine.tools.items()
+            if allows(principal, name, tool.effect, self.tier, public=tool.is_public)
+        }
+
+    def _negotiating(self) -> Engine:
+        """The engine for a negotiation with this caller: without our model, where it may not have it paid for."""
+        engine = self.engine
+        may = engine.authority.may_learn(self.context.principal, engine.model.name)
+        return engine if may else engine.without_model()
 
     def _callable(self, tool: Tool) -> Callable[..., Any]:
         async def call(*args: JsonValue, **keywords: JsonValue) -> JsonValue:

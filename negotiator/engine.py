@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple
@@ -13,10 +14,12 @@ from negotiator.clock import Clock
 from negotiator.directory.client import Directory
 from negotiator.errors import UsageError
 from negotiator.flights import Flights, OwnFlights
+from negotiator.identity.authority import Authority
 from negotiator.jsonvalue import JsonValue
 from negotiator.learning import Learner
 from negotiator.ledger import Ledger
 from negotiator.mapping import PairInference, infer_pair
+from negotiator.messages import Effect
 from negotiator.models.base import Model
 from negotiator.models.none import NoModel
 from negotiator.peers import KnownPeers
@@ -46,6 +49,15 @@ class DocumentSchemas(NamedTuple):
 
     request: Schema
     reply: Schema
+
+
+class NativeTerms(NamedTuple):
+    """What the owner of a function under a document of its own says of it."""
+
+    name: str
+    """The document's."""
+    effect: Effect
+    public: bool
 
 
 @cache
@@ -85,6 +97,8 @@ class Engine:
     agreements: Agreements
     replies: Replies
     cost_policy: CostPolicy
+    authority: Authority = field(default_factory=Authority)
+    """Who may use which tools."""
     publish: Publish = "agreed"
     request_seconds: float = 60.0
     """The deadline of a request that names none."""
@@ -94,6 +108,8 @@ class Engine:
     tools: dict[str, Tool] = field(default_factory=dict)
     natives: dict[str, Callable[[JsonValue], Any]] = field(default_factory=dict)
     """A person's own functions by the hash of the document they implement."""
+    native_terms: dict[str, NativeTerms] = field(default_factory=dict)
+    """What their owner says of those functions, by the same hash."""
     meant: dict[str, str] = field(default_factory=dict)
     """The tool that a document of an asker's was agreed on for, by its hash: no model need be asked which it is."""
     observed: dict[str, list[JsonValue]] = field(default_factory=dict)
@@ -126,10 +142,20 @@ class Engine:
         """Whether a language model is at hand."""
         return not isinstance(self.model, NoModel)
 
+    def without_model(self) -> "Engine":
+        """The same engine, shared with this one in all its parts, with rules and schemas alone."""
+        made = copy(self)
+        made.model = NoModel()
+        return made
+
     @property
     def may_have_effects(self) -> bool:
         """Whether a request can do something that must not be done twice."""
-        return bool(self.natives) or any(tool.effect == "transactional" for tool in self.tools.values())
+        effects = [
+            *(terms.effect for terms in self.native_terms.values()),
+            *(tool.effect for tool in self.tools.values()),
+        ]
+        return "transactional" in effects
 
     @property
     def toolset(self) -> str:

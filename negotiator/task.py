@@ -64,6 +64,8 @@ class Tool:
     function: Callable[..., Any]
     inline: bool = False
     """Run a sync function in the event loop instead of a thread: for functions of microseconds."""
+    public: bool | None = None
+    """Whether callers who prove nothing may use it; None: where it is safe. See `negotiator.identity.Authority`."""
     bind: Callable[[JsonObject], dict[str, Any]] | None = field(default=None, repr=False)
 
     @property
@@ -78,6 +80,7 @@ class Tool:
         *,
         effect: Effect,
         inline: bool = False,
+        public: bool | None = None,
         name: str | None = None,
         description: str | None = None,
         input: Any = None,  # noqa: A002
@@ -99,6 +102,7 @@ class Tool:
                 effect=effect,
                 function=function,
                 inline=inline,
+                public=public,
             )
         read: FunctionSchemas = of_function(function)
         return cls(
@@ -109,8 +113,14 @@ class Tool:
             effect=effect,
             function=function,
             inline=inline,
+            public=public,
             bind=read.bind,
         )
+
+    @property
+    def is_public(self) -> bool:
+        """Whether callers who prove nothing are meant too."""
+        return self.effect == "safe" if self.public is None else self.public
 
     def ready(self, arguments: JsonValue) -> Callable[[], Awaitable[JsonValue]]:
         """Check the arguments; what is returned runs the function once and gives its result as plain JSON.

@@ -1,5 +1,7 @@
-"""Who somebody is: keys, DIDs and their documents, signed messages, and who is heard."""
+"""Who somebody is: keys, DIDs and their documents, signed messages, who is heard, and who may do what."""
 
+from negotiator.identity.authority import EVERYBODY, Authority, Rule
+from negotiator.identity.callers import current_principal
 from negotiator.identity.did import read_document
 from negotiator.identity.errors import DidUnresolvable, IdentityUnusable, KeyChanged, MalformedDid, NotProven
 from negotiator.identity.identity import Identity
@@ -8,6 +10,8 @@ from negotiator.identity.signer import Key, MemorySigner, Signer, check_signer
 from negotiator.identity.trust import Revocations, TrustPolicy
 
 __all__ = [
+    "EVERYBODY",
+    "Authority",
     "DidResolver",
     "DidUnresolvable",
     "Identity",
@@ -19,8 +23,10 @@ __all__ = [
     "NotProven",
     "Pins",
     "Revocations",
+    "Rule",
     "Signer",
     "TrustPolicy",
     "check_signer",
+    "current_principal",
     "read_document",
 ]

@@ -14,6 +14,7 @@ import orjson
 from negotiator.agent import Agent
 from negotiator.clock import Deadline
 from negotiator.errors import PeerUnreachable
+from negotiator.identity.authority import EVERYBODY
 from negotiator.jsonvalue import JsonObject
 from negotiator.models.base import Model
 from negotiator.testing.clock import VirtualClock
@@ -68,8 +69,12 @@ class World:
         address: str | None = None,
         **options: Any,
     ) -> Agent:
-        """An agent served at `mem://<name>` (or `address`); `options` are those of `Agent`."""
+        """An agent served at `mem://<name>` (or `address`); `options` are those of `Agent`.
+
+        All agents of a world are one owner's, so that each may use what another offers, unless `authority` is given.
+        """
         options.setdefault("did_documents", self._did_document)
+        options.setdefault("authority", EVERYBODY)
         agent = Agent(
             model,
             name=name,

@@ -64,7 +64,7 @@ def test_custom_header(region: str) -> str:
     return region
 
 
-@agent.tool
+@agent.tool(public=True)
 def transfer(account: str, amount: int) -> dict[str, int]:
     """Transfer an amount."""
     return {"amount": amount}

@@ -39,7 +39,7 @@ def offering(agent):
         """Double a number."""
         return 2 * number
 
-    @agent.tool
+    @agent.tool(public=True)
     def transfer(amount: int) -> dict[str, int]:
         """Transfer an amount."""
         agent.transfers.append(amount)
@@ -208,7 +208,7 @@ async def test_a_call_that_takes_too_long_ends_by_its_deadline():
     agent = Agent(state="memory", request_seconds=0.05)
     never = asyncio.Event()
 
-    @agent.tool
+    @agent.tool(public=True)
     async def wait() -> str:
         """Wait."""
         await never.wait()
@@ -487,7 +487,7 @@ class Held:
         self.begun, self.go, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.agent = Agent(state="memory", **options)
 
-        @self.agent.tool
+        @self.agent.tool(public=True)
         async def slow() -> str:
             """Take a while."""
             self.begun.set()
