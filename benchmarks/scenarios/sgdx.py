@@ -25,6 +25,7 @@ from benchmarks.machine import machine
 from benchmarks.scenarios.sgdx_data import MAX_ROWS, Pair, load_pairs, split_directory
 from negotiator import Agent, NegotiatorError, Task
 from negotiator.clock import Deadline
+from negotiator.identity import EVERYBODY
 from negotiator.messages import Tier
 from negotiator.models import open_model, weights
 from negotiator.models.base import Model, Usage
@@ -139,7 +140,7 @@ class Service:
 
     def __init__(self, name: str, pairs: list[Pair], model: Model) -> None:
         self.name, self.pairs = name, pairs
-        self.agent = Agent(model, name=name, publish="agreed", state="memory", request_seconds=300)
+        self.agent = Agent(model, name=name, publish="agreed", state="memory", request_seconds=300, authority=EVERYBODY)
         self.called: list[tuple[str, dict[str, Any]]] = []
         for pair in pairs:
             self._offer(pair)
