@@ -217,6 +217,7 @@ class StdioLink:
         process, self._process = self._process, None
         if process is None:
             return
+        reading = self._reading
         if process.stdin is not None:
             process.stdin.close()
         for end in (process.terminate, process.kill):
@@ -227,9 +228,8 @@ class StdioLink:
             except TimeoutError:
                 with suppress(ProcessLookupError):
                     end()
-        await process.wait()
-        if self._reading is not None:
-            await self._reading
+        if reading is not None:
+            await reading
 
     async def _running(self, *, fresh: bool) -> asyncio.subprocess.Process:
         async with self._starting:
@@ -270,9 +270,14 @@ class StdioLink:
                     await self._hear(process, read_message(line))
         except ValueError:
             why = PeerMisspoke("the server's message is larger than one may be")
-            process.kill()
         except PeerHungUp:
             pass
+        # It says no more: whatever else it does, the next request gets another.
+        if self._process is process:
+            self._process = None
+            with suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(why)
