@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from negotiator.cli import ask, demo, docs, doctor, exits, mcp, routines, serve
+from negotiator.cli import ask, demo, docs, doctor, exits, identity, mcp, routines, serve
 from negotiator.cli.console import Console, one_line
 from negotiator.errors import BadInput
 
-_COMMANDS = (demo, serve, mcp, ask, docs, routines, doctor)
+_COMMANDS = (demo, serve, mcp, ask, docs, routines, identity, doctor)
 
 _SHOWN = 5
 """Violations of a schema that people are shown; programs get all."""

@@ -53,6 +53,9 @@ def add(commands: Commands) -> None:
         f"Nothing is downloaded or changed. Exits with {exits.FAILED} where something has failed; a warning is no failure.",
         example="  negotiator doctor --json",
     )
+    parser.add_argument(
+        "agent", nargs="?", metavar="MODULE:NAME", help="an agent of yours: who it is, and who may do what with it"
+    )
     add_state(parser)
     parser.set_defaults(run=run)
 
@@ -60,7 +63,7 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Look at everything, print a line each."""
     with console.waiting("looking"):
-        found = list(examine(chosen.state))
+        found = list(examine(chosen.state, chosen.agent))
     failed = any(finding.status == "fail" for finding in found)
     if console.as_json:
         console.json({"ok": not failed, "findings": [asdict(finding) for finding in found]})
@@ -69,7 +72,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     return exits.FAILED if failed else exits.OK
 
 
-def examine(state: str | None) -> Iterator[Finding]:
+def examine(state: str | None, agent: str | None = None) -> Iterator[Finding]:
     """All findings. One that cannot be made is a failure with its error, and the rest follow."""
     yield _python()
     yield _version("metaparley", missing="fail")
@@ -82,6 +85,8 @@ def examine(state: str | None) -> Iterator[Finding]:
     yield _guarded("sandbox", _sandbox)
     yield _guarded("code routines", _code_routines)
     yield _environment()
+    if agent is not None:
+        yield from _agent(agent)
 
 
 def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
@@ -178,6 +183,25 @@ def _probed(report: "Report") -> tuple[str, bool]:
     held = f"{len(report.probes) - len(broken)} of {len(report.probes)} probes held"
     said = f"{report.executor}, level {report.level}; {held}"
     return (f"{said}; got out: {', '.join(broken)}" if broken else said), bool(broken)
+
+
+def _agent(named: str) -> Iterator[Finding]:
+    """Who an agent says it is, and each line by which its callers may do more than those of any other."""
+    from negotiator.cli.serve import load  # noqa: PLC0415 - on use
+    from negotiator.wire import ANONYMOUS  # noqa: PLC0415
+
+    agent = load(named)
+    said = "none: it signs nothing, and no caller can prove who it is"
+    yield Finding("identity", "ok", said if agent.identity is None else agent.identity.did)
+    rules = agent.engine.authority.widened
+    if not rules:
+        yield Finding("authority", "ok", "callers who prove nothing reach public tools, others every tool")
+    for rule in rules:
+        risky = rule.who == ANONYMOUS and "transactional" in rule.effects
+        yield Finding("authority", "warn" if risky else "ok", f"wider by one line: {rule}")
+    for tool in agent.engine.tools.values():
+        if tool.public and tool.effect == "transactional":
+            yield Finding("authority", "warn", f"{tool.name} is transactional, and public")
 
 
 def _environment() -> Finding:

@@ -1,0 +1,120 @@
+"""`negotiator identity` on folders of the test, and what the doctor says of an agent."""
+
+import stat
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from negotiator import Agent
+from negotiator.cli import exits
+from negotiator.identity import Authority, Identity, Pins, Revocations, read_document
+from negotiator.state import open_state
+
+URL = "https://weather.example/agent"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    pytest.importorskip("diskcache")
+    open_state(tmp_path / "state")
+    return tmp_path / "state"
+
+
+def test_new_makes_an_identity_that_an_agent_can_be(tmp_path: Path, negotiator: Any) -> None:
+    folder = tmp_path / "id"
+    made = negotiator("identity", "new", URL, "--folder", folder, "--json").json
+    assert made["did"].startswith("did:wba:weather.example:agent:e1_")
+    assert made["document"] == f"{URL}/{made['did'].rpartition(':')[2]}/did.json"
+    assert stat.S_IMODE((folder / "key-1.pem").stat().st_mode) == 0o600
+    agent = Agent(state="memory", identity=folder)
+    assert agent.identity is not None
+    assert agent.identity.did == made["did"]
+
+
+def test_it_lies_in_the_state_where_nothing_else_is_said(state: Path, negotiator: Any) -> None:
+    made = negotiator("identity", "new", URL, "--state", state, "--method", "web", "--json").json
+    assert made["did"] == "did:web:weather.example:agent"
+    assert (state / "identity" / "identity.json").exists()
+
+
+def test_new_overwrites_nothing(tmp_path: Path, negotiator: Any) -> None:
+    negotiator("identity", "new", URL, "--folder", tmp_path / "id")
+    assert negotiator("identity", "new", URL, "--folder", tmp_path / "id").code == exits.USAGE
+
+
+def test_an_address_without_a_name_is_said_to_be_none(tmp_path: Path, negotiator: Any) -> None:
+    ran = negotiator("identity", "new", "https://192.0.2.1", "--folder", tmp_path / "id")
+    assert ran.code == exits.USAGE
+    assert "needs a host that has a name" in ran.err
+
+
+def test_show_prints_the_keys_and_no_secret(tmp_path: Path, negotiator: Any) -> None:
+    folder = tmp_path / "id"
+    did = negotiator("identity", "new", URL, "--folder", folder, "--json").json["did"]
+    secret = (folder / "key-1.pem").read_text().splitlines()[1]
+    for words in ((), ("--json",), ("--document",)):
+        ran = negotiator("identity", "show", "--folder", folder, *words)
+        assert ran.code == exits.OK
+        assert did in ran.out
+        assert secret not in ran.out
+
+
+def test_the_document_that_show_prints_holds(tmp_path: Path, negotiator: Any) -> None:
+    did = negotiator("identity", "new", URL, "--folder", tmp_path / "id", "--json").json["did"]
+    document = negotiator("identity", "show", "--document", "--folder", tmp_path / "id", "--json").json
+    assert read_document(orjson.dumps(document), did).authentication == {f"{did}#key-1"}
+
+
+def test_rotate_and_revoke_change_what_is_in_force(tmp_path: Path, negotiator: Any) -> None:
+    folder = tmp_path / "id"
+    negotiator("identity", "new", URL, "--folder", folder, "--method", "web")
+    running = Identity.open(folder)
+    assert running.key_id.endswith("#key-1")
+    assert negotiator("identity", "rotate", "--folder", folder).code == exits.OK
+    assert running.key_id.endswith("#key-2")
+    assert negotiator("identity", "revoke", "key-1", "--folder", folder).code == exits.OK
+    assert not (folder / "key-1.pem").exists()
+
+
+def test_a_did_of_others_is_revoked_for_agents_that_run(state: Path, negotiator: Any) -> None:
+    running = Revocations(open_state(state).text)
+    assert running.stands("did:web:a.example", "did:web:a.example#key-1")
+    assert negotiator("identity", "revoke", "did:web:a.example", "--state", state).code == exits.OK
+    assert not running.stands("did:web:a.example", "did:web:a.example#key-1")
+
+
+def test_approving_what_did_not_change_is_said_to_be_nothing(state: Path, negotiator: Any) -> None:
+    assert negotiator("identity", "approve", "did:web:a.example", "--state", state).code == exits.USAGE
+    assert Pins(open_state(state).text).changed() == []
+
+
+@pytest.mark.parametrize("did", ["did:key:z6Mk", "did:web:127.0.0.1", "nobody"])
+def test_verify_refuses_what_is_no_did(state: Path, negotiator: Any, did: str) -> None:
+    assert negotiator("identity", "verify", did, "--state", state).code == exits.FAILED
+
+
+def test_verify_connects_to_no_address_that_was_not_allowed(state: Path, negotiator: Any) -> None:
+    ran = negotiator("identity", "verify", "did:web:localhost%3A1", "--state", state)
+    assert ran.code == exits.FAILED
+    assert "did:web:localhost" in ran.err
+
+
+def test_the_doctor_says_who_an_agent_is_and_each_line_that_widens_what_callers_may(
+    tmp_path: Path, negotiator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wider = Authority().allowing("anonymous", tools="book", effects="transactional", tiers="routine")
+    module = types.ModuleType("agents_of_a_test")
+    identity = Identity.in_memory(URL)
+    module.narrow = Agent(state="memory")  # type: ignore[attr-defined]
+    module.wide = Agent(state="memory", identity=identity, authority=wider)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "agents_of_a_test", module)
+    found = negotiator("doctor", "agents_of_a_test:wide", "--state", tmp_path, "--json").json["findings"]
+    assert {"name": "identity", "status": "ok", "detail": identity.did} in found
+    said = "wider by one line: anonymous: book (transactional; routine)"
+    assert {"name": "authority", "status": "warn", "detail": said} in found
+    found = negotiator("doctor", "agents_of_a_test:narrow", "--state", tmp_path, "--json").json["findings"]
+    assert [each["status"] for each in found if each["name"] == "authority"] == ["ok"]
