@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from negotiator.a2a.speaker import A2ASpeaker
 from negotiator.agreements import Agreements
 from negotiator.answer import answer
 from negotiator.ask import ask
@@ -42,6 +43,7 @@ from negotiator.reach import Reach
 from negotiator.replies import Replies
 from negotiator.respond import document_of
 from negotiator.routines import Routine, RoutineShelf
+from negotiator.schemas import Schema
 from negotiator.serving import AgoraDoor, DoorLimits, Listed, UnderWay
 from negotiator.state import State, open_state
 from negotiator.task import Task, Tool
@@ -155,7 +157,12 @@ class Agent:
             text=opened.text,
             documents=opened.documents(embedder),
             routines=RoutineShelf(opened.routine_cache(), self._run_source, again_after=policy.no_agreement_seconds),
-            reach=Reach(self._transport, opened.text, clock, speakers=[self._mcp]),
+            reach=Reach(
+                self._transport,
+                opened.text,
+                clock,
+                speakers=[self._mcp, A2ASpeaker(self._transport, self._reply_schema)],
+            ),
             find_document=self._find_document,
             executor=lambda: self._executor,
             ledger=Ledger(opened.text, policy),
@@ -509,6 +516,11 @@ class Agent:
         from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
 
         return await GuardedFetcher(allow=self._allow_sources, max_bytes=MAX_DOCUMENT_BYTES, seconds=5.0).fetch(url)
+
+    def _reply_schema(self, protocol_hash: str) -> Schema | None:
+        document = self.engine.documents.get(protocol_hash)
+        schemas = None if document is None else self.engine.schemas_of(document)
+        return None if schemas is None else schemas.reply
 
     async def _find_document(
         self,
