@@ -428,6 +428,26 @@ async def test_callers_without_a_name_list_the_tasks_of_a_context_that_they_know
     assert (listed["nextPageToken"], listed["totalSize"], listed["pageSize"]) == ("", 1, 50)
 
 
+async def test_a_caller_with_a_name_lists_its_own_tasks_alone(client) -> None:
+    async def listed(principal, **params):
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": params}).encode()
+        sent = {"content-type": "application/json", "a2a-version": "1.0"}
+        wire = WireRequest(path="/a2a", headers=sent, body=body, principal=principal)
+        return json.loads((await client.handler(wire)).body)["result"]["tasks"]
+
+    def said(number):
+        message = {"messageId": f"m{number}", "role": "ROLE_USER", "parts": [{"text": f"Double {number}"}]}
+        return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}).encode()
+
+    for number, principal in enumerate(("host:alice", "host:bob", "host:alice")):
+        sent = {"content-type": "application/json", "a2a-version": "1.0"}
+        await client.handler(WireRequest(path="/a2a", headers=sent, body=said(number), principal=principal))
+    assert [len(await listed(who)) for who in ("host:alice", "host:bob", "anonymous")] == [2, 1, 0]
+    alices = (await listed("host:alice"))[0]
+    assert await listed("host:bob", contextId=alices["contextId"]) == []
+    assert (await client.call("GetTask", id=alices["id"]))["code"] == -32001
+
+
 async def test_a_list_comes_in_pages_the_last_changed_first(client) -> None:
     context = "a-context-that-nobody-guesses"
     made = []

@@ -8,7 +8,9 @@ import pytest
 
 from negotiator import Agent, InputRequired, NotPossible, OutcomeUnknown, Overloaded, PeerFailed, PeerMisspoke, Task
 from negotiator.a2a import PATHS
+from negotiator.clock import Deadline
 from negotiator.dialects.a2a.extension import DOCUMENT, SKILL, URI
+from negotiator.messages import Request
 from negotiator.models.scripted import ScriptedModel
 from negotiator.transports import MemoryTransport
 from negotiator.wire import WireReply, WireRequest
@@ -152,6 +154,19 @@ async def test_what_the_peer_asks_back_is_an_error_that_holds_its_question() -> 
     with pytest.raises(InputRequired, match="Which number"):
         await ask(peer, model=ScriptedModel({}))
     assert len(peer.heard) == 1
+
+
+async def test_a_further_round_goes_to_the_task_that_asked() -> None:
+    asked = task_in("INPUT_REQUIRED", message=said({"text": "Which number?"}))
+    done = {**task_in("COMPLETED"), "artifacts": [{"artifactId": "a", "parts": [{"text": "42"}]}]}
+    peer = Peer(card(), result(task=asked), result(task=done))
+    async with Agent(state="memory", transport=MemoryTransport({"http://peer": peer})) as agent:
+        reach, until = agent.engine.reach, Deadline.after(5, agent.engine.clock)
+        first = await reach.exchange("http://peer", Request(body="Double it"), until)
+        assert (first.code, first.error) == ("input_required", "Which number?")
+        second = await reach.exchange("http://peer", Request(body="21", conversation=first.conversation), until)
+        assert second.body == "42"
+    assert [each["params"]["message"].get("taskId") for each in peer.heard] == [None, "t"]
 
 
 @pytest.mark.parametrize(
