@@ -80,12 +80,11 @@ test-floors: setup ## the tests with the oldest releases of our direct dependenc
 		--editable '.[disk,identity,litellm,local,monty,serve]' --group dev
 	.venv-floors/bin/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
-.PHONY: test-restrictedpython
-test-restrictedpython: setup ## the sandbox's tests on the older line of RestrictedPython, which litellm's proxy asks for
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-restrictedpython
-	$(BIN)/uv pip install --quiet --python .venv-restrictedpython --editable . 'RestrictedPython>=8.5,<9' \
-		anyio hypothesis pytest pytest-xdist
-	.venv-restrictedpython/bin/pytest -n auto --maxprocesses 8 --dist loadfile tests/sandbox $(ARGS)
+.PHONY: test-bare
+test-bare: setup ## the tests without any extra, on the older line of RestrictedPython, which litellm's proxy asks for
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-bare
+	$(BIN)/uv pip install --quiet --python .venv-bare --editable . --group dev 'RestrictedPython>=8.5,<9'
+	.venv-bare/bin/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 .PHONY: bench
 bench: setup ## the benchmark on recorded calls; BENCH="..." chooses another
