@@ -59,9 +59,9 @@ def compile_handler(source: str) -> CodeType:
         raise Refused([(error.lineno, f"syntax error: {error.msg}")]) from None
     except (ValueError, RecursionError, MemoryError, OverflowError):
         raise Refused([(None, "the source cannot be parsed: too deep, or not text")]) from None
-    _measure(tree)
+    nodes = _measured(tree)
     violations: list[tuple[int | None, str]] = []
-    prepared = Prepare(tree, violations).visit(tree)
+    prepared = Prepare(tree, nodes, violations).visit(tree)
     policy = HandlerPolicy(violations)
     checked = policy.visit(prepared)
     if violations:
@@ -75,17 +75,29 @@ def compile_handler(source: str) -> CodeType:
         raise Refused([(None, "the source cannot be compiled")]) from None
 
 
-def _measure(tree: ast.AST) -> None:
-    level: list[ast.AST] = [tree]
-    depth = nodes = 0
+def _measured(tree: ast.AST) -> list[ast.AST]:
+    """All nodes, level by level."""
+    level = [tree]
+    nodes: list[ast.AST] = []
+    depth = 0
     while level:
         depth += 1
-        nodes += len(level)
+        nodes += level
         if depth > MAX_DEPTH:
             raise Refused([(getattr(level[0], "lineno", None), f"nested deeper than {MAX_DEPTH} levels")])
-        if nodes > MAX_NODES:
+        if len(nodes) > MAX_NODES:
             raise Refused([(None, f"larger than {MAX_NODES} syntax nodes")])
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        # As `ast.iter_child_nodes`, without its two generators a node.
+        below: list[ast.AST] = []
+        for node in level:
+            for name in node._fields:
+                value = getattr(node, name, None)
+                if isinstance(value, ast.AST):
+                    below.append(value)
+                elif type(value) is list:
+                    below += [item for item in value if isinstance(item, ast.AST)]
+        level = below
+    return nodes
 
 
 class HandlerPolicy(RestrictingNodeTransformer):

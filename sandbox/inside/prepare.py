@@ -18,6 +18,15 @@ _METADATA = frozenset({"__all__", "__author__", "__date__", "__license__", "__ve
 """Names that modules give themselves; here they are names like others."""
 
 
+_NAMING = frozenset(
+    [
+        ast.Name, ast.Attribute, ast.keyword, ast.arg, ast.ClassDef, ast.FunctionDef, ast.Import, ast.ImportFrom,
+        ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping,
+    ]
+)  # fmt: skip
+"""The nodes that `Prepare` learns names from."""
+
+
 class GuardName(ast.Name):
     """A name that only these passes write; the program's own names are never of this class."""
 
@@ -56,9 +65,12 @@ def _fields(body: list[ast.stmt]) -> list[str]:
 class Prepare(ast.NodeTransformer):
     """Turns what models write into what `HandlerPolicy` accepts, and says plainly what is missing."""
 
-    def __init__(self, tree: ast.Module, violations: list[tuple[int | None, str]]) -> None:
+    def __init__(self, tree: ast.Module, nodes: list[ast.AST], violations: list[tuple[int | None, str]]) -> None:
+        """`nodes` are all those of the tree."""
         # What a program does when it is run by itself is never done here.
-        tree.body = [node for node in tree.body if not _is_main_guard(node)]
+        if any(map(_is_main_guard, tree.body)):
+            tree.body = [node for node in tree.body if not _is_main_guard(node)]
+            nodes = list(ast.walk(tree))
         self.violations = violations
         self.bound: set[str] = set()
         self.parameters: set[str] = set()
@@ -66,14 +78,15 @@ class Prepare(ast.NodeTransformer):
         """Modules by the name that an import binds."""
         self.first_parameters: list[str | None] = []
         used: set[str] = set()
-        for node in ast.walk(tree):
-            self._gather(node, used)
+        for node in nodes:
+            if type(node) in _NAMING:
+                self._gather(node, used)
         # No name of the program starts with it, so a renamed name meets no other.
         self.prefix = "private"
         while any(name.startswith(self.prefix) for name in used | self.bound | self.modules.keys()):
             self.prefix += "_x"
 
-    def _gather(self, node: ast.AST, used: set[str]) -> None:  # noqa: C901 - one case a kind of node
+    def _gather(self, node: ast.AST, used: set[str]) -> None:  # noqa: C901 - one case a kind of node of `_NAMING`
         match node:
             case ast.Name(id=name, ctx=context):
                 used.add(name)

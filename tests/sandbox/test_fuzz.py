@@ -24,7 +24,7 @@ from tests.sandbox.shore import CANARY, SYSTEM_ALONE, Shore, language_alone
 PROGRAMS = int(os.environ.get("FUZZ_PROGRAMS", "250"))
 FIRST = int(os.environ.get("FUZZ_SEED", "0"))
 REPORT_EVERY = 5_000
-LIMITS = sandbox.Limits(wall_s=0.3, memory_bytes=48 * 1024 * 1024, output_bytes=1 << 18, tool_calls=8)
+LIMITS = sandbox.Limits(wall_s=0.15, memory_bytes=48 * 1024 * 1024, output_bytes=1 << 18, tool_calls=8)
 
 
 def test_no_program_gets_past_both_walls(shore: Shore) -> None:
