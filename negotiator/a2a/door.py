@@ -408,10 +408,8 @@ class A2ADoor:
         after = params.get("statusTimestampAfter")
         found = [
             kept
-            for kept in ([] if hidden else self._tasks.of(principal))
-            if context in (None, kept.view.context)
-            and state in (None, kept.view.state)
-            and (not isinstance(after, str) or (kept.view.timestamp or "") >= after)
+            for kept in ([] if hidden else self._tasks.of(principal, context))
+            if state in (None, kept.view.state) and (not isinstance(after, str) or (kept.view.timestamp or "") >= after)
         ]
         first = _after(found, objects.identifier(params, "pageToken"))
         shown = found[first : first + (size or _PAGE)]

@@ -22,6 +22,8 @@ from protocol_docs.text_store import TextStore
 
 _TASK: Final = "a2a/task/"
 _MESSAGE: Final = "a2a/message/"
+_OF: Final = "a2a/of/"
+"""Which tasks a principal has in a context, so that a list need not read them all."""
 _SWEEP_EVERY: Final = 64
 """New tasks between two looks at every row, which is what a sweep costs."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -84,11 +86,14 @@ class Tasks:
 
     def begin(self, view: TaskView, principal: str, *, seconds: float) -> Kept:
         """Keep a new task."""
+        with suppress(StoreUnusable):
+            self._store.put(_place(principal, view.context) + view.id, "1")
+        kept = self.put(view, principal, seconds=seconds)
         if self._until_sweep <= 0:
             self.sweep()
             self._until_sweep = _SWEEP_EVERY
         self._until_sweep -= 1
-        return self.put(view, principal, seconds=seconds)
+        return kept
 
     def get(self, task: str, principal: str) -> Kept | None:
         """The task of this id; None where there is none, where its time is over, or to another principal."""
@@ -97,9 +102,9 @@ class Tasks:
             return None
         return self._ended(kept)
 
-    def of(self, principal: str) -> list[Kept]:
-        """All tasks of a principal, the last changed first."""
-        names = [key.removeprefix(_TASK) for key in self._store.keys(_TASK)]
+    def of(self, principal: str, context: str | None = None) -> list[Kept]:
+        """The tasks of a principal, in one context or in all, the last changed first."""
+        names = [key.rpartition("/")[2] for key in self._store.keys(_place(principal, context))]
         found = [kept for name in names if (kept := self.get(name, principal)) is not None]
         return sorted(found, key=lambda kept: (kept.updated, kept.view.id), reverse=True)
 
@@ -121,10 +126,6 @@ class Tasks:
     def sweep(self) -> None:
         """Forget what is over its time, and the oldest of what is over the bound and not under way."""
         oldest = self._clock.time() - self._limits.seconds
-        for key in self._store.keys(_MESSAGE):
-            row = self._row(key)
-            if row is None or not _fresh(row, oldest):
-                self._store.delete(key)
         left: list[Kept] = []
         for key in self._store.keys(_TASK):
             kept = self._read(key.removeprefix(_TASK))
@@ -133,8 +134,16 @@ class Tasks:
             else:
                 left.append(self._ended(kept))
         resting = sorted((each for each in left if each.view.state not in _UNDER_WAY), key=lambda each: each.updated)
-        for kept in resting[: max(0, len(left) - self._limits.at_most)]:
-            self._store.delete(_TASK + kept.view.id)
+        dropped = {kept.view.id for kept in resting[: max(0, len(left) - self._limits.at_most)]}
+        for name in dropped:
+            self._store.delete(_TASK + name)
+        there = {kept.view.id for kept in left} - dropped
+        for key in self._store.keys(_MESSAGE):
+            if (self._row(key) or {}).get("task") not in there:
+                self._store.delete(key)
+        for key in self._store.keys(_OF):
+            if key.rpartition("/")[2] not in there:
+                self._store.delete(key)
 
     def _ended(self, kept: Kept) -> Kept:
         """A task whose process ended before it did: nobody knows what it came to."""
@@ -171,6 +180,12 @@ class Tasks:
         except orjson.JSONDecodeError:
             return None
         return row if isinstance(row, dict) else None
+
+
+def _place(principal: str, context: str | None) -> str:
+    """Where the names of tasks stand: of one context, or of all."""
+    below = "" if context is None else hashlib.sha256(context.encode()).hexdigest() + "/"
+    return f"{_OF}{hashlib.sha256(principal.encode()).hexdigest()}/{below}"
 
 
 def _fresh(row: JsonObject, oldest: float) -> bool:

@@ -27,7 +27,9 @@ def test_the_oldest_that_rest_make_room_and_those_under_way_stay() -> None:
         clock.advance(0.01)
         tasks.begin(view(f"t{number}"), "p", seconds=60)
         assert len(list(store.keys("a2a/task/"))) <= 8 + 64
+        tasks.claim_message("p", f"m{number}", "d", f"t{number}")
     tasks.sweep()
+    assert len(list(store.keys("a2a/"))) == 8 + 7 + 8  # tasks, messages of those that rest, places
     left = {kept.view.id for kept in tasks.of("p")}
     assert "busy" in left
     assert left - {"busy"} == {f"t{number}" for number in range(193, 200)}
@@ -55,3 +57,12 @@ def test_a_row_that_is_none_of_ours_is_a_row_that_is_not_there() -> None:
         assert tasks.get("t", "p") is None
     tasks.sweep()
     assert list(store.keys()) == []
+
+
+def test_a_principals_tasks_are_listed_by_context_or_all() -> None:
+    tasks = Tasks(MemoryTextStore(), VirtualClock())
+    for name, principal, context in (("a", "p", "c"), ("b", "p", "d"), ("e", "q", "c")):
+        tasks.begin(TaskView(id=name, context=context, state="completed"), principal, seconds=1)
+    assert [kept.view.id for kept in tasks.of("p", "c")] == ["a"]
+    assert {kept.view.id for kept in tasks.of("p")} == {"a", "b"}
+    assert tasks.of("p", "nowhere") == []
