@@ -22,7 +22,7 @@ CANARY = program.CANARY = guards.CANARY = os.environ["SANDBOX_CANARY"] = {canary
 def shape():
     tables = [guards.BUILTINS, *attributes.INSTANCE.values(), *attributes.ON_CLASS.values()]
     tables += [facade.members for facade in facades.FACADES.values()]
-    return [(name, id(value)) for table in tables for name, value in table.items()]
+    return [[*map(id, table), *map(id, table.values())] for table in tables]
 before = shape()
 running = []
 FINE = frozenset({{"array.__new__", "builtins.id", "sys.unraisablehook"}})
