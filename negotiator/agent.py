@@ -334,7 +334,8 @@ class Agent:
 
         See `negotiator.ask.ask` for what it raises, and where no peer is named also `NoPeerSuits`.
         """
-        engine = self.engine
+        asked = peer if isinstance(peer, Task) else task
+        engine = self.engine.without_model() if isinstance(asked, Task) and asked.sensitive else self.engine
         deadline = Deadline.after(engine.request_seconds if seconds is None else seconds, engine.clock)
         if not isinstance(peer, Task):
             return await ask(engine, peer.rstrip("/"), task, value, deadline=deadline, idempotency_key=idempotency_key)

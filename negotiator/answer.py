@@ -306,6 +306,7 @@ class _Answering:
             return Reply(status="rejected", code="unsupported_protocol")
         # Before a model is paid to read what will not be done.
         self._require(tool.name, tool.effect, public=tool.is_public)
+        self._require_seen(document, tool)
         filled = await read_arguments(interpreter, engine, document, body, tool)
         result = await self._call(tool, filled.value)
         return await self._written(document, tool, body, filled.value, result, filled.copying)
@@ -323,6 +324,7 @@ class _Answering:
         engine = self.engine
         if not (engine.has_model and engine.within_budget):
             raise RoutineFailed
+        self._require_seen(document, tool)
         filled = await write_reply(self._interpreter(), engine, document, body, tool, result)
         canonical(filled.value)
         made, back = filled.value, filled.copying
@@ -413,13 +415,23 @@ class _Answering:
         if not self.engine.authority.allows(self.context.principal, name, effect, self.tier, public=public):
             raise NotAllowed
 
+    def _require_seen(self, document: ProtocolDocument, tool: Tool) -> None:
+        """Raises `NotPossible` where a field is marked, so that a model may not see what is said here."""
+        schemas = self.engine.schemas_of(document)
+        if tool.sensitive or (schemas is not None and (schemas.request.sensitive or schemas.reply.sensitive)):
+            raise NotPossible("a field is sensitive, and no model may see it")
+
     def _allowed(self) -> dict[str, Tool]:
-        """The tools that this caller may have run in the tier that is at work: what a model is shown."""
+        """The tools that this caller may have run in the tier that is at work: what a model is shown.
+
+        In words, none that has sensitive fields: a model would have to read them.
+        """
         allows, principal = self.engine.authority.allows, self.context.principal
         return {
             name: tool
             for name, tool in self.engine.tools.items()
             if allows(principal, name, tool.effect, self.tier, public=tool.is_public)
+            and not (self.tier == "natural_language" and tool.sensitive)
         }
 
     def _negotiating(self) -> Engine:

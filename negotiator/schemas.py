@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NotRequired, Required, get_args, get_origin
 
 import jsonschema_rs
 import pydantic_core
@@ -64,17 +64,28 @@ class _Generator(GenerateJsonSchema):
         return super().field_is_required(field, total)
 
 
+SENSITIVE: Final = Field(json_schema_extra={"x-sensitive": True})
+"""Marks a field whose values no model may see: `card: Annotated[str, SENSITIVE]`; `"x-sensitive": true` in a schema."""
+
+
+def _has_sensitive(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return schema.get("x-sensitive") is True or any(map(_has_sensitive, schema.values()))
+    return isinstance(schema, list) and any(map(_has_sensitive, schema))
+
+
 class Schema:
     """What values of one kind look like: a JSON Schema, compiled, with its Python type where it has one.
 
     Immutable; equal where `digest` is equal. Make one with `Schema.of`.
     """
 
-    __slots__ = ("_adapter", "_digest", "_json_schema", "_validator")
+    __slots__ = ("_adapter", "_digest", "_json_schema", "_sensitive", "_validator")
 
     _adapter: TypeAdapter[Any] | None
     _digest: str
     _json_schema: JsonObject
+    _sensitive: bool
     _validator: jsonschema_rs.Validator
 
     def __init__(self, json_schema: JsonObject, adapter: TypeAdapter[Any] | None = None) -> None:
@@ -95,8 +106,14 @@ class Schema:
         fill = object.__setattr__
         fill(self, "_json_schema", own)
         fill(self, "_adapter", adapter)
+        fill(self, "_sensitive", _has_sensitive(own))
         fill(self, "_validator", validator)
         fill(self, "_digest", hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether any field is marked so that no model may see its values."""
+        return self._sensitive
 
     @classmethod
     def of(cls, source: Any, *, mode: _SchemaMode = "validation") -> "Schema":

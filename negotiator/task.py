@@ -48,6 +48,11 @@ class Task:
         self.natural_language = natural_language
         self.digest = digest_of([description, self.input.digest, self.output.digest, effect])
 
+    @property
+    def sensitive(self) -> bool:
+        """Whether a field of its input or output is marked, so that no model works on it; see `schemas.SENSITIVE`."""
+        return self.input.sensitive or self.output.sensitive
+
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
 
@@ -116,6 +121,11 @@ class Tool:
             public=public,
             bind=read.bind,
         )
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether a field of its arguments or result is marked, so that no model works on it."""
+        return self.input.sensitive or self.output.sensitive
 
     @property
     def is_public(self) -> bool:
