@@ -249,7 +249,7 @@ class A2ADoor:
             raise Fault("TASK_NOT_FOUND")
         if message.context is not None and message.context != kept.view.context:
             raise Fault("INVALID_PARAMS", "the task is of another context")
-        if kept.view.state != "input-required":
+        if kept.view.state != "input-required" and self._tasks.begun_by(principal, message.id) is None:
             raise Fault("UNSUPPORTED_OPERATION", f"the task takes no messages: it is {kept.view.state}")
         return kept
 
@@ -277,13 +277,13 @@ class A2ADoor:
         """The task that a message begins, goes on with, or has begun already. Raises `Fault` and `Overloaded`."""
         task = waiting.view.id if waiting else self._new_id()
         message = replace(sending.message, task=task, context=sending.context)
-        if sending.asked.request.idempotency_key is not None:
-            digest = _digest(sending.message)
-            standing = self._tasks.claim_message(sending.principal, message.id, digest, task)
-            if standing is not None:
-                return self._repeated(sending.principal, standing, digest)
         with ExitStack() as room:
             room.enter_context(self._under_way)
+            if sending.asked.request.idempotency_key is not None:
+                digest = _digest(sending.message)
+                standing = self._tasks.claim_message(sending.principal, message.id, digest, task)
+                if standing is not None:
+                    return self._repeated(sending.principal, standing, digest)
             history = (*(waiting.view.history if waiting else ()), message)
             view = TaskView(id=task, context=sending.context, state="working", history=history)
             view = self._tasks.stamped(view)

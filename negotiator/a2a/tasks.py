@@ -113,15 +113,22 @@ class Tasks:
 
         Where the store has no room, a repetition is not noticed here.
         """
-        key = _MESSAGE + hashlib.sha256(f"{principal}\0{message}".encode()).hexdigest()
+        key = _message(principal, message)
         row = write({"task": task, "digest": digest, "updated": self._clock.time()}).decode()
         with suppress(StoreUnusable):
             while not self._store.add(key, row):
-                standing = self._row(key)
-                if standing is not None and _fresh(standing, self._clock.time() - self._limits.seconds):
-                    return str(standing.get("task")), str(standing.get("digest"))
+                standing = self.begun_by(principal, message)
+                if standing is not None:
+                    return standing
                 self._store.delete(key)
         return None
+
+    def begun_by(self, principal: str, message: str) -> tuple[str, str] | None:
+        """The task that a message began or went on with, and the digest of what was said."""
+        row = self._row(_message(principal, message))
+        if row is None or not _fresh(row, self._clock.time() - self._limits.seconds):
+            return None
+        return str(row.get("task")), str(row.get("digest"))
 
     def sweep(self) -> None:
         """Forget what is over its time, and the oldest of what is over the bound and not under way."""
@@ -180,6 +187,10 @@ class Tasks:
         except orjson.JSONDecodeError:
             return None
         return row if isinstance(row, dict) else None
+
+
+def _message(principal: str, message: str) -> str:
+    return _MESSAGE + hashlib.sha256(f"{principal}\0{message}".encode()).hexdigest()
 
 
 def _place(principal: str, context: str | None) -> str:

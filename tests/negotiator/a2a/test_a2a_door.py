@@ -132,6 +132,27 @@ async def test_a_message_that_comes_again_is_the_same_task_and_runs_once(client)
     assert (await client.call("SendMessage", message=other))["code"] == -32602
 
 
+async def test_a_follow_up_that_comes_again_is_the_same_task(client) -> None:
+    task = (await client.say({"text": "Please double"}))["task"]
+    again = {"messageId": "a-follow-up-of-one-peer", "taskId": task["id"]}
+    first, second = [(await client.say({"text": "4"}, **again))["task"] for _ in range(2)]
+    assert first == second
+    assert (await client.say({"text": "5"}, **again))["code"] == -32602
+    assert client.called == [4]
+
+
+async def test_what_there_is_no_room_for_may_come_again(client) -> None:
+    door = client.handler.at("/a2a")
+    said = {"messageId": "a-message-of-one-peer"}
+    door._under_way.now += 128
+    body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage"}
+    message = {**said, "role": "ROLE_USER", "parts": [{"text": "Double 4"}]}
+    full = await client.post({**body, "params": {"message": message}})
+    assert (full.status, full.headers["retry-after"]) == (503, "1")
+    door._under_way.now -= 128
+    assert state((await client.say({"text": "Double 4"}, **said))["task"]) == "TASK_STATE_COMPLETED"
+
+
 async def test_callers_without_a_name_who_count_their_messages_get_no_replies_of_each_other(client) -> None:
     tasks = [(await client.say({"text": text}, messageId="1"))["task"] for text in ("Double 4", "Double 4", "Double 5")]
     assert len({task["id"] for task in tasks}) == 3
