@@ -9,6 +9,7 @@
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,8 @@ from protocol_docs import AmbiguousAlias, DocumentError, DocumentRevoked, Protoc
 from sandbox import SandboxError, SandboxUnavailable
 
 _MAX_SHOWN_VIOLATIONS = 5
+
+_log = logging.getLogger(__name__)
 
 
 async def answer(engine: Engine, request: Request, context: ExchangeContext) -> Reply:
@@ -305,7 +308,8 @@ class _Answering:
         if tool is None:
             return Reply(status="rejected", code="unsupported_protocol")
         # Before a model is paid to read what will not be done.
-        self._require(tool.name, tool.effect, public=tool.is_public)
+        if tool.name not in self._allowed():
+            raise NotAllowed
         self._require_seen(document, tool)
         filled = await read_arguments(interpreter, engine, document, body, tool)
         result = await self._call(tool, filled.value)
@@ -412,7 +416,12 @@ class _Answering:
 
     def _require(self, name: str, effect: Effect, *, public: bool) -> None:
         """Raises `NotAllowed` where this caller may not have that run in the tier that is at work."""
-        if not self.engine.authority.allows(self.context.principal, name, effect, self.tier, public=public):
+        principal = self.context.principal
+        allowed = self.engine.authority.allows(principal, name, effect, self.tier, public=public)
+        # What was done, and for whom, is to be found again: names alone, no values.
+        word = "is used" if allowed else "is not allowed"
+        _log.info("%s (%s) %s for %.200r, in the tier %s", name, effect, word, principal, self.tier)
+        if not allowed:
             raise NotAllowed
 
     def _require_seen(self, document: ProtocolDocument, tool: Tool) -> None:

@@ -266,6 +266,16 @@ async def test_a_stranger_has_nothing_negotiated_on_a_model_that_costs_money(
     assert bool(model.calls) is asked_model
 
 
+@pytest.mark.parametrize(("principal", "word"), [(DID, "is used for"), (ANONYMOUS, "is not allowed for")])
+async def test_for_whom_a_tool_was_used_is_in_the_log_and_no_value_is(
+    world: World, principal: str, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await _outcome(world, principal, "transactional", "routine")
+    assert f"book (transactional) {word} {principal!r}, in the tier routine" in caplog.text
+    assert all("12" not in record.getMessage() for record in caplog.records)
+
+
 # --- from end to end ---
 
 
