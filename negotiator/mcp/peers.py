@@ -214,16 +214,20 @@ class McpPeers:
     async def _probe(self, session: _Session, deadline: Deadline) -> str | None:
         """The modern revision that a server speaks; None for a server of old. Raises as `Link.call` does."""
         version = MODERN[0]
-        params, headers = (
-            wire.modern_params({}, version, self._client),
-            wire.modern_headers("server/discover", {}, version),
-        )
-        try:
-            return wire.revision_of(await session.link.call("server/discover", params, deadline, headers))
-        except RpcError as problem:
-            if problem.code == UNSUPPORTED_VERSION and wire.only_unknown(problem.data):
-                raise PeerMisspoke("the server speaks no revision of MCP that is spoken here") from problem
-            return None
+        params = wire.modern_params({}, version, self._client)
+        headers = wire.modern_headers("server/discover", {}, version)
+        for _ in range(2):
+            try:
+                return wire.revision_of(await session.link.call("server/discover", params, deadline, headers))
+            except RpcError as problem:
+                if problem.code != UNSUPPORTED_VERSION:
+                    return None
+                if wire.only_unknown(problem.data):
+                    raise PeerMisspoke("the server speaks no revision of MCP that is spoken here") from problem
+                # One that names the revision it has just refused is asked once more, as the specification has it.
+                if not wire.names_modern(problem.data):
+                    return None
+        return None
 
     async def _handshake(self, session: _Session, deadline: Deadline) -> None:
         found = await session.link.call("initialize", wire.handshake(self._client), deadline, {})

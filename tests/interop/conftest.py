@@ -95,6 +95,12 @@ def a2a_1_3() -> Iterator["A2APeer"]:
 
 
 @pytest.fixture(scope="session")
+def python_with() -> Callable[..., str]:
+    """The Python of an environment with what `peers/<name>.txt` pins: `python_with(name, module)`."""
+    return _python_with
+
+
+@pytest.fixture(scope="session")
 def a2a_checks() -> Path:
     """The folder of the commands a2a-lint and a2a-proof."""
     return Path(_python_with("a2a-checks", "a2a_lint, a2a_proof", low=11)).parent

@@ -84,6 +84,12 @@ def revision_of(result: JsonObject) -> str | None:
     return next((each for each in MODERN if isinstance(supported, list) and each in supported), None)
 
 
+def names_modern(data: JsonValue) -> bool:
+    """Whether an unsupported-version error names a modern revision that we speak."""
+    supported = data.get("supported") if isinstance(data, dict) else None
+    return isinstance(supported, list) and any(each in supported for each in MODERN)
+
+
 def only_unknown(data: JsonValue) -> bool:
     """Whether an unsupported-version error names revisions, and none that we speak."""
     supported = data.get("supported") if isinstance(data, dict) else None

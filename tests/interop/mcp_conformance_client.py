@@ -1,0 +1,58 @@
+"""The client that MCP's conformance suite starts: it calls each tool of the server at the address it is given.
+
+What is held to the specification is the wire, so each call is one exchange under the tool's document, with arguments
+made from its schema; which tier would fill them in is not the suite's matter.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from typing import Any
+
+from negotiator import Agent, NegotiatorError
+from negotiator.clock import Deadline, SystemClock
+from negotiator.messages import Request
+
+
+def sample(schema: Any) -> Any:
+    """A value that fits most of the schemas that the suite's servers have."""
+    if not isinstance(schema, dict):
+        return {}
+    match schema.get("type"):
+        case "object":
+            return {name: sample(each) for name, each in schema.get("properties", {}).items()}
+        case "array":
+            return []
+        case "string":
+            return schema.get("enum", ["x"])[0]
+        case "integer" | "number":
+            return 5
+        case "boolean":
+            return True
+        case _:
+            return {}
+
+
+async def main(url: str) -> None:
+    """Call every tool once."""
+    deadline = Deadline.after(60, SystemClock())
+    peer = f"mcp+{url}"
+    # What the scenario would have called, where it says so.
+    calls = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}")).get("toolCalls", [])
+    async with Agent(state="memory") as agent:
+        record = await agent.engine.reach.discover(peer, deadline)
+        for name, sources in record.listing.items():
+            document = await agent.engine.find_document((name,), sources, timeout=10)
+            annex = document.annex
+            told = [each["arguments"] for each in calls if each["name"] == document.name]
+            for body in told or [sample(None if annex is None else annex.request_schema)]:
+                try:
+                    reply = await agent.engine.reach.exchange(peer, Request(body=body, hashes=(name,)), deadline)
+                    sys.stderr.write(f"{document.name}: {reply.status} {reply.code or ''}\n")
+                except NegotiatorError as error:
+                    sys.stderr.write(f"{document.name}: {type(error).__name__}: {error}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[-1]))

@@ -1,0 +1,75 @@
+"""MCP's own conformance suite against an agent of ours, as server and as client, in the newest revision of each era.
+
+The scenarios of what an agent does not offer stand in `mcp-not-offered-<revision>.yml`, each with its reason; the suite
+fails where one that is not listed there does, and where one that is listed passes.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.mcp_fixture import agent
+
+pytestmark = pytest.mark.interop
+
+HERE = Path(__file__).parent
+FOLDER = HERE.parents[1] / ".peers" / "mcp-conformance"
+PACKAGES = ("@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22.23.3")
+REVISIONS = ("2025-11-25", "2026-07-28")
+CLIENT = (
+    ("2025-11-25", "initialize"),
+    ("2025-11-25", "tools_call"),
+    ("2026-07-28", "tools_call"),
+    ("2026-07-28", "request-metadata"),
+    ("2026-07-28", "http-standard-headers"),
+    ("2026-07-28", "http-custom-headers"),
+    ("2026-07-28", "http-invalid-tool-headers"),
+    ("2026-07-28", "json-schema-ref-no-deref"),
+)
+
+
+@pytest.fixture(scope="module")
+def suite() -> list[str]:
+    """The suite's command, which needs Node 22; both are installed on first use."""
+    node = FOLDER / "node_modules" / "node" / "bin" / "node"
+    program = FOLDER / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+    if not (node.exists() and program.exists()):
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("the conformance suite is installed with npm, which is not here")
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / "package.json").write_text("{}")
+        installing = [npm, "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", *PACKAGES]
+        subprocess.run(installing, cwd=FOLDER, check=True, capture_output=True, timeout=600)
+    return [str(node), str(program)]
+
+
+def ran(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    command = [*command, "-o", str(tmp_path / "out")]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_an_agent_of_ours_is_a_server_as_the_specification_has_it(
+    suite: list[str], serve_app: Callable[..., Any], tmp_path: Path, revision: str
+) -> None:
+    url = serve_app(agent.asgi()).url + "/mcp"
+    known = str(HERE / f"mcp-not-offered-{revision}.yml")
+    options = ["--suite", "all", "--spec-version", revision, "--expected-failures", known]
+    done = ran([*suite, "server", "--url", url, *options], tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.parametrize(("revision", "scenario"), CLIENT)
+def test_an_agent_of_ours_is_a_client_as_the_specification_has_it(
+    suite: list[str], tmp_path: Path, revision: str, scenario: str
+) -> None:
+    command = f"{sys.executable} {HERE / 'mcp_conformance_client.py'}"
+    options = ["--scenario", scenario, "--spec-version", revision]
+    done = ran([*suite, "client", "--command", command, *options], tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:]
