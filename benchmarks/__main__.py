@@ -14,6 +14,7 @@ from negotiator.errors import NegotiatorError
 
 SCENARIOS = {
     "agora-trace": "policies of changing tiers, over traffic of a published shape",
+    "identity": "what it costs a request to be signed, and to be checked",
     "mutants": "wrong routines, and what the verdict lets through",
     "sandbox": "what the sandbox costs, and how fast it kills and replaces",
     "search": "which of 1,223 documents is meant, by words and with embeddings",
