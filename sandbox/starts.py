@@ -130,6 +130,8 @@ class Starts:
                 try:
                     pid, refused = self._template.fork(theirs_in, theirs_out)
                 except (EOFError, OSError):
+                    # One that never forked anything was ended by trying to, as far as anybody knows.
+                    self._forks = self._template.has_forked
                     self._drop()
                     continue
                 if not refused:
@@ -158,6 +160,7 @@ class _Template:
                 raise
         ours.settimeout(START_SECONDS)
         self._socket = ours
+        self.has_forked = False
 
     def fork(self, theirs_in: int, theirs_out: int) -> tuple[int, int]:
         """Process id of a new worker with these ends of pipes, and 0; or the number of the error that refused it.
@@ -170,6 +173,7 @@ class _Template:
         if len(answer) != FORKED.size:
             raise EOFError
         pid, refused = FORKED.unpack(answer)
+        self.has_forked = not refused
         return pid, refused
 
     def end(self) -> None:

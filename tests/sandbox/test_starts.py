@@ -1,6 +1,7 @@
 """Where workers come from: a template that serves nobody, and what becomes of both."""
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -24,7 +25,8 @@ DEAD_END = BOOTSTRAP.replace("serve()", "sys.exit(0)")
 
 @pytest.fixture
 def executor() -> Iterator[Locked]:
-    made = Locked(workers=2)
+    # Without spares nothing is on its way when a call is over.
+    made = Locked(workers=2, spares=0)
     yield made
     made.close()
 
@@ -44,8 +46,12 @@ def open_descriptors() -> int:
 
 
 def end(pid: int) -> None:
+    descriptor = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    assert poll.poll(20_000), "the process is still there"
+    os.close(descriptor)
 
 
 def test_workers_are_children_of_the_host_and_not_of_the_template(executor: Locked) -> None:
@@ -155,6 +161,21 @@ def test_without_a_way_to_fork_each_worker_is_started_for_itself(monkeypatch: py
         assert worker.held["limits"]
         assert began._template is None
         assert worker.bury() == -signal.SIGKILL
+
+
+def test_a_machine_that_ends_templates_for_forking_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[starts._Template] = []
+
+    class Fatal(starts._Template):
+        def fork(self, theirs_in: int, theirs_out: int) -> tuple[int, int]:
+            made.append(self)
+            raise EOFError
+
+    monkeypatch.setattr(starts, "_Template", Fatal)
+    began = Starts(BOOTSTRAP)
+    for _ in range(2):
+        began.worker(64 << 20).bury()
+    assert len(made) == 1
 
 
 def test_where_no_process_comes_up_that_is_said_and_nothing_is_left() -> None:
