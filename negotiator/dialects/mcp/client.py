@@ -28,7 +28,10 @@ from negotiator.dialects.mcp.words import (
 from negotiator.errors import PeerMisspoke
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import PeerTier, Reply
-from protocol_docs import AnnexProblem, MalformedDocument, ProtocolDocument, draft_document
+from protocol_docs.annex import AnnexProblem
+from protocol_docs.document import ProtocolDocument
+from protocol_docs.draft import draft_document
+from protocol_docs.errors import MalformedDocument
 
 MAX_TOOLS: Final = 1024
 """Tools of one server that are looked at."""
