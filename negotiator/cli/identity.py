@@ -126,7 +126,8 @@ def _show(chosen: argparse.Namespace, console: Console) -> int:
         console.json({**facts, "keys": keys})
     else:
         _say(console, facts)
-        console.rows([[key["name"], key["state"], key["public"]] for key in keys])
+        for key in keys:
+            console.out(f"{key['name']:<10}{key['state']:<9}{key['public']}")
     return exits.OK
 
 
@@ -137,7 +138,8 @@ def _verify(chosen: argparse.Namespace, console: Console) -> int:
         console.json({"did": document.did, "authentication": keys})
     else:
         console.out(f"{document.did}: the document holds")
-        console.rows([[one_line(key["id"]), key["public"]] for key in keys])
+        for key in keys:
+            console.out(f"{one_line(key['id'])}  {key['public']}")
     return exits.OK
 
 
@@ -195,4 +197,6 @@ def _say(console: Console, facts: dict[str, Any]) -> None:
     if console.as_json:
         console.json(facts)
     else:
-        console.rows([[name, one_line(str(said))] for name, said in facts.items()])
+        # Whole, however long: they are there to be copied.
+        for name, said in facts.items():
+            console.out(f"{name:<10}{one_line(str(said))}")
