@@ -86,8 +86,9 @@ class Agent:
             `agora-paper` and `agora-package`.
         request_seconds: The deadline of a request that names none, seconds.
         pinned: Whether a tool of an MCP server's whose definition changes is refused until `approve` takes it.
-        relay: Whether callers who have not proved who they are may have this agent ask its peers for them, as an
-            MCP client does with `run_task`: at this agent's cost and in its name.
+        relay: Whether anybody may have this agent ask its peers for them, as an MCP client does with `run_task`, at
+            this agent's cost and in its name. Whoever starts it over pipes, and whom the program around it vouches for,
+            always may.
         allow_sources: Networks that documents may be fetched from beside public addresses: `loopback`, `private`.
         transport: How bytes travel; HTTP by default.
         executor: What runs model-written code: `locked`, `monty`, `trusted`, or an `Executor`. By default the strongest

@@ -19,6 +19,10 @@ from negotiator.schemas import Schema
 from negotiator.serving import Answer, ExchangeContext, Listed, in_time
 from protocol_docs import MalformedHash, catalog, parse_hash
 
+LOCAL: Final = "local"
+"""The principal of whoever started this process."""
+VOUCHED: Final = "host:"
+"""How principals begin for whom the program around this agent vouches."""
 _TEXT: Final[JsonObject] = {"type": "string", "minLength": 1, "maxLength": 2200}
 _ANY: Final[JsonObject] = {"type": "object"}
 
@@ -104,7 +108,7 @@ class Offer:
     answer: Answer
     listing: Callable[[], Mapping[str, Listed]]
     relay: bool = False
-    """Whether callers who have proved nothing may have peers asked for them."""
+    """Whether anybody may have peers asked for them, beside those whom this agent's own side vouches for."""
 
     def tools(self, *, extension: bool) -> list[Offered]:
         """All tools, in an order that stays; `extension` where the caller speaks our extension and needs no tools
@@ -161,7 +165,8 @@ class Offer:
         return _as(reply, {"message": reply.body})
 
     def _relays(self, context: ExchangeContext) -> bool:
-        return self.relay or context.peer_class != "stranger"
+        # A key that a caller made for itself proves who it is, and not that this agent's person wants to pay for it.
+        return self.relay or context.principal == LOCAL or context.principal.startswith(VOUCHED)
 
     async def _own(self, name: str, arguments: JsonObject, context: ExchangeContext, key: str | None) -> Reply:
         """One of the agent's own tools, on the path that every request goes: journal, replies, ledger."""

@@ -12,10 +12,9 @@ from typing import BinaryIO, Final
 
 from negotiator.dialects.mcp.messages import Call, Id, RpcError, error, read_call, to_bytes
 from negotiator.dialects.mcp.words import INVALID_REQUEST
+from negotiator.mcp.offer import LOCAL
 from negotiator.mcp.server import Caller, McpServer
 
-LOCAL: Final = "local"
-"""The principal of whoever started this process."""
 MAX_LINE: Final = 1_048_576
 """Bytes of one message."""
 DRAIN_SECONDS: Final = 30.0

@@ -569,9 +569,12 @@ async def test_an_error_of_our_own_says_nothing_of_us(agent, monkeypatch):
     assert "secret" not in json.dumps(told)
 
 
-async def test_a_principal_of_its_own_may_have_peers_asked():
+@pytest.mark.parametrize(
+    ("principal", "asked"), [("host:alice", True), ("did:example:alice", False), ("anonymous", False)]
+)
+async def test_peers_are_asked_for_those_whom_our_own_side_vouches_for(principal, asked):
     _, front = await peers_agent(relay=False)
     message = Client(front).message("tools/call", name="find_task", arguments={"query": "transfer"})
-    caller = Caller(principal="did:example:alice")
+    caller = Caller(principal=principal)
     handled = await front.mcp_server().handle(json.dumps(message).encode(), headers=None, caller=caller)
-    assert handled.message["result"]["structuredContent"]["tasks"]
+    assert bool(handled.message["result"]["structuredContent"]["tasks"]) == asked
