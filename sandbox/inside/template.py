@@ -11,6 +11,7 @@ Source: the manual pages clone(2), prctl(2), unix(7).
 """
 
 import ctypes
+import errno
 import gc
 import os
 import platform
@@ -68,7 +69,7 @@ def _fork(libc: ctypes.PyDLL, thread_id: ctypes.c_void_p) -> int:
     """As `os.fork`, with CLONE_PARENT; below 0 where it was refused. Only for a process with one thread."""
     number = _SYS_CLONE.get(platform.machine())
     if number is None:
-        ctypes.set_errno(38)  # ENOSYS
+        ctypes.set_errno(errno.ENOSYS)
         return -1
     flags = _CLONE_PARENT | signal.SIGCHLD
     if thread_id.value:

@@ -125,6 +125,31 @@ def test_no_worker_outlives_its_host(source: str, way: signal.Signals | None) ->
         wait_until_gone(pid)
 
 
+def test_a_fork_of_the_host_keeps_none_of_its_workers_alive() -> None:
+    program = (
+        "import os, sandbox, sys\n"
+        "sandbox.run('def handle(data):\\n    return data', 1)\n"
+        "executor = sandbox.default_executor()\n"
+        "template = executor._pool._starts._template\n"
+        "if os.fork() == 0:\n"
+        "    sys.stdin.read()\n"
+        "    os._exit(0)\n"
+        "print(*executor.processes, *([template._process.pid] if template else []), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    host = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with host:
+        assert host.stdout is not None
+        pids = [int(word) for word in host.stdout.readline().split()]
+        host.kill()
+        host.wait()
+        # The fork lives until its input is closed, and holds what the host had open.
+        for pid in pids:
+            wait_until_gone(pid)
+    assert len(pids) > 1
+
+
 def test_closing_ends_a_call_that_is_under_way(executor: Locked) -> None:
     begun, errors = threading.Event(), []
 
