@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+import orjson
+
 from negotiator.errors import Overloaded
 from negotiator.identity.checker import Checker
 from negotiator.identity.errors import AuthError, IdentityUnusable, NotProven
 from negotiator.identity.identity import Identity
 from negotiator.identity.messages import LABEL, authority_of
 from negotiator.identity.trust import TrustPolicy
+from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireReply, WireRequest
 
 ACCEPT_SIGNATURE: Final = f'{LABEL}=("@method" "@target-uri" "@authority" "content-digest");created;expires;nonce;keyid'
@@ -57,12 +60,12 @@ class Gate:
             wire, fields = await self._admitted(wire)
         except NotProven as refused:
             _log.info("a request was refused: %s", refused.error)
-            return self._refused(wire, refused)
+            return self._refused(refused)
         except Overloaded:
-            return self.at(wire.path).refuse("overloaded")
+            return _plain(503, "overloaded", "too much work is under way; try again later")
         except IdentityUnusable:
             _log.exception("the identity of this agent cannot be used")
-            return self.at(wire.path).refuse("internal_error")
+            return _plain(500, "internal_error", "this agent failed")
         reply = await self._doors(wire)
         return replace(reply, headers={**reply.headers, **fields}) if fields else reply
 
@@ -87,15 +90,15 @@ class Gate:
         headers = {"content-type": "application/json", "cache-control": "no-cache", "x-content-type-options": "nosniff"}
         return WireReply(headers=headers, body=await identity.document())
 
-    def _refused(self, wire: WireRequest, refused: NotProven) -> WireReply:
-        reply = self.at(wire.path).refuse("unauthenticated")
+    def _refused(self, refused: NotProven) -> WireReply:
         if refused.error == "forbidden_did":
-            return replace(reply, status=403)
+            return _plain(403, "not_allowed", str(refused))
+        reply = _plain(401, "unauthenticated", f"who asks is not proved: {refused}")
         said = f'DIDWba realm="{self._realm}", error="{refused.error}", error_description="{_quotable(str(refused))}"'
         if refused.error in _WORTH_REPEATING:
             said += f', nonce="{self._new_id()}"'
         headers = {**reply.headers, "www-authenticate": said, "accept-signature": ACCEPT_SIGNATURE}
-        return replace(reply, status=401, headers=headers)
+        return replace(reply, headers=headers)
 
 
 def document_path(identity: Identity) -> str:
@@ -103,6 +106,12 @@ def document_path(identity: Identity) -> str:
     base = "/" + identity.url.partition("://")[2].partition("/")[2]
     path = identity.parsed.path
     return path.removeprefix(base) if base != "/" and path.startswith(base + "/") else path
+
+
+def _plain(status: int, code: str, text: str) -> WireReply:
+    """A reply in no dialect's own form, since the request is not read; Agora's parties understand it as theirs."""
+    body = orjson.dumps({"status": "failure", "code": code, "error": text})
+    return WireReply(status=status, headers={"content-type": "application/json", ENGINE_HEADER: ENGINE}, body=body)
 
 
 def _quotable(text: str) -> str:

@@ -35,7 +35,7 @@ class Echo:
         return self
 
     def refuse(self, code: str) -> WireReply:
-        return WireReply(status=500, headers={"x-code": code})
+        raise AssertionError(f"what is refused at the gate is nothing for the door: {code}")
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         self.seen.append(wire)

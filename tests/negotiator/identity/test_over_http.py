@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 
@@ -98,3 +99,14 @@ async def test_the_command_checks_the_document_that_an_agent_serves(
         assert await asyncio.to_thread(main, [*words, "--allow", "loopback"]) == 0
         assert "the document holds" in capsys.readouterr().out
         assert await asyncio.to_thread(main, words) != 0
+
+
+@pytest.mark.parametrize("path", ["/", "/mcp", "/a2a", "/.well-known/agent-card.json", "/wellknown", "/nowhere"])
+async def test_every_door_is_behind_the_gate(path: str) -> None:
+    async with serving(trust=TrustPolicy(callers="authenticated")) as (server, calls), httpx.AsyncClient() as client:
+        for wrong in ({}, {"authorization": "Bearer x"}, {"signature": "x"}):
+            reply = await client.post(url_of(server) + path, headers=wrong, content=b"{}")
+            assert reply.status_code == 401
+            assert reply.headers["www-authenticate"].startswith("DIDWba ")
+            assert reply.json()["code"] == "unauthenticated"
+        assert calls == []
