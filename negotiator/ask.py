@@ -181,7 +181,7 @@ class _Asking:
         plan = plan_sender(situation)
         if plan.negotiate_first:
             self._step("negotiate", plan.reason)
-            await self._negotiate(by_rule=situation.model)
+            await self._negotiate(by_rule=situation.model and situation.free_agreement)
             plan = plan_sender(self._situation(await self._agreed()))
         if plan.tier not in ("routine", None):
             self._require_room()

@@ -18,6 +18,7 @@ from negotiator import (
     Task,
     UsageError,
 )
+from negotiator.models.scripted import ScriptedModel
 from negotiator.testing import World
 from negotiator.transports import MemoryTransport
 from negotiator.wire import WireReply
@@ -383,6 +384,39 @@ async def test_headers_that_a_schema_asks_for_go_with_the_call():
         URL, Task("Weather forecast for a city", input=takes, output=DEGREES, effect="safe"), {"city": "Köln"}
     )
     assert stranger.heard[-1][2]["mcp-param-city"] == "=?base64?S8O2bG4=?="
+
+
+CODE = """```python
+def encode(task):
+    return {"city": task["city"]}
+
+def decode(reply):
+    return {"high": int([word for word in reply.split() if word.isdigit()][0])}
+```"""
+
+
+def take_the_first(_messages, schema):
+    named = next(each for each in schema["properties"]["protocol_hash"]["enum"] if each != "none")
+    return {"tier": "structured", "protocol_hash": named, "reason": "it is the only one"}
+
+
+async def test_a_tool_that_answers_in_text_is_asked_under_its_document_with_a_model():
+    says = TOOLS[0] | {"name": "say", "description": "Weather forecast for a city in words"}
+    del says["outputSchema"]
+    text = {"content": [{"type": "text", "text": "It will be 21 degrees"}]}
+    model = ScriptedModel(
+        {
+            "plan": take_the_first,
+            "write_sender": CODE,
+            "write_request": json.dumps({"city": "Rome"}),
+            "read_reply": {"answer": {"high": 21}},
+        }
+    )
+    stranger = Stranger(tools=[says], calls={"say": lambda _params: text})
+    async with Agent(model, state="memory", transport=MemoryTransport({URL: stranger})) as caller:
+        outcome = await caller.ask(URL, FORECAST, {"city": "Rome"})
+    assert (outcome.json, outcome.tier) == ({"high": 21}, "structured")
+    assert stranger.heard[-1][1]["arguments"] == {"city": "Rome"}
 
 
 # --- peers that are known ---
