@@ -19,6 +19,11 @@ _MAX_BASE58: Final = 128
 """Characters; an Ed25519 signature has 88."""
 
 
+def require_extra() -> None:
+    """Raises `MissingExtra` where keys cannot be used here."""
+    _library()
+
+
 def to_base58(data: bytes) -> str:
     """Bytes in the alphabet of Bitcoin."""
     number, text = int.from_bytes(data), ""

@@ -9,6 +9,7 @@ import orjson
 from negotiator.clock import Clock, SystemClock
 from negotiator.identity import proofs
 from negotiator.identity.did import Did, Method, did_for, make_document, parse_did
+from negotiator.identity.ed25519 import require_extra
 from negotiator.identity.errors import IdentityUnusable
 from negotiator.identity.key_files import KeyFiles
 from negotiator.identity.signer import Key, MemorySigner, Signer
@@ -30,8 +31,10 @@ class Identity:
     def __init__(self, did: str, url: str, signer: Signer, *, clock: Clock | None = None) -> None:
         """Be `did`, an agent at `url`, with the keys of `signer`; see also `open`, `new` and `in_memory`.
 
-        Raises `MalformedDid`, and `IdentityUnusable` where the DID is bound to a key that `signer` does not have.
+        Raises `MalformedDid`, `MissingExtra`, and `IdentityUnusable` where the DID is bound to a key that `signer` does
+        not have.
         """
+        require_extra()
         self.did = did
         self.url = url.rstrip("/")
         """The address that callers use; what they sign names it."""

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negotiator.errors import UsageError
+from negotiator.errors import MissingExtra, UsageError
 from negotiator.identity import jcs
 from negotiator.identity.did import parse_did
 from negotiator.identity.ed25519 import PrivateKey, PublicKey, from_base58, from_base64url, to_base58, to_base64url
 from negotiator.identity.errors import IdentityUnusable
+from negotiator.identity.identity import Identity
 from negotiator.identity.key_files import KeyFiles
 from negotiator.identity.signer import MemorySigner, check_signer
 
@@ -240,3 +241,14 @@ def test_the_thumbprint_is_of_the_canonical_key() -> None:
     key = PublicKey(bytes(range(32)))
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": to_base64url(key.raw)}
     assert key.thumbprint == to_base64url(hashlib.sha256(jcs.canonicalize(jwk)).digest())
+
+
+def test_without_the_extra_an_agent_is_told_so_before_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    KeyFiles.new(tmp_path / "id", URL)
+    for name in [each for each in sys.modules if each.partition(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(MissingExtra, match=r"metaparley\[identity\]"):
+        Identity.open(tmp_path / "id")
