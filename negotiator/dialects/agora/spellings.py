@@ -88,6 +88,8 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "peer_hung_up": _UPSTREAM,
         "peer_misspoke": _UPSTREAM,
         "peer_failed": _UPSTREAM,
+        "definition_changed": _UPSTREAM,
+        "input_required": _UPSTREAM,
         "internal_error": _INTERNAL,
     }
 )
