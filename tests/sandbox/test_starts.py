@@ -4,6 +4,8 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from tests.sandbox.shore import SYSTEM_ALONE
 
 ECHO = "def handle(data):\n    return data"
 CRASH = "def handle(data):\n    import ctypes\n    return ctypes.string_at(1)"
-DEAD_END = BOOTSTRAP.replace("serve()", "sys.exit(0)")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -39,10 +41,6 @@ def template_of(executor: Locked) -> int:
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-
-
-def open_descriptors() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def end(pid: int) -> None:
@@ -178,23 +176,48 @@ def test_a_machine_that_ends_templates_for_forking_is_asked_once(monkeypatch: py
     assert len(made) == 1
 
 
+ALONE = """
+import os
+import sandbox
+from sandbox.processes import BOOTSTRAP
+from sandbox.starts import Starts
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+def children():
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+"""
+
+
+def run_alone(program: str) -> str:
+    """What a process prints that has no other children and descriptors than the program's own."""
+    ran = subprocess.run([sys.executable, "-c", ALONE + program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return ran.stdout
+
+
 def test_where_no_process_comes_up_that_is_said_and_nothing_is_left() -> None:
-    descriptors = open_descriptors()
-    began = Starts(DEAD_END)
-    for _ in range(2):
-        with pytest.raises(sandbox.SandboxUnavailable, match="did not come up"):
-            began.worker(64 << 20)
-    began.close()
-    assert open_descriptors() == descriptors
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    said = run_alone(
+        "before = descriptors()\n"
+        "began = Starts(BOOTSTRAP.replace('serve()', 'sys.exit(0)'))\n"
+        "for _ in range(2):\n"
+        "    try:\n        began.worker(64 << 20)\n"
+        "    except sandbox.SandboxUnavailable as error:\n        print(error)\n"
+        "began.close()\n"
+        "print(descriptors() - before, children())\n"
+    )
+    assert said == "a worker process did not come up\n" * 2 + "0 None\n"
 
 
-def test_starting_and_ending_workers_leaves_no_descriptor_behind() -> None:
-    began = Starts(BOOTSTRAP)
-    began.worker(64 << 20).bury()
-    descriptors = open_descriptors()
-    for _ in range(10):
-        began.worker(64 << 20).bury()
-    assert open_descriptors() == descriptors
-    began.close()
+def test_starting_and_ending_workers_leaves_no_process_and_no_descriptor_behind() -> None:
+    said = run_alone(
+        "before = descriptors()\n"
+        "began = Starts(BOOTSTRAP)\n"
+        "for _ in range(10):\n    began.worker(64 << 20).bury()\n"
+        "began.close()\n"
+        "print(descriptors() - before, children())\n"
+    )
+    assert said == "0 None\n"
