@@ -94,6 +94,7 @@ async def test_whoever_proves_nothing_is_told_so_and_nothing_is_done() -> None:
 async def test_the_command_checks_the_document_that_an_agent_serves(
     prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("diskcache")
     async with serving(prefix) as (server, _):
         words = ["identity", "verify", name_of(server)]
         assert await asyncio.to_thread(main, [*words, "--allow", "loopback"]) == 0
