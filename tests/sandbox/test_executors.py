@@ -17,6 +17,7 @@ from sandbox.conformance import check_executor
 from sandbox.executor import Executor, Level
 from sandbox.locked import Locked
 from sandbox.trusted import Trusted
+from tests.sandbox.gone import wait_until_gone
 
 ROOT = Path(__file__).parents[2]
 ECHO = "def handle(data):\n    return data"
@@ -262,22 +263,7 @@ def test_a_host_that_ends_takes_its_workers_along() -> None:
     pids = [int(word) for word in ran.stdout.split()]
     assert pids
     for pid in pids:
-        _wait_until_gone(pid)
-
-
-def _wait_until_gone(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    import select
-
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    try:
-        assert poll.poll(20_000), "a worker outlived its host"
-    finally:
-        os.close(descriptor)
+        wait_until_gone(pid)
 
 
 def _python(program: str, *options: str) -> "subprocess.CompletedProcess[str]":

@@ -20,6 +20,7 @@ from sandbox.executor import Executor, Level
 from sandbox.inside.apart import found_in
 from sandbox.monty import Monty
 from sandbox.vetting import Import, vet
+from tests.sandbox.gone import wait_until_gone
 
 pytest.importorskip("pydantic_monty", reason="the extra monty is not installed")
 
@@ -394,21 +395,6 @@ async def test_a_cancelled_call_leaves_neither_its_tool_nor_its_worker_running()
         assert await executor.arun(ECHO, 1) == 1
     finally:
         executor.close()
-
-
-def wait_until_gone(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except (ProcessLookupError, AttributeError):
-        return
-    import select
-
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    try:
-        assert poll.poll(20_000), "a worker outlived its call"
-    finally:
-        os.close(descriptor)
 
 
 def test_closing_ends_what_is_under_way_and_may_be_done_twice() -> None:

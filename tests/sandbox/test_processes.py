@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from sandbox import processes
 from sandbox.locked import Locked
 from sandbox.processes import BOOTSTRAP
 from sandbox.storms import DEATHS, LONGEST_PAUSE, Storms
+from tests.sandbox.gone import wait_until_gone
 
 ROOT = Path(__file__).parents[2]
 ECHO = "def handle(data):\n    return data"
@@ -33,19 +33,6 @@ def executor() -> Iterator[Locked]:
     made = Locked(workers=1)
     yield made
     made.close()
-
-
-def wait_until_gone(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    try:
-        assert poll.poll(20_000), "the process is still there"
-    finally:
-        os.close(descriptor)
 
 
 def end(pid: int) -> None:

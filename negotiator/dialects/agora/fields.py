@@ -32,7 +32,7 @@ _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
-_TIERS: Final = frozenset(get_args(PeerTier))
+_TIERS: Final[dict[object, PeerTier]] = {tier: tier for tier in get_args(PeerTier)}
 
 
 # --- requests ---------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def read_code(envelope: JsonObject) -> str | None:
 def read_tier(envelope: JsonObject) -> PeerTier:
     """The tier that made the reply."""
     tier = envelope.get("tier")
-    return tier if isinstance(tier, str) and tier in _TIERS else "unknown"  # type: ignore[return-value]  # in get_args
+    return _TIERS.get(tier, "unknown") if isinstance(tier, str) else "unknown"
 
 
 def read_conversation(envelope: JsonObject) -> tuple[str | None, float | None]:
@@ -192,8 +192,9 @@ def read_conversation(envelope: JsonObject) -> tuple[str | None, float | None]:
     name, expires = envelope.get("conversationId"), envelope.get("conversationExpires")
     if not isinstance(name, str) or not _THEIR_CONVERSATION.fullmatch(name) or name in (".", ".."):
         return None, None
-    known = isinstance(expires, int | float) and not isinstance(expires, bool)
-    return name, float(expires) if known else None  # type: ignore[arg-type]  # a number, as just seen
+    if isinstance(expires, int | float) and not isinstance(expires, bool):
+        return name, float(expires)
+    return name, None
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:

@@ -11,27 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from negotiator.dialects.mcp.words import PARAM_PREFIX
 from negotiator.jsonvalue import JsonObject, JsonValue
+from protocol_docs.tidy import map_subschemas
 
 ANNOTATION: Final = "x-mcp-header"
 _PLAIN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _CODED: Final = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,40}(?:\.0{1,20})?")
-_ONE: Final = (
-    "additionalProperties",
-    "contains",
-    "contentSchema",
-    "else",
-    "if",
-    "items",
-    "not",
-    "propertyNames",
-    "then",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-)
-_LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
-_NAMED: Final = ("$defs", "definitions", "dependentSchemas", "patternProperties")
 
 
 class Misused(ValueError):
@@ -152,10 +138,5 @@ def _places(root: JsonObject) -> Iterator[tuple[tuple[str, ...] | None, dict[str
         properties = schema.get("properties")
         if isinstance(properties, dict):
             waiting.extend((None if path is None else (*path, name), each) for name, each in properties.items())
-        waiting.extend((None, schema[word]) for word in _ONE if word in schema)
-        for word in _LISTS:
-            if isinstance(schema.get(word), list):
-                waiting.extend((None, each) for each in schema[word])
-        for word in _NAMED:
-            if isinstance(schema.get(word), dict):
-                waiting.extend((None, each) for each in schema[word].values())
+        beside = {word: value for word, value in schema.items() if word != "properties"}
+        map_subschemas(beside, lambda child: waiting.append((None, child)))
