@@ -13,6 +13,7 @@ from negotiator.dialects.a2a import extension
 from negotiator.dialects.a2a.faults import Fault
 from negotiator.dialects.a2a.numbers import restored
 from negotiator.dialects.a2a.objects import Message, Part, data_part, text_part
+from negotiator.dialects.agora import spelling_of
 from negotiator.dialects.json_body import as_text
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Reply, Request
@@ -24,6 +25,13 @@ RequestSchema = Callable[[str], Schema | None]
 """The schema of the request body under the document of a hash, where that is at hand and has one."""
 
 _REFUSED_INPUT: Final = ("bad_input", "bad_message", "unknown_task")
+REASONS: Final[Mapping[str, str]] = {
+    "bad_input": "INVALID_PARAMS",
+    "malformed": "INVALID_PARAMS",
+    "not_allowed": "NOT_ALLOWED",
+    "overloaded": "OVERLOADED",
+}
+"""What is refused, rather than a task that failed: nothing was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,3 +121,14 @@ def metadata_of(asked: Asked, reply: Reply) -> JsonObject:
     if reply.code is not None:
         told[extension.CODE] = reply.code
     return told
+
+
+def sentence_of(reply: Reply) -> str:
+    """What a peer reads of a reply that did not succeed."""
+    return reply.error or spelling_of(reply).text
+
+
+def fault_of(reply: Reply) -> Fault:
+    """A reply that did not succeed, as an error of the protocol."""
+    reason = REASONS.get(reply.code or "", "INTERNAL_ERROR")
+    return Fault(reason, sentence_of(reply), retry_after=reply.retry_after)

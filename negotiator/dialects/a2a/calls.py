@@ -292,3 +292,13 @@ def _artifact_of(event: Event) -> tuple[TaskView, Artifact]:
     if event.artifact is None:
         raise ValueError("an event of a stream is one of four")
     return event.artifact
+
+
+def read_count(params: JsonObject, name: str) -> int | None:
+    """A number from 0 on that may be missing. Raises `Fault`."""
+    given = params.get(name)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise Fault("INVALID_PARAMS", f"{name} is no number from 0 on")
+    return given

@@ -144,12 +144,12 @@ async def test_a_follow_up_that_comes_again_is_the_same_task(client) -> None:
 async def test_what_there_is_no_room_for_may_come_again(client) -> None:
     door = client.handler.at("/a2a")
     said = {"messageId": "a-message-of-one-peer"}
-    door._under_way.now += 128
+    door._messages._under_way.now += 128
     body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage"}
     message = {**said, "role": "ROLE_USER", "parts": [{"text": "Double 4"}]}
     full = await client.post({**body, "params": {"message": message}})
     assert (full.status, full.headers["retry-after"]) == (503, "1")
-    door._under_way.now -= 128
+    door._messages._under_way.now -= 128
     assert state((await client.say({"text": "Double 4"}, **said))["task"]) == "TASK_STATE_COMPLETED"
 
 
