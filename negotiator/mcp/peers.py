@@ -7,24 +7,17 @@ and approved it: what a server says of its tools steers what is sent to them.
 import asyncio
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
-
-import orjson
 
 from negotiator.clock import Clock, Deadline
 from negotiator.dialects.mcp import client as wire
 from negotiator.dialects.mcp.messages import RpcError
 from negotiator.dialects.mcp.words import (
-    HANDSHAKE,
     INVALID_PARAMS,
     META_KEY,
     MODERN,
-    UNSUPPORTED_VERSION,
-    VERSION_HEADER,
 )
 from negotiator.errors import (
     DefinitionChanged,
@@ -38,7 +31,8 @@ from negotiator.errors import (
 from negotiator.interpret import body_value
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.links import HttpLink, Link, SessionEnded, StdioLink
-from negotiator.mcp.version import own_version
+from negotiator.mcp.pins import Pins
+from negotiator.mcp.session import Session
 from negotiator.messages import Reply, Request
 from negotiator.reach import Found, PeerRecord
 from negotiator.wire import Transport
@@ -53,24 +47,6 @@ LIST_SECONDS: Final = 300.0
 """How old the list of a server's tools may be when one is called."""
 MAX_ROUNDS: Final = 4
 """Times that a call is made again because its server wants it so."""
-_PROBE_SECONDS: Final = 10.0
-"""How long a process may take to say whether it is of the modern era; servers of old may say nothing at all."""
-_PINS: Final = "mcp-tools/"
-_PAGES: Final = 64
-
-
-@dataclass(slots=True)
-class _Session:
-    """One server, as far as it is known."""
-
-    link: Link
-    version: str | None = None
-    tools: dict[str, wire.PeerTool] = field(default_factory=dict)
-    """By the hash of their documents; those that may be used."""
-    changed: dict[str, str] = field(default_factory=dict)
-    """The names of tools whose definition is another than the one that was approved, by the approved hash."""
-    listed_at: float | None = None
-    beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class McpPeers:
@@ -95,12 +71,11 @@ class McpPeers:
             pinned: Whether a tool whose definition changes is refused until it is approved.
         """
         self._transport = transport
-        self._store = store
+        self._pins = Pins(store)
         self._clock = clock
-        self._client: JsonObject = {"name": "metaparley", "version": own_version()}
         self._pinned = pinned
         self._commands: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {}
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Session]] = WeakKeyDictionary()
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Session]] = WeakKeyDictionary()
 
     def add_command(self, name: str, command: Sequence[str] | str, environment: Mapping[str, str]) -> str:
         """Have `stdio:<name>` be the server that `command` starts; gives that address. Raises `UsageError`."""
@@ -112,8 +87,8 @@ class McpPeers:
 
     def approve(self, base_url: str, tool: str | None = None) -> None:
         """Take the definitions as they are from now on, of one tool or of all."""
-        pins = {} if tool is None else {name: each for name, each in self._pins(base_url).items() if name != tool}
-        self._store.put(_pins(base_url), orjson.dumps(pins).decode())
+        pins = {} if tool is None else {name: each for name, each in self._pins.of(base_url).items() if name != tool}
+        self._pins.put(base_url, pins)
         for sessions in self._sessions.values():
             if base_url in sessions:
                 sessions[base_url].listed_at = None
@@ -175,10 +150,10 @@ class McpPeers:
 
     # --- one server ---
 
-    def _session(self, base_url: str) -> _Session:
+    def _session(self, base_url: str) -> Session:
         sessions = self._sessions.setdefault(asyncio.get_running_loop(), {})
         if base_url not in sessions:
-            sessions[base_url] = _Session(self._link(base_url))
+            sessions[base_url] = Session(self._link(base_url), self._clock)
         return sessions[base_url]
 
     def _link(self, base_url: str) -> Link:
@@ -189,70 +164,7 @@ class McpPeers:
             raise UsageError(f"there is no command for {base_url}: give it with Agent.know_command")
         return StdioLink(*self._commands[base_url])
 
-    async def _begin(self, session: _Session, deadline: Deadline) -> None:
-        """Find out the era, or begin again in the one that is known."""
-        if session.version in HANDSHAKE:
-            await self._handshake(session, deadline)
-            return
-        until = deadline
-        if not session.link.http:
-            until = Deadline.after(min(_PROBE_SECONDS, max(deadline.remaining(), 0) / 2), self._clock)
-        try:
-            session.version = await self._probe(session, until)
-        except PeerHungUp:
-            if session.link.http or deadline.remaining() <= 0:
-                raise
-        if session.version is None:
-            try:
-                await self._handshake(session, deadline)
-            except RpcError as problem:
-                # A process that was slow to start has heard the first question by now, and is modern.
-                if problem.code != UNSUPPORTED_VERSION:
-                    raise
-                session.version = await self._probe(session, deadline)
-
-    async def _probe(self, session: _Session, deadline: Deadline) -> str | None:
-        """The modern revision that a server speaks; None for a server of old. Raises as `Link.call` does."""
-        version = MODERN[0]
-        params = wire.modern_params({}, version, self._client)
-        headers = wire.modern_headers("server/discover", {}, version)
-        for _ in range(2):
-            try:
-                return wire.revision_of(await session.link.call("server/discover", params, deadline, headers))
-            except RpcError as problem:
-                if problem.code != UNSUPPORTED_VERSION:
-                    return None
-                if wire.only_unknown(problem.data):
-                    raise PeerMisspoke("the server speaks no revision of MCP that is spoken here") from problem
-                # One that names the revision it has just refused is asked once more, as the specification has it.
-                if not wire.names_modern(problem.data):
-                    return None
-        return None
-
-    async def _handshake(self, session: _Session, deadline: Deadline) -> None:
-        found = await session.link.call("initialize", wire.handshake(self._client), deadline, {})
-        session.version = wire.agreed_handshake(found)
-        await session.link.notify("notifications/initialized", deadline, {VERSION_HEADER: session.version})
-
-    async def _ask(
-        self,
-        session: _Session,
-        method: str,
-        params: JsonObject,
-        deadline: Deadline,
-        tool: wire.PeerTool | None = None,
-    ) -> JsonObject:
-        version = session.version or MODERN[0]
-        if version in MODERN:
-            params, headers = (
-                wire.modern_params(params, version, self._client),
-                wire.modern_headers(method, params, version, tool),
-            )
-        else:
-            headers = {VERSION_HEADER: version}
-        return await session.link.call(method, params, deadline, headers)
-
-    async def _listed(self, base_url: str, session: _Session, deadline: Deadline, *, afresh: bool = False) -> None:
+    async def _listed(self, base_url: str, session: Session, deadline: Deadline, *, afresh: bool = False) -> None:
         """Know the server's tools, as of lately; one look for all that want to know at the same time."""
         asked_at = self._clock.monotonic()
         async with session.beginning:
@@ -263,36 +175,22 @@ class McpPeers:
                 return
             began = session.listed_at is None
             if began:
-                await self._begin(session, deadline)
+                await session.begin(deadline)
             try:
-                entries = await self._entries(session, deadline)
+                entries = await session.entries(deadline)
             except SessionEnded:
                 if began:
                     raise
-                await self._begin(session, deadline)
-                entries = await self._entries(session, deadline)
+                await session.begin(deadline)
+                entries = await session.entries(deadline)
             self._take(base_url, session, entries)
             session.listed_at = self._clock.monotonic()
 
-    async def _entries(self, session: _Session, deadline: Deadline) -> list[Any]:
-        entries: list[Any] = []
-        params: JsonObject = {}
-        for _ in range(_PAGES):
-            page = await self._ask(session, "tools/list", params, deadline)
-            found, cursor = page.get("tools"), page.get("nextCursor")
-            if not isinstance(found, list):
-                raise PeerMisspoke("the server's list of tools is none")
-            entries += found
-            if not isinstance(cursor, str) or len(entries) >= wire.MAX_TOOLS:
-                break
-            params = {"cursor": cursor}
-        return entries[: wire.MAX_TOOLS]
-
-    def _take(self, base_url: str, session: _Session, entries: list[Any]) -> None:
+    def _take(self, base_url: str, session: Session, entries: list[Any]) -> None:
         """Keep what may be used: what is as it was seen at first, and what was never seen."""
         with_headers = session.link.http and session.version in MODERN
         read = [wire.read_tool(entry, with_headers=with_headers) for entry in entries]
-        pins = self._pins(base_url)
+        pins = self._pins.of(base_url)
         session.tools, session.changed = {}, {}
         seen = dict(pins)
         for tool in read:
@@ -304,20 +202,12 @@ class McpPeers:
             else:
                 session.changed[approved] = tool.name
         if seen != pins:
-            self._store.put(_pins(base_url), orjson.dumps(seen).decode())
-
-    def _pins(self, base_url: str) -> dict[str, str]:
-        text = self._store.get(_pins(base_url))
-        try:
-            found = {} if text is None else orjson.loads(text)
-        except orjson.JSONDecodeError:
-            found = {}
-        return found if isinstance(found, dict) else {}
+            self._pins.put(base_url, seen)
 
     async def _call(
         self,
         base_url: str,
-        session: _Session,
+        session: Session,
         tool: wire.PeerTool,
         arguments: JsonObject,
         key: str | None,
@@ -328,7 +218,7 @@ class McpPeers:
             params["_meta"] = {META_KEY: key}
         for _ in range(MAX_ROUNDS):
             try:
-                made = await self._ask(session, "tools/call", params, deadline, tool)
+                made = await session.ask("tools/call", params, deadline, tool)
             except SessionEnded:
                 # The server has said that it did nothing.
                 session.listed_at = None
@@ -355,7 +245,3 @@ def _failed(problem: RpcError) -> Reply:
         return Reply(status="failure", code="overloaded", error=str(problem)[:300], retry_after=after)
     code = "bad_input" if problem.code == INVALID_PARAMS else "failed"
     return Reply(status="failure", code=code, error=str(problem)[:300])
-
-
-def _pins(base_url: str) -> str:
-    return _PINS + sha256(base_url.encode()).hexdigest()
