@@ -84,8 +84,7 @@ async def test_a_sync_tool_may_ask_another_agent() -> None:
             caller.ask("mem://near", EXACT, EXACT_VALUE), near.ask("mem://far", EXACT, EXACT_VALUE)
         )
         assert {outcome.json["summary"] for outcome in outcomes} == {"sunny in Rome on 2026-11-24"}
-        assert near._sync is not None
-        near._sync.stop()
+        near._thread.stop()
 
 
 @pytest.mark.anyio

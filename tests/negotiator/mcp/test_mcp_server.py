@@ -542,7 +542,7 @@ async def test_a_client_that_leaves_its_stream_ends_no_effect():
 
 
 async def test_too_much_at_once_is_said_at_any_door_with_the_time_to_wait(monkeypatch):
-    monkeypatch.setattr("negotiator.agent.DoorLimits", partial(DoorLimits, under_way=1))
+    monkeypatch.setattr("negotiator.receiver_face.DoorLimits", partial(DoorLimits, under_way=1))
     held = Held()
     client = Client(held.agent)
     first = asyncio.create_task(client.value("slow"))

@@ -1,0 +1,37 @@
+"""What an agent fetches from addresses that strangers choose."""
+
+from collections.abc import Sequence
+
+from negotiator.identity.resolver import MAX_DOCUMENT_BYTES
+from protocol_docs import ProtocolDocument, find_document
+
+
+class Guarded:
+    """Protocol documents and DID documents, from public addresses and the networks that are allowed beside them."""
+
+    def __init__(self, allow: Sequence[str]) -> None:
+        """`allow`: `loopback`, `private`, networks; see `protocol_docs.fetch.GuardedFetcher`."""
+        self._allow = tuple(allow)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether this machine's own addresses are allowed."""
+        return "loopback" in self._allow
+
+    async def did_document(self, url: str) -> bytes:
+        """The bytes at the address of a DID document; raises what the fetcher does."""
+        from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
+
+        return await GuardedFetcher(allow=self._allow, max_bytes=MAX_DOCUMENT_BYTES, seconds=5.0).fetch(url)
+
+    async def document(
+        self,
+        hashes: Sequence[str],
+        sources: Sequence[str],
+        *,
+        timeout: float,  # noqa: ASYNC109 - protocol_docs' own word
+    ) -> ProtocolDocument:
+        """See `protocol_docs.find_document`."""
+        from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
+
+        return await find_document(hashes, sources, fetcher=GuardedFetcher(allow=self._allow), timeout=timeout)

@@ -1,0 +1,169 @@
+"""The face of a receiver: what an agent offers, and the doors that it is reached by."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from negotiator.answer import answer
+from negotiator.conversations import Conversations
+from negotiator.doors import Doors
+from negotiator.engine import Engine, NativeTerms
+from negotiator.errors import UsageError
+from negotiator.identity.checker import Checker
+from negotiator.identity.gate import Gate
+from negotiator.identity.identity import Identity
+from negotiator.identity.trust import TrustPolicy
+from negotiator.jsonvalue import JsonValue
+from negotiator.listing import listing_of
+from negotiator.messages import Effect
+from negotiator.serving import AgoraDoor, DoorLimits, Listed, UnderWay
+from negotiator.task import Tool
+from negotiator.transports.asgi import PrincipalOf
+from negotiator.wire import WireHandler
+from protocol_docs import ProtocolDocument
+
+if TYPE_CHECKING:
+    from negotiator.mcp.server import McpServer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ReceiverFace:
+    """The half of `Agent` that answers."""
+
+    engine: Engine
+    identity: Identity | None
+    _checker: Checker | None
+    _trust: TrustPolicy
+    _relay: bool
+
+    @overload
+    def tool(self, function: F, /) -> F: ...
+    @overload
+    def tool(
+        self,
+        function: None = None,
+        /,
+        *,
+        effect: Effect = ...,
+        inline: bool = ...,
+        public: bool | None = ...,
+        name: str | None = ...,
+        description: str | None = ...,
+        input: Any = ...,
+        output: Any = ...,
+    ) -> Callable[[F], F]: ...
+    def tool(
+        self,
+        function: F | None = None,
+        /,
+        *,
+        effect: Effect = "transactional",
+        inline: bool = False,
+        public: bool | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        input: Any = None,  # noqa: A002
+        output: Any = None,
+    ) -> F | Callable[[F], F]:
+        """Offer a function to peers; a decorator, with or without arguments.
+
+        Sync functions run in a thread, unless `inline`; async ones in the loop. Schemas are read from the
+        signature, or given as `input` and `output`. Callers who have not proved who they are reach safe tools, and
+        those that are `public`; see `authority`. Raises `UsageError`.
+        """
+
+        def add(given: F) -> F:
+            made = Tool.of(
+                given,
+                effect=effect,
+                inline=inline,
+                public=public,
+                name=name,
+                description=description,
+                input=input,
+                output=output,
+            )
+            if made.name in self.engine.tools:
+                raise UsageError(f"there is a tool named {made.name} already")
+            self.engine.tools[made.name] = made
+            return given
+
+        return add if function is None else add(function)
+
+    def register(
+        self,
+        document: str | bytes | ProtocolDocument,
+        routine: Callable[[JsonValue], Any],
+        *,
+        effect: Effect = "transactional",
+        public: bool | None = None,
+    ) -> str:
+        """Put a person's own function under the hash of any text: an RFC, an API description.
+
+        The function is given the request body (text or JSON) and returns the reply body; it is sync (run in a
+        thread) or async; `effect` and `public` mean what they do for tools. Returns the document's hash. Raises
+        `protocol_docs.MalformedDocument`.
+        """
+        if isinstance(document, str):
+            document = ProtocolDocument.from_text(document)
+        elif isinstance(document, bytes):
+            document = ProtocolDocument.from_bytes(document)
+        self.engine.documents.put(document)
+        self.engine.natives[document.hash] = routine
+        public = effect == "safe" if public is None else public
+        self.engine.native_terms[document.hash] = NativeTerms(document.name, effect, public)
+        return document.hash
+
+    def handler(self, *, origins: Sequence[str] = ()) -> WireHandler:
+        """The agent as seen from the wire, for transports other than HTTP and for tests: see `asgi`."""
+        from negotiator.a2a import PATHS, door_of  # noqa: PLC0415 - imported on use
+        from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
+
+        engine = self.engine
+        limits = DoorLimits(seconds=engine.request_seconds)
+        under_way = UnderWay(limits.under_way)
+        conversations = Conversations(engine.text, engine.clock, engine.new_id)
+        agora = AgoraDoor(
+            answer=partial(answer, engine),
+            listing=self._listing,
+            conversations=conversations,
+            clock=engine.clock,
+            limits=limits,
+            under_way=under_way,
+        )
+        mcp = McpDoor(self._mcp_server(limits, under_way), path="/mcp", body_bytes=limits.body_bytes, origins=origins)
+        a2a = door_of(engine, self._listing, conversations, limits, under_way)
+        doors = Doors(agora, {"/mcp": mcp, **dict.fromkeys(PATHS, a2a)})
+        return Gate(doors, checker=self._checker, trust=self._trust, identity=self.identity, new_id=engine.new_id)
+
+    def asgi(
+        self, *, origins: Sequence[str] = (), principal_of: PrincipalOf | None = None
+    ) -> Callable[..., Coroutine[Any, Any, None]]:
+        """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`,
+        A2A at `/a2a` with its card at `/.well-known/agent-card.json`.
+
+        `origins` are the web pages that may call it over MCP, such as `https://app.example`, beside those of this
+        machine; programs that are no pages need not be named. `principal_of` names, from a request's ASGI scope, whom
+        the middleware of the program around this one has found it to be for; such a caller needs no proof here.
+        """
+        from negotiator.transports.asgi import asgi_app  # noqa: PLC0415 - imported on use
+
+        handler = self.handler(origins=origins)
+        return asgi_app(handler) if principal_of is None else asgi_app(handler, principal_of=principal_of)
+
+    def mcp_server(self) -> "McpServer":
+        """The agent as an MCP server, for transports of one's own; `asgi` and `negotiator mcp` have theirs."""
+        limits = DoorLimits(seconds=self.engine.request_seconds)
+        return self._mcp_server(limits, UnderWay(limits.under_way))
+
+    def _mcp_server(self, limits: DoorLimits, under_way: UnderWay) -> "McpServer":
+        from negotiator.mcp.offer import Offer  # noqa: PLC0415 - imported on use
+        from negotiator.mcp.server import McpServer  # noqa: PLC0415 - imported on use
+
+        engine = self.engine
+        offer = Offer(engine, partial(answer, engine), self._listing, self._relay)
+        return McpServer(offer, clock=engine.clock, seconds=limits.seconds, under_way=under_way)
+
+    def _listing(self) -> dict[str, Listed]:
+        return listing_of(self.engine)
