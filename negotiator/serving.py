@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from negotiator.admission import UnderWay as UnderWay
 from negotiator.clock import Clock, Deadline
 from negotiator.conversations import Conversation, Conversations, Turn
 from negotiator.dialects.agora import STANDARD_2025, AgoraDialect, refusal, sniff
@@ -78,27 +79,7 @@ class DoorLimits:
     seconds: float = 60.0
     """From the arrival of a request to its reply; a peer may ask for less (`Prefer: wait=5`, RFC 7240)."""
     under_way: int = 128
-    """Requests at a time; more are answered that there is too much work."""
-
-
-class UnderWay:
-    """How much is at work; one for all the doors of an agent."""
-
-    def __init__(self, at_most: int) -> None:
-        """Admit `at_most` requests at a time."""
-        self._at_most = at_most
-        self.now = 0
-        """Requests that are at work."""
-
-    def __enter__(self) -> None:
-        """Begin one more. Raises `Overloaded`."""
-        if self.now >= self._at_most:
-            raise Overloaded
-        self.now += 1
-
-    def __exit__(self, *_: object) -> None:
-        """It has ended."""
-        self.now -= 1
+    """Requests at a time; more are answered that there is too much work. `negotiator.admission` divides them."""
 
 
 Answer: TypeAlias = Callable[[Request, ExchangeContext], Awaitable[Reply]]
@@ -192,19 +173,22 @@ class AgoraDoor:
 
     async def _exchange(self, wire: WireRequest) -> WireReply:
         dialect = sniff(wire)
-        try:
-            with self._under_way:
-                return await self._admitted(wire, dialect)
-        except Overloaded as error:
-            return dialect.encode_reply(rendered(error), None)
-
-    async def _admitted(self, wire: WireRequest, dialect: AgoraDialect) -> WireReply:
-        """One exchange that there is room for; raises only on cancellation."""
+        if self._under_way.full:
+            return dialect.encode_reply(rendered(Overloaded()), None)
         request: Request | None = None
+        try:
+            request = dialect.decode_request(wire)
+            caller = wire.peer or "" if wire.principal == ANONYMOUS else wire.principal
+            with self._under_way.of(caller, request.hashes[0] if request.hashes else ""):
+                return await self._admitted(wire, dialect, request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
+            return dialect.encode_reply(rendered(error), request)
+
+    async def _admitted(self, wire: WireRequest, dialect: AgoraDialect, request: Request) -> WireReply:
+        """One exchange that there is room for; raises only on cancellation."""
         opened: Conversation | None = None
         principal = wire.principal
         try:
-            request = dialect.decode_request(wire)
             if request.kind == "close":
                 self._conversations.close(request.conversation or "", principal=principal)
                 return dialect.encode_reply(Reply(status="success"), request)

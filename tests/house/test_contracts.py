@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 DECISIONS = {
+    "negotiator.admission",
     "negotiator.dialects",
     "negotiator.heat",
     "negotiator.mapping",

@@ -1,0 +1,116 @@
+"""Who is let in while there is room, so that no flood takes the room of others. Pure.
+
+The fewer places are free, the fewer a single caller, a single document, or a caller under one document may hold: at
+most a fixed multiple of what is free (the dynamic thresholds of Choudhury and Hahne, "Dynamic queue length thresholds
+for shared-memory packet switches", IEEE/ACM Transactions on Networking 6(2), 1998). Nobody has a place reserved, a
+lone flood may use most of the room, and what it leaves free is there at once for whoever comes next.
+"""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeAlias, TypeVar
+
+from negotiator.errors import Overloaded
+
+_Key = TypeVar("_Key")
+Held: TypeAlias = tuple[str, str]
+"""A kind of holder with its name, or a caller with a document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """How many places may be held for each one that is free."""
+
+    caller_and_document: int = 4
+    """By one caller under one document: alone, four fifths of the room."""
+    caller: int = 8
+    """By one caller under whatever it names: eight ninths."""
+    document: int = 16
+    """Under one document by all callers: so that a document that many want leaves others a little."""
+
+
+class UnderWay:
+    """What is at work at the moment; one for all the doors of an agent in one event loop."""
+
+    def __init__(self, at_most: int, shares: Shares | None = None) -> None:
+        """Admit `at_most` requests at a time, divided by `shares`."""
+        self._at_most = at_most
+        self._shares = shares or Shares()
+        self.now = 0
+        """Requests that are at work."""
+        self._callers: dict[str, int] = {}
+        self._documents: dict[str, int] = {}
+        self._both: dict[Held, int] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody would be let in, whoever comes: then a request need not be read to be refused."""
+        return self.now >= self._at_most
+
+    def of(self, caller: str, document: str) -> "Place":
+        """A place for one request, to be held with `with`, which raises `Overloaded` where there is none.
+
+        Args:
+            caller: Who asks: a principal, else the address it came from.
+            document: What it names: a document's hash or a tool; empty for words alone.
+        """
+        return Place(self, caller, document)
+
+    def enter(self, caller: str, document: str) -> None:
+        """Begin one more. Raises `Overloaded`; nothing is held then."""
+        free = self._at_most - self.now
+        both, shares = (caller, document), self._shares
+        of_both, of_caller = self._both.get(both, 0), self._callers.get(caller, 0)
+        of_document = self._documents.get(document, 0)
+        if (
+            of_both >= shares.caller_and_document * free
+            or of_caller >= shares.caller * free
+            or of_document >= shares.document * free
+        ):
+            raise Overloaded
+        self.now += 1
+        self._both[both] = of_both + 1
+        self._callers[caller] = of_caller + 1
+        self._documents[document] = of_document + 1
+
+    def leave(self, caller: str, document: str) -> None:
+        """It has ended."""
+        self.now -= 1
+        _less(self._both, (caller, document))
+        _less(self._callers, caller)
+        _less(self._documents, document)
+
+    def __enter__(self) -> None:
+        """Begin one of whom nothing is known. Raises `Overloaded`."""
+        self.enter("", "")
+
+    def __exit__(self, *_: object) -> None:
+        """It has ended."""
+        self.leave("", "")
+
+
+class Place:
+    """One place, held between `__enter__` and `__exit__`."""
+
+    __slots__ = ("_caller", "_document", "_room")
+
+    def __init__(self, room: UnderWay, caller: str, document: str) -> None:
+        self._room = room
+        self._caller = caller
+        self._document = document
+
+    def __enter__(self) -> None:
+        """Take it. Raises `Overloaded`."""
+        self._room.enter(self._caller, self._document)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Give it back."""
+        self._room.leave(self._caller, self._document)
+
+
+def _less(counts: dict[_Key, int], key: _Key) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]
