@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from negotiator.admission import UnderWay
 from negotiator.clock import Clock, Deadline
 from negotiator.dialects.mcp import results
 from negotiator.dialects.mcp.headers import disagreement
@@ -28,7 +29,7 @@ from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.offer import METHODS, Offer
 from negotiator.mcp.version import own_version
 from negotiator.messages import Reply
-from negotiator.serving import ExchangeContext, UnderWay, rendered
+from negotiator.serving import ExchangeContext, rendered
 from protocol_docs import MalformedHash, parse_hash
 
 PAGE: Final = 200
@@ -96,7 +97,7 @@ class McpServer:
             call = read_call(data, headers, spoken)
             if call.kind != "request" or call.id is None:
                 return Handled(message=None, status=202)
-            with self._under_way:
+            with self._under_way.of(caller.principal, caller.peer, _meant(call)):
                 return await self._answered(call, call.id, headers or {}, caller, over_http=headers is not None)
         except RpcError as problem:
             said = problem if call is None else RpcError(problem.code, str(problem), id=call.id, data=problem.data)
@@ -293,3 +294,9 @@ def _key(call: Call, headers: Mapping[str, str]) -> str | None:
     if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
         raise RpcError(INVALID_PARAMS, f"the idempotency key is no text of 1 to {MAX_KEY} characters")
     return key
+
+
+def _meant(call: Call) -> str:
+    """What a call takes its place for: a tool, else the method."""
+    name = call.params.get("name")
+    return f"tool {name}" if call.method == "tools/call" and isinstance(name, str) else call.method

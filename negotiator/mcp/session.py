@@ -32,7 +32,7 @@ class Session:
     """The names of tools whose definition is another than the one that was approved, by the approved hash."""
     listed_at: float | None = None
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _client: JsonObject = field(default_factory=lambda: {"name": "metaparley", "version": own_version()})
+    _client: JsonObject = field(init=False, default_factory=lambda: {"name": "metaparley", "version": own_version()})
 
     async def begin(self, deadline: Deadline) -> None:
         """Find out the era, or begin again in the one that is known. Raises as `Link.call` does."""
