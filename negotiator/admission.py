@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TypeAlias, TypeVar
 
 from negotiator.errors import Overloaded
+from negotiator.wire import ANONYMOUS
 
 _Key = TypeVar("_Key")
 Held: TypeAlias = tuple[str, str]
@@ -47,17 +48,18 @@ class UnderWay:
         """Whether nobody would be let in, whoever comes: then a request need not be read to be refused."""
         return self.now >= self._at_most
 
-    def of(self, caller: str, document: str) -> "Place":
+    def of(self, principal: str, peer: str | None, document: str) -> "Place":
         """A place for one request, to be held with `with`, which raises `Overloaded` where there is none.
 
         Args:
-            caller: Who asks: a principal, else the address it came from.
+            principal: Who asks, as far as that was proved; who proved nothing is known by the address alone.
+            peer: The address it came from, where the transport knows.
             document: What it names: a document's hash or a tool; empty for words alone.
         """
-        return Place(self, caller, document)
+        return Place(self, peer or "" if principal == ANONYMOUS else principal, document)
 
     def enter(self, caller: str, document: str) -> None:
-        """Begin one more. Raises `Overloaded`; nothing is held then."""
+        """Begin one more of `caller` under `document`. Raises `Overloaded`; nothing is held then."""
         free = self._at_most - self.now
         both, shares = (caller, document), self._shares
         of_both, of_caller = self._both.get(both, 0), self._callers.get(caller, 0)
@@ -79,14 +81,6 @@ class UnderWay:
         _less(self._both, (caller, document))
         _less(self._callers, caller)
         _less(self._documents, document)
-
-    def __enter__(self) -> None:
-        """Begin one of whom nothing is known. Raises `Overloaded`."""
-        self.enter("", "")
-
-    def __exit__(self, *_: object) -> None:
-        """It has ended."""
-        self.leave("", "")
 
 
 class Place:

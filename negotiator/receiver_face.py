@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from negotiator.admission import UnderWay
 from negotiator.answer import answer
 from negotiator.conversations import Conversations
 from negotiator.doors import Doors
@@ -16,7 +17,7 @@ from negotiator.identity.trust import TrustPolicy
 from negotiator.jsonvalue import JsonValue
 from negotiator.listing import listing_of
 from negotiator.messages import Effect
-from negotiator.serving import AgoraDoor, DoorLimits, Listed, UnderWay
+from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
 from negotiator.transports.asgi import PrincipalOf
 from negotiator.wire import WireHandler

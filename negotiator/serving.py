@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from negotiator.admission import UnderWay as UnderWay
+from negotiator.admission import UnderWay
 from negotiator.clock import Clock, Deadline
 from negotiator.conversations import Conversation, Conversations, Turn
 from negotiator.dialects.agora import STANDARD_2025, AgoraDialect, refusal, sniff
@@ -178,8 +178,7 @@ class AgoraDoor:
         request: Request | None = None
         try:
             request = dialect.decode_request(wire)
-            caller = wire.peer or "" if wire.principal == ANONYMOUS else wire.principal
-            with self._under_way.of(caller, request.hashes[0] if request.hashes else ""):
+            with self._under_way.of(wire.principal, wire.peer, request.hashes[0] if request.hashes else ""):
                 return await self._admitted(wire, dialect, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
             return dialect.encode_reply(rendered(error), request)

@@ -17,6 +17,7 @@ from negotiator.a2a.messages import Messages
 from negotiator.a2a.running import Running
 from negotiator.a2a.task_calls import TaskCalls
 from negotiator.a2a.tasks import Tasks
+from negotiator.admission import UnderWay
 from negotiator.clock import Clock
 from negotiator.conversations import Conversations
 from negotiator.dialects.a2a import calls, card, extension
@@ -24,7 +25,7 @@ from negotiator.dialects.a2a.calls import Call, Event
 from negotiator.dialects.a2a.card import Offer, write_card
 from negotiator.dialects.a2a.faults import FAULTS, Fault
 from negotiator.dialects.a2a.objects import Misformed
-from negotiator.serving import Answer, DoorLimits, UnderWay, rendered
+from negotiator.serving import Answer, DoorLimits, rendered
 from negotiator.task import Tool
 from negotiator.wire import WireReply, WireRequest
 

@@ -11,6 +11,7 @@ from negotiator.a2a import meaning
 from negotiator.a2a.running import Running
 from negotiator.a2a.task_calls import CAPABILITY, resting
 from negotiator.a2a.tasks import Kept, Tasks
+from negotiator.admission import Place, UnderWay
 from negotiator.clock import Clock, Deadline
 from negotiator.conversations import Conversation, Conversations, Turn
 from negotiator.dialects.a2a import calls, extension, objects
@@ -22,7 +23,7 @@ from negotiator.dialects.json_body import as_text, write
 from negotiator.errors import Overloaded
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Reply
-from negotiator.serving import Answer, ExchangeContext, UnderWay, in_time, rendered
+from negotiator.serving import Answer, ExchangeContext, in_time, rendered
 from negotiator.task import Tool
 from negotiator.wire import ANONYMOUS, WireRequest
 from protocol_docs import StoreUnusable
@@ -155,7 +156,7 @@ class Messages:
 
     async def _directly(self, sending: Sending) -> Message | TaskView:
         """A request that no model need read, and its answer as a message; what failed is a task that failed."""
-        with self._under_way:
+        with self._place(sending):
             reply = await self._replied(sending, ())
         if reply.status == "success":
             return Message(
@@ -172,13 +173,17 @@ class Messages:
         self._tasks.begin(failed, sending.principal, seconds=0.0)
         return failed
 
+    def _place(self, sending: Sending) -> Place:
+        hashes = sending.asked.request.hashes
+        return self._under_way.of(sending.principal, sending.peer, hashes[0] if hashes else "")
+
     def _begun(self, sending: Sending) -> Running | Kept:
         """The task that a message begins, goes on with, or has begun already. Raises `Fault` and `Overloaded`."""
         waiting = sending.waiting
         task = waiting.view.id if waiting else self._new_id()
         message = replace(sending.message, task=task, context=sending.context)
         with ExitStack() as room:
-            room.enter_context(self._under_way)
+            room.enter_context(self._place(sending))
             if sending.asked.request.idempotency_key is not None:
                 digest = _digest(sending.message)
                 standing = self._tasks.claim_message(sending.principal, message.id, digest, task)

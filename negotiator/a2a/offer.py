@@ -5,12 +5,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from negotiator.a2a.door import A2ADoor
 from negotiator.a2a.tasks import Tasks
+from negotiator.admission import UnderWay
 from negotiator.answer import answer
 from negotiator.conversations import Conversations
 from negotiator.dialects.a2a.card import Offer, Skill
 from negotiator.engine import Engine
 from negotiator.schemas import Schema
-from negotiator.serving import DoorLimits, Listing, UnderWay
+from negotiator.serving import DoorLimits, Listing
 from protocol_docs import catalog
 
 

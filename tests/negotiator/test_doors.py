@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
+from negotiator.admission import UnderWay
 from negotiator.clock import Deadline, SystemClock
 from negotiator.doors import Doors
 from negotiator.errors import Overloaded, PeerHungUp, PeerMisspoke
-from negotiator.serving import UnderWay
 from negotiator.transports import MemoryTransport, asgi_app
-from negotiator.wire import StreamTransport, WireReply, WireRequest
+from negotiator.wire import ANONYMOUS, StreamTransport, WireReply, WireRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -57,9 +57,10 @@ async def test_each_door_holds_its_own_limit_and_says_so_in_its_own_words(path, 
 
 def test_one_count_holds_for_all_doors_and_an_end_makes_room():
     under_way = UnderWay(1)
-    with under_way, pytest.raises(Overloaded), under_way:
+    here, there = under_way.of(ANONYMOUS, "here", "one"), under_way.of(ANONYMOUS, "there", "other")
+    with here, pytest.raises(Overloaded), there:
         pass
-    with under_way:
+    with there:
         pass
 
 
