@@ -31,6 +31,7 @@ EXTRAS: Mapping[str, str] = {
     "litellm": "litellm",
     "local": "xllamacpp",
     "monty": "pydantic_monty",
+    "oauth": "jwt",
     "serve": "uvicorn",
 }
 USES: Mapping[str, str] = {
