@@ -321,6 +321,28 @@ async def test_too_much_work_is_said_at_once_with_when_to_come_back():
     assert (await send(door, {"body": "x"})).status == 200
 
 
+async def test_one_flood_under_one_document_leaves_room_for_others():
+    release = asyncio.Event()
+
+    async def slow(request, context):
+        await release.wait()
+        return Reply(status="success", body="done")
+
+    door = door_of(slow, under_way=20)
+
+    async def asks(principal, spelling):
+        wire = {"body": "x", "protocolHash": spelling, "protocolSources": []}
+        return await door(WireRequest(headers=JSON, body=orjson.dumps(wire), principal=principal))
+
+    flood = [asyncio.create_task(asks("a", HEX)) for _ in range(20)]
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(asks(*who)) for who in (("a", spell(OTHER, "sha1-hex")), ("b", HEX))]
+    await asyncio.sleep(0)
+    release.set()
+    assert sorted(reply.status for reply in await asyncio.gather(*flood)) == [200] * 16 + [503] * 4
+    assert [reply.status for reply in await asyncio.gather(*others)] == [200, 200]
+
+
 async def test_an_agent_that_is_overloaded_says_when_to_come_back(door, agent):
     agent.error = Overloaded(retry_after=9)
     reply = await send(door, {"body": "x"})

@@ -1,0 +1,158 @@
+"""Who is let in: never more than there is room, nobody twice, and no flood takes the room of others."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from negotiator.admission import Shares, UnderWay
+from negotiator.errors import Overloaded
+from negotiator.wire import ANONYMOUS
+
+ROOM = 128
+
+
+def flood(room: UnderWay, *, caller: str = "", document: str = "", at_most: int = 1000) -> int:
+    """Places taken before the first refusal; where a name is empty, each request has another."""
+    for number in range(at_most):
+        try:
+            room.enter(caller or f"caller {number}", document or f"document {number}")
+        except Overloaded:
+            return number
+    return at_most
+
+
+@pytest.mark.parametrize(
+    ("flooded", "taken"),
+    [
+        ({"caller": "a", "document": "d"}, 103),
+        ({"caller": "a"}, 114),
+        ({"document": "d"}, 121),
+        ({}, 128),
+    ],
+)
+def test_a_lone_flood_may_have_most_of_the_room_and_leaves_a_share(flooded, taken):
+    room = UnderWay(ROOM)
+    assert flood(room, **flooded) == taken
+    assert room.now == taken
+    assert room.full == (taken == ROOM)
+
+
+@pytest.mark.parametrize(
+    ("flooded", "other"),
+    [
+        ({"caller": "a", "document": "d"}, ("b", "d")),
+        ({"caller": "a", "document": "d"}, ("a", "e")),
+        ({"caller": "a"}, ("b", "document 0")),
+        ({"document": "d"}, ("b", "e")),
+    ],
+)
+def test_who_comes_after_a_flood_finds_room(flooded, other):
+    room = UnderWay(ROOM)
+    flood(room, **flooded)
+    room.enter(*other)
+
+
+def test_several_floods_get_shares_of_one_size():
+    room, held = UnderWay(ROOM), Counter()
+    for _ in range(ROOM):
+        for caller in "abc":
+            try:
+                room.enter(caller, "d " + caller)
+                held[caller] += 1
+            except Overloaded:
+                pass
+    assert max(held.values()) - min(held.values()) <= 1
+    assert sum(held.values()) < ROOM
+
+
+def test_a_room_for_one_takes_one():
+    room = UnderWay(1)
+    room.enter("a", "d")
+    with pytest.raises(Overloaded):
+        room.enter("b", "e")
+
+
+@pytest.mark.parametrize(
+    ("principal", "peer", "same"),
+    [
+        (ANONYMOUS, "10.0.0.2", ("10.0.0.2", "d")),
+        (ANONYMOUS, None, ("", "d")),
+        ("did:web:a.example", "10.0.0.2", ("did:web:a.example", "d")),
+    ],
+)
+def test_who_proved_nothing_is_known_by_the_address(principal, peer, same):
+    """A proved caller shares with nobody at its address, and an unproved one with all of them."""
+    room = UnderWay(5)
+    with room.of(principal, peer, "d"), room.of(principal, peer, "d"):
+        for _ in range(2):
+            room.enter(*same)
+        with pytest.raises(Overloaded):
+            room.enter(*same)
+        room.enter("somebody else", "d")
+
+
+def test_a_place_is_given_back_with_an_error_too_and_not_taken_by_a_refusal():
+    room = UnderWay(1)
+    with pytest.raises(KeyError), room.of("a", None, "d"):
+        raise KeyError
+    with room.of("a", None, "d"):
+        with pytest.raises(Overloaded), room.of("b", None, "d"):
+            pytest.fail("there was no room")
+        assert room.now == 1
+    assert room.now == 0
+
+
+SHARES = st.builds(
+    Shares,
+    caller_and_document=st.integers(1, 4),
+    caller=st.integers(1, 8),
+    document=st.integers(1, 16),
+)
+
+
+@given(
+    room=st.integers(1, 12),
+    shares=SHARES,
+    steps=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz"), st.booleans())),
+)
+def test_whatever_comes_and_goes_the_counts_hold(room, shares, steps):
+    """Each step enters, or ends the oldest of that caller and document; a model of who is inside is kept beside it."""
+    under_way, inside = UnderWay(room, shares), Counter()
+    for caller, document, comes in steps:
+        free = room - inside.total()
+        if comes:
+            refused = (
+                inside[caller, document] >= shares.caller_and_document * free
+                or sum(n for (who, _), n in inside.items() if who == caller) >= shares.caller * free
+                or sum(n for (_, what), n in inside.items() if what == document) >= shares.document * free
+            )
+            if refused:
+                with pytest.raises(Overloaded):
+                    under_way.enter(caller, document)
+            else:
+                under_way.enter(caller, document)
+                inside[caller, document] += 1
+        elif inside[caller, document]:
+            under_way.leave(caller, document)
+            inside[caller, document] -= 1
+        assert under_way.now == inside.total() <= room
+        assert under_way.full == (inside.total() == room)
+    for (caller, document), number in inside.items():
+        for _ in range(number):
+            under_way.leave(caller, document)
+    # Nothing is remembered of who has left: memory does not grow with names that strangers make up.
+    assert [under_way._callers, under_way._documents, under_way._both] == [{}, {}, {}]
+
+
+@given(shares=SHARES, floods=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), max_size=300))
+def test_a_newcomer_is_let_in_as_long_as_a_place_is_free(shares, floods):
+    room = UnderWay(16, shares)
+    for flow in floods:
+        try:
+            room.enter(*flow)
+        except Overloaded:
+            continue
+    if not room.full:
+        room.enter("newcomer", "another document")
