@@ -9,9 +9,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from negotiator.dialects.json_rpc import INVALID_REQUEST, SERVER_ERROR, RpcError, error, to_bytes
 from negotiator.dialects.mcp import sse
-from negotiator.dialects.mcp.messages import RpcError, error, to_bytes
-from negotiator.dialects.mcp.words import INVALID_REQUEST, SERVER_ERROR
 from negotiator.mcp.server import Caller, Handled, McpServer
 from negotiator.wire import WireReply, WireRequest
 

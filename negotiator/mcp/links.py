@@ -7,10 +7,12 @@ from contextlib import aclosing, suppress
 from typing import Any, Final, Protocol
 
 from negotiator.clock import Deadline
+from negotiator.dialects.json_rpc import METHOD_NOT_FOUND, RpcError, error, notification, request, result, to_bytes
 from negotiator.dialects.mcp import sse
 from negotiator.dialects.mcp.client import read_message
-from negotiator.dialects.mcp.messages import RpcError, error, notification, request, result, to_bytes
-from negotiator.dialects.mcp.words import METHOD_NOT_FOUND, SESSION_HEADER
+from negotiator.dialects.mcp.words import (
+    SESSION_HEADER,
+)
 from negotiator.errors import NotPossible, PeerError, PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from negotiator.clock import Clock, Deadline
+from negotiator.dialects.json_rpc import INVALID_PARAMS, RpcError
 from negotiator.dialects.mcp import client as wire
-from negotiator.dialects.mcp.messages import RpcError
 from negotiator.dialects.mcp.words import (
-    INVALID_PARAMS,
     META_KEY,
     MODERN,
 )

@@ -9,19 +9,28 @@ from typing import Any, Final, TypeAlias
 
 from negotiator.admission import UnderWay
 from negotiator.clock import Clock, Deadline
+from negotiator.dialects.json_rpc import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    SERVER_ERROR,
+    Id,
+    RpcError,
+    error,
+    result,
+)
 from negotiator.dialects.mcp import results
 from negotiator.dialects.mcp.headers import disagreement
-from negotiator.dialects.mcp.messages import Call, Id, RpcError, error, read_call, result
+from negotiator.dialects.mcp.messages import (
+    Call,
+    read_call,
+)
 from negotiator.dialects.mcp.words import (
     DOCUMENTS_EXTENSION,
     HANDSHAKE,
     HEADER_MISMATCH,
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
     META_KEY,
-    METHOD_NOT_FOUND,
     MISSING_CAPABILITY,
-    SERVER_ERROR,
     STATUSES,
 )
 from negotiator.errors import BadInput, Overloaded

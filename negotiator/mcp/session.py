@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from negotiator.clock import Clock, Deadline
+from negotiator.dialects.json_rpc import RpcError
 from negotiator.dialects.mcp import client as wire
-from negotiator.dialects.mcp.messages import RpcError
-from negotiator.dialects.mcp.words import HANDSHAKE, MODERN, UNSUPPORTED_VERSION, VERSION_HEADER
+from negotiator.dialects.mcp.words import (
+    HANDSHAKE,
+    MODERN,
+    UNSUPPORTED_VERSION,
+    VERSION_HEADER,
+)
 from negotiator.errors import PeerHungUp, PeerMisspoke
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.links import Link

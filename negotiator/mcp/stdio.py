@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import redirect_stdout, suppress
 from typing import BinaryIO, Final
 
-from negotiator.dialects.mcp.messages import Call, Id, RpcError, error, read_call, to_bytes
-from negotiator.dialects.mcp.words import INVALID_REQUEST
+from negotiator.dialects.json_rpc import INVALID_REQUEST, Id, RpcError, error, to_bytes
+from negotiator.dialects.mcp.messages import (
+    Call,
+    read_call,
+)
 from negotiator.mcp.offer import LOCAL
 from negotiator.mcp.server import Caller, McpServer
 

@@ -1,7 +1,15 @@
 """The Model Context Protocol: its messages, headers, events and results, in the modern and the handshake revisions."""
 
-from negotiator.dialects.mcp.messages import Call, RpcError, read_call
+from negotiator.dialects.json_rpc import RpcError
+from negotiator.dialects.mcp.messages import (
+    Call,
+    read_call,
+)
 from negotiator.dialects.mcp.results import Offered
-from negotiator.dialects.mcp.words import DOCUMENTS_EXTENSION, HANDSHAKE, MODERN
+from negotiator.dialects.mcp.words import (
+    DOCUMENTS_EXTENSION,
+    HANDSHAKE,
+    MODERN,
+)
 
 __all__ = ["DOCUMENTS_EXTENSION", "HANDSHAKE", "MODERN", "Call", "Offered", "RpcError", "read_call"]

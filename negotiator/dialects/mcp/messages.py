@@ -1,4 +1,4 @@
-"""JSON-RPC messages of MCP, both ways: what a server receives, checked, and what either side writes.
+"""What a server of MCP receives, checked.
 
 The era is told for each message: modern ones carry their revision in `_meta`, others follow an `initialize`.
 Source: revision 2026-07-28 (basic, basic/transports), and 2025-11-25 for the handshake revisions.
@@ -6,42 +6,29 @@ Source: revision 2026-07-28 (basic, basic/transports), and 2025-11-25 for the ha
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
-from negotiator.dialects.json_body import read_object, write
+from negotiator.dialects.json_body import read_object
+from negotiator.dialects.json_rpc import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Id, RpcError
 from negotiator.dialects.mcp.headers import read_value
 from negotiator.dialects.mcp.words import (
     ASSUMED,
     HANDSHAKE,
     HEADER_MISMATCH,
-    INVALID_PARAMS,
-    INVALID_REQUEST,
     META_CAPABILITIES,
     META_VERSION,
     METHOD_HEADER,
     MODERN,
     NAME_HEADER,
     NAMED_BY,
-    PARSE_ERROR,
     UNSUPPORTED_VERSION,
     VERSION_HEADER,
 )
-from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.jsonvalue import JsonObject
 
-Id: TypeAlias = str | int
 MAX_ID: Final = 256
 """Characters of a request's id."""
 MAX_METHOD: Final = 128
-
-
-class RpcError(Exception):
-    """A request that is answered with a JSON-RPC error. The message is written for the peer."""
-
-    def __init__(self, code: int, message: str, *, id: Id | None = None, data: JsonValue = None) -> None:  # noqa: A002
-        super().__init__(message)
-        self.code = code
-        self.id = id
-        self.data = data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,34 +152,3 @@ def _agree(call: Call, version: str, headers: Mapping[str, str]) -> None:
 def _handshake(call: Call, headers: Mapping[str, str] | None, spoken: str | None) -> Call:
     version = (headers or {}).get(VERSION_HEADER, spoken or ASSUMED)
     return Call(kind=call.kind, method=call.method, id=call.id, params=call.params, version=version, modern=False)
-
-
-# --- what is written ---
-
-
-def request(method: str, params: JsonObject, identifier: Id) -> JsonObject:
-    """A request."""
-    return {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
-
-
-def notification(method: str) -> JsonObject:
-    """A notification without parameters."""
-    return {"jsonrpc": "2.0", "method": method}
-
-
-def result(value: JsonObject, identifier: Id) -> JsonObject:
-    """A response that succeeded."""
-    return {"jsonrpc": "2.0", "id": identifier, "result": value}
-
-
-def error(problem: RpcError) -> JsonObject:
-    """A response that did not."""
-    said: JsonObject = {"code": problem.code, "message": str(problem)}
-    if problem.data is not None:
-        said["data"] = problem.data
-    return {"jsonrpc": "2.0", "id": problem.id, "error": said}
-
-
-def to_bytes(message: JsonObject) -> bytes:
-    """A message as JSON, on one line. Raises `ValueError` for what is not plain JSON."""
-    return write(message)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from negotiator.dialects.json_rpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+
 MODERN: Final = ("2026-07-28",)
 """Revisions without a handshake, newest first: each request says for itself what it needs to."""
 HANDSHAKE: Final = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
@@ -31,12 +33,6 @@ META_KEY: Final = "io.github.metaparley/idempotencyKey"
 META_TIER: Final = "io.github.metaparley/tier"
 """On a result: how this side handled its half."""
 
-PARSE_ERROR: Final = -32700
-INVALID_REQUEST: Final = -32600
-METHOD_NOT_FOUND: Final = -32601
-INVALID_PARAMS: Final = -32602
-INTERNAL_ERROR: Final = -32603
-SERVER_ERROR: Final = -32000
 HEADER_MISMATCH: Final = -32020
 MISSING_CAPABILITY: Final = -32021
 UNSUPPORTED_VERSION: Final = -32022

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from negotiator.dialects.json_rpc import RpcError
 from negotiator.dialects.mcp import headers, sse
-from negotiator.dialects.mcp.messages import RpcError, read_call
+from negotiator.dialects.mcp.messages import (
+    read_call,
+)
 from negotiator.dialects.mcp.results import Offered, output_schema, tool_entry, tool_result
 from negotiator.errors import PeerMisspoke
 from negotiator.schemas import Schema
