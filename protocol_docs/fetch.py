@@ -9,7 +9,8 @@ before and after inflating.
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -29,6 +30,18 @@ _CONNECT_SECONDS = 5.0
 _SECONDS = 20.0
 _OK = 200
 _PORTS = {"http": 80, "https": 443}
+_READING = {"accept": "text/*, */*;q=0.5"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an address answered, whatever that was."""
+
+    status: int
+    """An HTTP status code."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case names."""
+    body: bytes = field(default=b"", repr=False)
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -37,6 +50,15 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    url: str
+    parts: SplitResult
+    method: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class GuardedFetcher:
@@ -88,18 +110,51 @@ class GuardedFetcher:
         except TimeoutError:
             raise SourceUnreachable(f"{url[:200]} did not answer within {self._seconds:g} s") from None
 
+    async def exchange(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
+        """One request and its answer of any status, under the same guard. No redirect is followed.
+
+        Args:
+            method: Of HTTP, in capitals.
+            url: Where to.
+            headers: Lower-case names, beside those that say where it goes.
+            body: What to send.
+
+        Raises:
+            SourceRefused: where the scheme, the host or one of its addresses is not allowed.
+            SourceTooLarge: where the answer has more than `max_bytes`.
+            SourceUnreachable: where no whole answer came in time.
+        """
+        import anyio  # noqa: PLC0415 - loaded on use
+
+        try:
+            with anyio.fail_after(self._seconds):
+                return await self._once(method, url, headers or {}, body, of_any_status=True)
+        except TimeoutError:
+            raise SourceUnreachable(f"{url[:200]} did not answer within {self._seconds:g} s") from None
+
     async def _follow(self, url: str) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._once("GET", url, _READING, b"", of_any_status=False)
+            if answer.status == _OK:
+                return answer.body
+            if answer.status not in _REDIRECTS or "location" not in answer.headers:
+                raise SourceUnreachable(f"{url[:200]} answered with status {answer.status}")
+            following = urljoin(url, answer.headers["location"])
             parts = _split(url)
-            addresses = await self._checked_addresses(parts)
-            answer = await self._get(url, parts, addresses)
-            if isinstance(answer, bytes):
-                return answer
-            following = urljoin(url, answer)
             if parts.scheme == "https" and urlsplit(following).scheme != "https":
                 raise SourceRefused(f"{url[:200]} redirects from https to something else")
             url = following
         raise SourceRefused(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, of_any_status: bool
+    ) -> Answer:
+        """One request; the body of its answer is read where its status is 200, or `of_any_status`."""
+        parts = _split(url)
+        asked = _Asked(url, parts, method, headers, body)
+        return await self._send(asked, await self._checked_addresses(parts), of_any_status=of_any_status)
 
     async def _checked_addresses(self, parts: SplitResult) -> list[IpAddress]:
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
@@ -114,10 +169,10 @@ class GuardedFetcher:
             raise SourceUnreachable(f"{host} has no address")
         return addresses
 
-    async def _get(self, url: str, parts: SplitResult, addresses: list[IpAddress]) -> bytes | str:
-        """The body, or where a redirect goes."""
+    async def _send(self, asked: "_Asked", addresses: list[IpAddress], *, of_any_status: bool) -> Answer:
         import httpx  # noqa: PLC0415 - loaded on use
 
+        url, parts = asked.url, asked.parts
         if self._transport is None and self._tls is None and parts.scheme == "https":
             self._tls = httpx.create_ssl_context()
         async with httpx.AsyncClient(
@@ -131,11 +186,14 @@ class GuardedFetcher:
             for last, address in zip([*[False] * (len(addresses) - 1), True], addresses, strict=True):
                 try:
                     async with client.stream(
-                        "GET",
+                        asked.method,
                         httpx.URL(url, host=str(address), fragment=None),
-                        headers={"host": parts.netloc, "accept": "text/*, */*;q=0.5", "accept-encoding": "gzip"},
+                        headers={"host": parts.netloc, "accept-encoding": "gzip", **asked.headers},
+                        content=asked.body or None,
                         extensions={"sni_hostname": parts.hostname},
                     ) as response:
+                        if response.status_code != _OK and not of_any_status:
+                            return Answer(status=response.status_code, headers=_headers(response))
                         return await self._read(url, response)
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     if last:
@@ -144,18 +202,15 @@ class GuardedFetcher:
                     raise SourceUnreachable(f"{url[:200]}: {type(error).__name__}") from error
         raise AssertionError  # pragma: no cover - the last address returns or raises
 
-    async def _read(self, url: str, response: "httpx.Response") -> bytes | str:
-        if response.status_code in _REDIRECTS and "location" in response.headers:
-            return response.headers["location"]
-        if response.status_code != _OK:
-            raise SourceUnreachable(f"{url[:200]} answered with status {response.status_code}")
+    async def _read(self, url: str, response: "httpx.Response") -> Answer:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "", "gzip", "x-gzip"):
             raise SourceUnreachable(f"{url[:200]} is encoded as {encoding[:40]}, which was not asked for")
         announced = response.headers.get("content-length", "")
         if announced.isdecimal() and len(announced) < 20 and int(announced) > self._max_bytes:  # noqa: PLR2004
             raise SourceTooLarge(f"{url[:200]} announces {announced} bytes, over the limit of {self._max_bytes}")
-        return await self._collect(url, response.aiter_raw(), inflate=encoding not in ("identity", ""))
+        body = await self._collect(url, response.aiter_raw(), inflate=encoding not in ("identity", ""))
+        return Answer(status=response.status_code, headers=_headers(response), body=body)
 
     async def _collect(self, url: str, chunks: AsyncIterator[bytes], *, inflate: bool) -> bytes:
         # Inflated by hand, since what one chunk can swell to must be bounded before it swells.
@@ -173,6 +228,10 @@ class GuardedFetcher:
         if inflater is not None and not inflater.eof:
             raise SourceUnreachable(f"{url[:200]} ends early")
         return bytes(made)
+
+
+def _headers(response: "httpx.Response") -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def _split(url: str) -> SplitResult:

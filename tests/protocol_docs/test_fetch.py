@@ -402,3 +402,42 @@ async def test_over_tls_the_certificate_must_be_of_the_name_and_not_of_the_addre
             with pytest.raises(SourceUnreachable):
                 await guarded.fetch(f"https://{name}:{port}/a")
         group.cancel_scope.cancel()
+
+
+# --- one exchange, of any status ---
+
+
+def answered(status, content=b"", **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
+
+
+async def test_an_exchange_sends_what_it_is_given_to_the_checked_address():
+    network, names = Recorder(answered(400, b'{"error":"x"}', content_type="application/json")), Names(a_test=[PUBLIC])
+    answer = await fetcher(network, names).exchange(
+        "POST", "https://a.test/token", headers={"content-type": "text/plain"}, body=b"a=b"
+    )
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (400, b'{"error":"x"}', "application/json")
+    (request,) = network.requests
+    assert (request.method, request.headers["content-type"], request.content) == ("POST", "text/plain", b"a=b")
+    assert str(request.url) == f"https://{PUBLIC}/token"
+
+
+async def test_an_exchange_follows_no_redirect():
+    network = Recorder(answered(302, location="http://127.0.0.1/"))
+    answer = await fetcher(network, Names(a_test=[PUBLIC])).exchange("POST", "https://a.test/", body=b"secret")
+    assert answer.status == 302
+    assert len(network.requests) == 1
+
+
+async def test_an_exchange_reaches_no_address_that_is_not_allowed():
+    network = Recorder()
+    with pytest.raises(SourceRefused):
+        await fetcher(network, Names(a_test=["10.0.0.1"])).exchange("POST", "https://a.test/", body=b"secret")
+    assert network.requests == []
+
+
+async def test_an_exchange_reads_no_more_than_the_limit_of_an_answer_of_any_status():
+    network = Recorder(answered(500, b"x" * 20))
+    with pytest.raises(SourceTooLarge):
+        await fetcher(network, Names(a_test=[PUBLIC]), max_bytes=10).exchange("GET", "https://a.test/")
