@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import fetch
 from benchmarks.data import DataMissing
+from benchmarks.fetch_bfcl import BFCL
 from benchmarks.fetch_octokit import OCTOKIT
 from benchmarks.fetch_sgd import SGD
 from negotiator.errors import NegotiatorError
@@ -21,7 +22,7 @@ SCENARIOS = {
     "sgdx": "agents in two vocabularies, over recorded calls",
     "sgdx-mapping": "which field is which, inferred with and without embeddings and a model",
 }
-DATA_SETS = {data_set.name: data_set for data_set in (OCTOKIT, SGD)}
+DATA_SETS = {data_set.name: data_set for data_set in (BFCL, OCTOKIT, SGD)}
 
 
 def main(arguments: list[str] | None = None) -> int:

