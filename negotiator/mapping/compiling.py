@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from negotiator.errors import BadInput
 from negotiator.jsonvalue import JsonValue
-from negotiator.mapping.pointers import ABSENT, copied, getter, key_of, putter, steps_of
+from negotiator.mapping.pointers import ABSENT, PLAIN, copied, getter, key_of, putter, steps_of
 
 if TYPE_CHECKING:
     from negotiator.mapping.conversions import Transform
@@ -17,7 +17,7 @@ _Step: TypeAlias = Callable[[JsonValue, JsonValue], JsonValue]
 
 def compile_mapping(mapping: "Mapping") -> Compiled:
     """What `Mapping.compile` returns."""
-    steps = [_compile_field(field) for field in mapping.fields]
+    steps = [(*_plainly(mapping, field), _compile_field(field)) for field in mapping.fields]
     refused = [(pointer, getter(steps_of(pointer))) for pointer in mapping.refused]
     together = [(getter(steps_of(whole)), getter(steps_of(part)), part) for whole, part in mapping.together]
 
@@ -26,14 +26,40 @@ def compile_mapping(mapping: "Mapping") -> Compiled:
             if get(value) not in (ABSENT, None):
                 raise BadInput("a field has no place at the other side", ((pointer, "has no counterpart"),))
         result: JsonValue = {}
-        for step in steps:
-            result = step(value, result)
+        # Most fields are a plain value under one name that gets another: those need no step of their own.
+        read = value.get if isinstance(value, dict) else _nothing
+        for source, to, step in steps:
+            found = read(source)
+            if found.__class__ in PLAIN:
+                result[to] = found
+            else:
+                result = step(value, result)
         for get_whole, get_part, part in together:
             if get_part(result) is ABSENT and get_whole(result) not in (ABSENT, None):
                 raise BadInput("an object would lack what it needs", ((part, "has no value to be made from"),))
         return result
 
     return apply
+
+
+def _plainly(mapping: "Mapping", field: "FieldMapping") -> tuple[str | None, str]:
+    """The key to read and the key to write, where a plain value is carried from one to the other as it is.
+
+    None for the first, which is no key of any object, where the field's step has more to do.
+    """
+    source, to = steps_of(field.source or ""), steps_of(field.to)
+    as_it_is = not (field.join or field.convert or field.each or field.table)
+    if not as_it_is or len(source) != 1 or len(to) != 1 or any(not other.to for other in mapping.fields):
+        return None, ""
+    return source[0], to[0]
+
+
+def _same(value: JsonValue) -> JsonValue:
+    return value
+
+
+def _nothing(_source: str | None) -> JsonValue:
+    return None
 
 
 def _compile_field(field: "FieldMapping") -> _Step:
@@ -46,6 +72,8 @@ def _compile_field(field: "FieldMapping") -> _Step:
     source = field.source
     get = getter(steps_of(source))
     transform = _transform(field)
+    # What was made item by item shares nothing with the source already.
+    own = _same if field.each is not None and field.convert is None else copied
 
     def step(value: JsonValue, result: JsonValue) -> JsonValue:
         found = get(value)
@@ -54,7 +82,7 @@ def _compile_field(field: "FieldMapping") -> _Step:
         if found is ABSENT and field.has_default:
             found = field.default
         if found is not ABSENT:
-            return put(result, copied(_carried(found, transform, source)))
+            return put(result, own(_carried(found, transform, source)))
         if field.required:
             raise BadInput(violations=((source, "is required"),))
         return result

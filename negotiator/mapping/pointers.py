@@ -9,6 +9,8 @@ from negotiator.jsonvalue import JsonValue
 MAX_POINTER_CHARS: Final = 512
 ABSENT: Final = object()
 """What a getter returns where there is no such field."""
+PLAIN: Final = frozenset({str, int, float, bool})
+"""Types whose values need no copy."""
 
 
 def steps_of(pointer: str) -> tuple[str, ...]:
@@ -57,6 +59,8 @@ def putter(steps: tuple[str, ...]) -> Callable[[JsonValue, JsonValue], JsonValue
 
 def copied(value: JsonValue) -> JsonValue:
     """A deep copy of plain JSON."""
+    if value.__class__ in PLAIN:
+        return value
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     if isinstance(value, list):
