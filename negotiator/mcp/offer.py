@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from negotiator.dialects.mcp.results import Offered
+from negotiator.direct import call_tool
 from negotiator.engine import Engine
 from negotiator.errors import BadInput, PeerMisspoke
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -169,18 +170,7 @@ class Offer:
         return self.relay or context.principal == LOCAL or context.principal.startswith(VOUCHED)
 
     async def _own(self, name: str, arguments: JsonObject, context: ExchangeContext, key: str | None) -> Reply:
-        """One of the agent's own tools, on the path that every request goes: journal, replies, ledger."""
-        request = Request(
-            body={"task": name, "input": arguments}, hashes=catalog.direct_json().aliases, idempotency_key=key
-        )
-        reply = await in_time(self.answer, request, context)
-        match reply.body:
-            case {"output": output}:
-                return _as(reply, output)
-            case {"error": {"code": str(code), "detail": str(detail)}}:
-                return Reply(status="failure", code=code, error=detail)
-            case _:
-                return reply
+        return await call_tool(self.answer, name, arguments, context, key)
 
     def _document(self, spelling: str) -> Reply:
         listed = self.listing()

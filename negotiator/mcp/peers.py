@@ -1,7 +1,6 @@
 """Servers of MCP as peers: each tool is a document that the peer lists, and a call an exchange under it.
 
-What was seen of a tool at first is what is used. A definition that changes is refused until somebody has looked at it
-and approved it: what a server says of its tools steers what is sent to them.
+A tool whose definition changes is refused until somebody has looked at it and approved it; see `negotiator.pins`.
 """
 
 import asyncio
@@ -18,8 +17,8 @@ from negotiator.dialects.mcp.words import (
     META_KEY,
     MODERN,
 )
+from negotiator.dialects.peer_tool import PeerTool
 from negotiator.errors import (
-    DefinitionChanged,
     NotPossible,
     PeerFailed,
     PeerHungUp,
@@ -30,9 +29,9 @@ from negotiator.errors import (
 from negotiator.interpret import body_value
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.links import HttpLink, Link, SessionEnded, StdioLink
-from negotiator.mcp.pins import Pins
 from negotiator.mcp.session import Session
 from negotiator.messages import Reply, Request
+from negotiator.pins import Pins, changed_definition
 from negotiator.reach import Found, PeerRecord
 from negotiator.wire import Transport
 from protocol_docs import as_data_uri
@@ -70,9 +69,8 @@ class McpPeers:
             pinned: Whether a tool whose definition changes is refused until it is approved.
         """
         self._transport = transport
-        self._pins = Pins(store)
+        self._pins = Pins(store, "mcp-tools/", pinned=pinned)
         self._clock = clock
-        self._pinned = pinned
         self._commands: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {}
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Session]] = WeakKeyDictionary()
 
@@ -86,8 +84,7 @@ class McpPeers:
 
     def approve(self, base_url: str, tool: str | None = None) -> None:
         """Take the definitions as they are from now on, of one tool or of all."""
-        pins = {} if tool is None else {name: each for name, each in self._pins.of(base_url).items() if name != tool}
-        self._pins.put(base_url, pins)
+        self._pins.approve(base_url, tool)
         for sessions in self._sessions.values():
             if base_url in sessions:
                 sessions[base_url].listed_at = None
@@ -132,10 +129,7 @@ class McpPeers:
         if tool is None:
             changed = next((session.changed[name] for name in request.hashes if name in session.changed), None)
             if changed is not None:
-                raise DefinitionChanged(
-                    f"{base_url} says something else of its tool {changed!r} than what was approved: look at it, and "
-                    f"approve it with Agent.approve({base_url!r}, {changed!r})"
-                )
+                raise changed_definition(base_url, changed)
             return Reply(status="rejected", code="unsupported_protocol", error="the server has no such tool")
         arguments = body_value(request.body)
         if not isinstance(arguments, dict):
@@ -182,32 +176,17 @@ class McpPeers:
                     raise
                 await session.begin(deadline)
                 entries = await session.entries(deadline)
-            self._take(base_url, session, entries)
+            with_headers = session.link.http and session.version in MODERN
+            read = (wire.read_tool(entry, with_headers=with_headers) for entry in entries)
+            sifted = self._pins.sift(base_url, read)
+            session.tools, session.changed = sifted.usable, sifted.changed
             session.listed_at = self._clock.monotonic()
-
-    def _take(self, base_url: str, session: Session, entries: list[Any]) -> None:
-        """Keep what may be used: what is as it was seen at first, and what was never seen."""
-        with_headers = session.link.http and session.version in MODERN
-        read = [wire.read_tool(entry, with_headers=with_headers) for entry in entries]
-        pins = self._pins.of(base_url)
-        session.tools, session.changed = {}, {}
-        seen = dict(pins)
-        for tool in read:
-            if tool is None:
-                continue
-            approved = seen.setdefault(tool.name, tool.document.hash)
-            if approved == tool.document.hash or not self._pinned:
-                session.tools[tool.document.hash] = tool
-            else:
-                session.changed[approved] = tool.name
-        if seen != pins:
-            self._pins.put(base_url, seen)
 
     async def _call(
         self,
         base_url: str,
         session: Session,
-        tool: wire.PeerTool,
+        tool: PeerTool,
         arguments: JsonObject,
         key: str | None,
         deadline: Deadline,

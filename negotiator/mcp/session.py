@@ -13,6 +13,7 @@ from negotiator.dialects.mcp.words import (
     UNSUPPORTED_VERSION,
     VERSION_HEADER,
 )
+from negotiator.dialects.peer_tool import PeerTool
 from negotiator.errors import PeerHungUp, PeerMisspoke
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.links import Link
@@ -31,7 +32,7 @@ class Session:
     clock: Clock
     version: str | None = None
     """The revision that is spoken, once that is known."""
-    tools: dict[str, wire.PeerTool] = field(default_factory=dict)
+    tools: dict[str, PeerTool] = field(default_factory=dict)
     """By the hash of their documents; those that may be used."""
     changed: dict[str, str] = field(default_factory=dict)
     """The names of tools whose definition is another than the one that was approved, by the approved hash."""
@@ -89,7 +90,7 @@ class Session:
         method: str,
         params: JsonObject,
         deadline: Deadline,
-        tool: wire.PeerTool | None = None,
+        tool: PeerTool | None = None,
     ) -> JsonObject:
         """One request in the revision that is spoken, and its result. Raises as `Link.call` does."""
         version = self.version or MODERN[0]

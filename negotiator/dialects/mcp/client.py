@@ -1,11 +1,6 @@
-"""The client's half of MCP: what is said of ourselves, tools as documents, and what comes of a call.
-
-A document is drafted by rule from what a server says of a tool, so that the same definition has the same hash on
-every machine, and another definition another one.
-"""
+"""The client's half of MCP: what is said of ourselves, tools as documents, and what comes of a call."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -25,32 +20,19 @@ from negotiator.dialects.mcp.words import (
     NAMED_BY,
     VERSION_HEADER,
 )
+from negotiator.dialects.peer_tool import PeerTool, drafted_tool
 from negotiator.errors import PeerMisspoke
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import PeerTier, Reply
-from protocol_docs.annex import AnnexProblem
-from protocol_docs.document import ProtocolDocument
-from protocol_docs.draft import draft_document
-from protocol_docs.errors import MalformedDocument
 
 MAX_TOOLS: Final = 1024
 """Tools of one server that are looked at."""
-MAX_NAME: Final = 256
 _SENTENCE: Final = 300
 _TIERS: Final[Mapping[object, PeerTier]] = {
     "natural_language": "natural_language",
     "structured": "structured",
     "routine": "routine",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PeerTool:
-    """A tool of a server's, with the document that stands for it here."""
-
-    name: str
-    input: JsonObject
-    document: ProtocolDocument
 
 
 def handshake(client: JsonObject) -> JsonObject:
@@ -115,24 +97,20 @@ def read_tool(entry: JsonValue, *, with_headers: bool) -> PeerTool | None:
     """
     if not isinstance(entry, dict):
         return None
-    name, description, takes = entry.get("name"), entry.get("description", ""), entry.get("inputSchema")
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not isinstance(takes, dict):
-        return None
-    gives, annotations = entry.get("outputSchema"), entry.get("annotations")
+    takes, annotations = entry.get("inputSchema"), entry.get("annotations")
     said: dict[str, Any] = annotations if isinstance(annotations, dict) else {}
     try:
-        if with_headers:
+        if with_headers and isinstance(takes, dict):
             param_headers(takes)
-        document = draft_document(
-            name=name,
-            description=description if isinstance(description, str) and description.strip() else name,
-            request_schema=takes,
-            reply_schema=gives if isinstance(gives, dict) else None,
-            effect="safe" if said.get("readOnlyHint") is True else "transactional",
-        )
-    except (Misused, AnnexProblem, MalformedDocument):
+    except Misused:
         return None
-    return PeerTool(name=name, input=takes, document=document)
+    return drafted_tool(
+        entry.get("name"),
+        entry.get("description"),
+        takes=takes,
+        gives=entry.get("outputSchema"),
+        effect="safe" if said.get("readOnlyHint") is True else "transactional",
+    )
 
 
 def read_result(result: JsonObject) -> Reply:
