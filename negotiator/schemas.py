@@ -25,7 +25,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict, is_typeddict
 
 from negotiator.errors import BadInput, UsageError
-from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.jsonvalue import JsonObject, JsonValue, plain_copy
 
 MAX_SCHEMA_BYTES = 262_144
 """A larger schema is refused."""
@@ -190,6 +190,8 @@ class Schema:
         Raises:
             BadInput: the value is not of the type, or cannot be said in JSON.
         """
+        if self._adapter is None and (copied := plain_copy(value, MAX_DEPTH)) is not None:
+            return copied
         try:
             if self._adapter is None:
                 plain = pydantic_core.to_jsonable_python(value)

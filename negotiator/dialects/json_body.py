@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.jsonvalue import JsonObject, JsonValue, nests_within
 
 MAX_DEPTH: Final = 64
 """Levels of lists and objects that are read, the outermost included."""
@@ -24,7 +24,7 @@ def read_object(data: bytes, *, max_depth: int = MAX_DEPTH) -> JsonObject:
         raise ValueError("the body is not JSON") from None
     if not isinstance(value, dict):
         raise ValueError("the body is not a JSON object")  # noqa: TRY004 - the bytes are at fault, not a caller
-    if _deeper_than(value, max_depth):
+    if not nests_within(data, max_depth) and _deeper_than(value, max_depth):
         raise ValueError(f"the body nests deeper than {max_depth} levels")
     return value
 

@@ -11,6 +11,7 @@ from negotiator.dialects.agora.sniff import (
     PAPER,
     STANDARD_2024,
     STANDARD_2025,
+    read,
     sniff,
     sniff_reply,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "STANDARD_2025",
     "AgoraDialect",
     "Spelling",
+    "read",
     "refusal",
     "sniff",
     "sniff_reply",

@@ -66,8 +66,8 @@ class AgoraDialect(ABC):
         return WireRequest(method="POST", path=path, headers=headers, body=body)
 
     @final
-    def decode_request(self, wire: WireRequest) -> Request:
-        """See `Dialect.decode_request`."""
+    def decode_request(self, wire: WireRequest, envelope: JsonObject | None = None) -> Request:
+        """See `Dialect.decode_request`; `envelope` is the body where `sniff.read` has read it already."""
         conversation = fields.conversation_in(wire.path)
         if wire.method == "DELETE" and conversation is not None:
             return Request(kind="close", conversation=conversation)
@@ -75,7 +75,7 @@ class AgoraDialect(ABC):
             raise Malformed("requests are made with POST")
         fields.require_json_type(wire.headers)
         try:
-            envelope = read_object(wire.body)
+            envelope = read_object(wire.body) if envelope is None else envelope
         except ValueError as error:
             raise Malformed(str(error)) from None
         return self._read_request(envelope, wire.headers, conversation)

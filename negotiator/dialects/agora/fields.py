@@ -6,6 +6,7 @@ for an odd field beside it, so what cannot be read is taken as absent.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, get_args
 from urllib.parse import quote, unquote
 
@@ -25,6 +26,8 @@ MAX_RETRY_AFTER: Final = 3600.0
 NEGOTIATION: Final = "negotiation"
 """The word that 0.2.0 and the paper's demo put where a hash goes, to negotiate in natural language."""
 
+_SPELLINGS: Final = 4096
+"""Hashes whose spellings are remembered: what is served much is named much."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OUR_CONVERSATION = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _THEIR_CONVERSATION = re.compile(r"[\x21-\x7e]{1,255}")
@@ -40,14 +43,17 @@ _TIERS: Final[dict[object, PeerTier]] = {tier: tier for tier in get_args(PeerTie
 
 def require_json_type(headers: Mapping[str, str]) -> None:
     """A web page can have a browser post anything but this type to an agent on loopback, so it is required."""
-    if not _JSON_TYPE.fullmatch(headers.get("content-type", "").strip()):
+    given = headers.get("content-type", "")
+    if given != "application/json" and not _JSON_TYPE.fullmatch(given.strip()):
         raise Malformed("Content-Type must be application/json")
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if "content-encoding" in headers and headers["content-encoding"].strip().lower() != "identity":
         raise Malformed("a request body must not be compressed")
 
 
 def conversation_in(path: str) -> str | None:
     """The conversation that a path names; None for the base address."""
+    if path == "/":
+        return None
     bare = path.partition("?")[0]
     if bare in ("", "/"):
         return None
@@ -67,13 +73,19 @@ def path_of(conversation: str | None) -> str:
 
 def read_hashes(envelope: JsonObject) -> tuple[str, ...]:
     """`protocolDigest` and `protocolHash`, canonical; the SHA-256 first where there is one."""
+    digest, spelt = envelope.get("protocolDigest"), envelope.get("protocolHash")
+    for field, spelling in (("protocolDigest", digest), ("protocolHash", spelt)):
+        if spelling is not None and not isinstance(spelling, str):
+            raise Malformed(f"{field} must be a string")
+    return _hashes(digest, spelt)
+
+
+@lru_cache(_SPELLINGS)
+def _hashes(digest: str | None, spelt: str | None) -> tuple[str, ...]:
     read = []
-    for field, wanted in (("protocolDigest", "sha256:"), ("protocolHash", "")):
-        spelling = envelope.get(field)
+    for field, spelling, wanted in (("protocolDigest", digest, "sha256:"), ("protocolHash", spelt, "")):
         if spelling is None:
             continue
-        if not isinstance(spelling, str):
-            raise Malformed(f"{field} must be a string")
         try:
             canonical = parse_hash(spelling)
         except MalformedHash:
@@ -91,6 +103,8 @@ def read_hashes(envelope: JsonObject) -> tuple[str, ...]:
 def read_sources(envelope: JsonObject) -> tuple[str, ...]:
     """`protocolSources`: absent, null, one text, or a list of texts (the demo puts null in it for "none")."""
     given = envelope.get("protocolSources")
+    if not given and (given is None or isinstance(given, list)):
+        return ()
     listed = [] if given is None else given if isinstance(given, list) else [given]
     sources = [source for source in listed if source is not None]
     if not all(isinstance(source, str) for source in sources):
@@ -152,17 +166,20 @@ def sha1_in(request: Request, *, base64: bool) -> str | None:
 
     Raises `UsageError` where only the SHA-256 is known: Agora's dialects multiplex on SHA-1.
     """
-    if not request.hashes:
-        return None
-    known = next((name for name in request.hashes if name.startswith("sha1:")), None)
-    if known is None:
-        raise UsageError("Agora names documents by SHA-1, and only the SHA-256 was given")
-    return spell(known, "sha1-base64" if base64 else "sha1-hex")
+    return _sha1_spelt(request.hashes, base64) if request.hashes else None
 
 
 def sha256_in(request: Request) -> str | None:
     """The request's document by its SHA-256, canonical, where that is known."""
     return next((name for name in request.hashes if name.startswith("sha256:")), None)
+
+
+@lru_cache(_SPELLINGS)
+def _sha1_spelt(hashes: tuple[str, ...], base64: bool) -> str:  # noqa: FBT001 - lru_cache takes what it is given
+    known = next((name for name in hashes if name.startswith("sha1:")), None)
+    if known is None:
+        raise UsageError("Agora names documents by SHA-1, and only the SHA-256 was given")
+    return spell(known, "sha1-base64" if base64 else "sha1-hex")
 
 
 # --- replies ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ The paper and 2024 cannot be told from 2025 where there is a hash: they are answ
 they know too.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -24,6 +24,8 @@ from negotiator.dialects.agora.envelope import AgoraDialect
 from negotiator.dialects.agora.fields import NEGOTIATION
 from negotiator.dialects.agora.package_020 import Package020
 from negotiator.dialects.agora.standard_2025 import Standard2025
+from negotiator.dialects.json_body import MAX_DEPTH
+from negotiator.jsonvalue import JsonObject, nests_within
 from negotiator.wire import WireReply, WireRequest
 
 PAPER: Final = Paper()
@@ -37,7 +39,16 @@ _BASE64_LENGTH = 28
 
 def sniff(wire: WireRequest) -> AgoraDialect:
     """The dialect of a request, whatever its bytes are."""
+    return read(wire)[0]
+
+
+def read(wire: WireRequest) -> tuple[AgoraDialect, JsonObject | None]:
+    """The dialect of a request, and what its `decode_request` would read again: the envelope, where that can be used."""
     envelope = _object(wire.body)
+    return _told_by(envelope), None if envelope is None or not nests_within(wire.body, MAX_DEPTH) else envelope
+
+
+def _told_by(envelope: JsonObject | None) -> AgoraDialect:
     if envelope is None or ("body" not in envelope and "protocolHash" not in envelope):
         return STANDARD_2025
     if "queryId" in envelope:
@@ -71,7 +82,7 @@ def sniff_reply(wire: WireReply) -> AgoraDialect | None:
     return STANDARD_2025 if status == "success" and "conversationExpires" in envelope else None
 
 
-def _object(data: bytes) -> dict[str, Any] | None:
+def _object(data: bytes) -> JsonObject | None:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
