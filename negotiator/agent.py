@@ -27,15 +27,17 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Ledger
 from negotiator.loop_thread import LoopThread
 from negotiator.mcp.peers import McpPeers
+from negotiator.messages import Effect
 from negotiator.models import open_model
-from negotiator.models.base import Model
+from negotiator.own_words import OwnWords
 from negotiator.plan import CostPolicy, cost_policy_of
 from negotiator.reach import Reach
 from negotiator.receiver_face import ReceiverFace
 from negotiator.replies import Replies
-from negotiator.routines import Routine, RoutineShelf
+from negotiator.routines import Routine
 from negotiator.schemas import Schema
 from negotiator.sender_face import SenderFace
+from negotiator.shelf import RoutineShelf
 from negotiator.state import State, open_state
 from negotiator.wire import Transport
 from protocol_docs import DocumentRevoked, Embedder, ProtocolDocument, catalog
@@ -55,7 +57,12 @@ class Agent(SenderFace, ReceiverFace):
         ```
 
     Args:
-        model: `none`, `local`, `openai/<model>`, `litellm/<model>`, `recorded/<file>`, or a `Model`.
+        model: `none`, `local`, `openai/<model>`, `litellm/<model>`, `recorded/<file>`, a `Model`, or a model object of
+            one of those frameworks.
+        respond: What answers in natural language: an async function of (text) or (text, context), or an agent of
+            LangGraph, pydantic-ai, the OpenAI Agents SDK or smolagents. Without, the model chooses among the tools.
+        respond_effect: What may come of it, as for a tool. Where nothing is said, it is never run twice for one request,
+            and callers who prove nothing reach it unless one of the tools is transactional.
         name: For people and for logs.
         publish: What is listed to peers: `all` tools with schemas as documents drafted by rule, only documents
             that were `agreed`, or `none`.
@@ -91,8 +98,10 @@ class Agent(SenderFace, ReceiverFace):
 
     def __init__(
         self,
-        model: str | Model | None = None,
+        model: Any = None,
         *,
+        respond: Any = None,
+        respond_effect: Effect | None = None,
         name: str = "agent",
         publish: Publish = "agreed",
         peers: Sequence[str] = (),
@@ -155,6 +164,7 @@ class Agent(SenderFace, ReceiverFace):
             flights=opened.flights,
             cost_policy=policy,
             authority=authority or Authority(),
+            own_words=None if respond is None else OwnWords.of(respond, respond_effect),
             publish=publish,
             request_seconds=request_seconds,
             embedder=embedder,

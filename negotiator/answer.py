@@ -41,7 +41,7 @@ from negotiator.messages import Effect, Reply, Request, Tier
 from negotiator.plan import ReceiverSituation, plan_receiver, routine_due
 from negotiator.replies import Claim
 from negotiator.respond import in_words, place_of, respond_in_words, respond_to_dialogue
-from negotiator.routines import Runnable
+from negotiator.running import Runnable
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
 from negotiator.shadow import observe, recall

@@ -42,7 +42,8 @@ from negotiator.negotiate import adopt_listed, adopt_successor, agree_and_make
 from negotiator.outcome import Outcome, Step
 from negotiator.plan import Plan, SenderSituation, Spending, agreement_due, plan_sender, routine_due
 from negotiator.reach import PeerRecord, error_of
-from negotiator.routines import Direction, Runnable
+from negotiator.routines import Direction
+from negotiator.running import Runnable
 from negotiator.shadow import observe, recall
 from negotiator.structured import decode_reply, encode_request
 from negotiator.task import Task
@@ -193,7 +194,8 @@ class _Asking:
 
     @property
     def _agrees_first(self) -> bool:
-        return self.engine.cost_policy.agree_first and self.peer is not None and self.peer.ours
+        policy = self.engine.cost_policy
+        return policy.agree_first and policy.counts is None and self.peer is not None and self.peer.ours
 
     @property
     def _may_use_words(self) -> bool:

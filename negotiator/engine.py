@@ -27,8 +27,8 @@ from negotiator.plan import CostPolicy
 from negotiator.purse import Purse
 from negotiator.reach import PeerRecord, Reach
 from negotiator.replies import Replies
-from negotiator.routines import RoutineShelf
 from negotiator.schemas import Schema
+from negotiator.shelf import RoutineShelf
 from negotiator.task import Tool, toolset_digest
 from protocol_docs import DocumentStore, Embedder, ProtocolDocument
 from protocol_docs.text_store import TextStore

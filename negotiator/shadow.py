@@ -16,7 +16,8 @@ from negotiator.evidence import Exchange, keep, kept
 from negotiator.fitting import Half
 from negotiator.jsonvalue import JsonValue
 from negotiator.mapping import FieldMapping, Mapping
-from negotiator.routines import Direction, Routine, Runnable
+from negotiator.routines import Direction, Routine
+from negotiator.running import Runnable
 from negotiator.verdicts import Shown, shown_by
 from sandbox import SandboxError, SandboxUnavailable, Tools
 

@@ -16,7 +16,7 @@ from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import Inference, Mapping
 from negotiator.pairing import pair_record
-from negotiator.routines import lay_over
+from negotiator.running import lay_over
 from negotiator.schemas import Schema
 from negotiator.task import Task, Tool
 from protocol_docs import ProtocolDocument

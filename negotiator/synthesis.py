@@ -25,7 +25,8 @@ from negotiator.mapping import FieldMapping, Inference, Mapping, PairInference, 
 from negotiator.negotiation import Objection
 from negotiator.pairing import firm_targets
 from negotiator.prose_routines import written_for_prose
-from negotiator.routines import Direction, Routine, Runnable, Verdict, lay_over, tenant_of
+from negotiator.routines import Direction, Routine, Verdict
+from negotiator.running import Runnable, lay_over, tenant_of
 from negotiator.shadow import passed_exactly, recall
 from negotiator.sharing import taught
 from negotiator.task import Task, Tool

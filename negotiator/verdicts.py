@@ -16,7 +16,8 @@ from negotiator.evidence import Copying, Exchange, inverse, reads
 from negotiator.fitting import Half, Way
 from negotiator.jsonvalue import JsonValue
 from negotiator.mapping import FieldMapping, Mapping
-from negotiator.routines import Routine, Runnable, Unverified
+from negotiator.routines import Routine, Unverified
+from negotiator.running import Runnable
 from negotiator.schemas import Schema
 from protocol_docs.value_classes import ValueClass, classes_in, classes_of
 from sandbox import SandboxError, SandboxUnavailable

@@ -31,7 +31,8 @@ from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Request
 from negotiator.models.base import Message
 from negotiator.models.scripted import ScriptedModel
-from negotiator.routines import Direction, Role, Routine, Runnable
+from negotiator.routines import Direction, Role, Routine
+from negotiator.running import Runnable
 from negotiator.serving import ExchangeContext
 from negotiator.synthesis import put_candidate
 from negotiator.transports.memory import MemoryTransport

@@ -7,7 +7,8 @@ from pathlib import Path
 from negotiator.embeddings import SentenceEncoder
 from negotiator.errors import MissingExtra, NotPossible
 from negotiator.journal import digest_of
-from negotiator.routines import Routine, RoutineShelf
+from negotiator.routines import Routine
+from negotiator.shelf import RoutineShelf
 from negotiator.state import open_state, state_directory
 from protocol_docs import DocumentStore, ProtocolDocument, catalog
 

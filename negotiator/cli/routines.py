@@ -8,7 +8,8 @@ from negotiator.cli.kept import folder_of, name_of, routines_in
 from negotiator.cli.options import Commands, add_state, command
 from negotiator.errors import NegotiatorError, UsageError
 from negotiator.jsonvalue import JsonObject
-from negotiator.routines import Direction, Routine, RoutineShelf
+from negotiator.routines import Direction, Routine
+from negotiator.shelf import RoutineShelf
 from negotiator.state import rotate_secret
 
 _MIN_PREFIX = 4

@@ -16,7 +16,8 @@ import pytest
 
 from negotiator.jsonvalue import JsonValue
 from negotiator.mapping import FieldMapping, Mapping
-from negotiator.routines import Direction, Routine, RoutineShelf, Verdict
+from negotiator.routines import Direction, Routine, Verdict
+from negotiator.shelf import RoutineShelf
 from negotiator.state import open_state, rotate_secret
 from negotiator.testing import World
 from protocol_docs import StoreUnusable

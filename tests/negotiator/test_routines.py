@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from negotiator.errors import PeerMisspoke
 from negotiator.mapping import FieldMapping, Mapping
-from negotiator.routines import Direction, Routine, RoutineShelf, Verdict, lay_over
+from negotiator.routines import Direction, Routine, Verdict
+from negotiator.running import lay_over
+from negotiator.shelf import RoutineShelf
 from negotiator.testing import VirtualClock
 from protocol_docs import MemoryTextStore
 from sandbox import POLICY_VERSION

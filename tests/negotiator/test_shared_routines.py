@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from negotiator.mapping import FieldMapping, Mapping
-from negotiator.routines import Direction, Routine, RoutineShelf, Verdict
+from negotiator.routines import Direction, Routine, Verdict
+from negotiator.shelf import RoutineShelf
 from negotiator.state import open_state
 from negotiator.testing import VirtualClock
 from protocol_docs import MemoryTextStore, StoreFull, StoreUnusable
@@ -213,7 +214,7 @@ def test_a_writer_that_died_half_way_costs_reads_and_misleads_nobody(
 DEMOTES = """
     import sys
     from pathlib import Path
-    from negotiator.routines import RoutineShelf
+    from negotiator.shelf import RoutineShelf
     from negotiator.state import open_state
 
     shelf = RoutineShelf(open_state(Path(sys.argv[1])).routine_cache(), None)

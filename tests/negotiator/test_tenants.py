@@ -7,8 +7,10 @@ import pytest
 from negotiator.answer import answer
 from negotiator.clock import Deadline
 from negotiator.messages import PeerClass, Request
-from negotiator.routines import Routine, RoutineShelf, Verdict, tenant_of
+from negotiator.routines import Routine, Verdict
+from negotiator.running import tenant_of
 from negotiator.serving import ANONYMOUS, ExchangeContext
+from negotiator.shelf import RoutineShelf
 from negotiator.testing import VirtualClock, World
 from protocol_docs import MemoryTextStore, as_data_uri, draft_document
 from sandbox import POLICY_VERSION, Level, Options

@@ -23,7 +23,8 @@ from negotiator.models.base import Message
 from negotiator.models.none import NoModel
 from negotiator.models.scripted import ScriptedModel
 from negotiator.respond import document_of
-from negotiator.routines import Direction, Routine, Runnable
+from negotiator.routines import Direction, Routine
+from negotiator.running import Runnable
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
 from negotiator.synthesis import put_candidate

@@ -1,0 +1,64 @@
+"""One deadline for work that mostly does not wait.
+
+A timer costs several microseconds, which is as much as a whole exchange may take that never waits. So work is begun
+at once, and a timer is set when it waits for the first time: what ends before that ends without one.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any, TypeVar
+
+from negotiator.clock import Deadline
+
+T = TypeVar("T")
+
+
+class OutOfTime(TimeoutError):
+    """The deadline passed while the work was waiting; it was cancelled."""
+
+
+async def by(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, by `deadline`. It runs in the task that is running.
+
+    Raises what `work` does, and `OutOfTime`; a `TimeoutError` of the work's own stays what it is.
+    """
+    steps = work.__await__()
+    returned: T
+    try:
+        waits_for = next(steps)
+    except StopIteration as done:
+        returned = done.value
+        return returned
+    timer = asyncio.timeout(max(deadline.remaining(), 0))
+    try:
+        async with timer:
+            returned = await _Rest(waits_for, steps)
+    except TimeoutError as error:
+        if timer.expired():
+            raise OutOfTime from error
+        raise
+    return returned
+
+
+class _Rest:
+    """What is left of work that waits for something."""
+
+    __slots__ = ("_steps", "_waits_for")
+
+    def __init__(self, waits_for: Any, steps: Generator[Any, Any, Any]) -> None:
+        self._waits_for = waits_for
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waits_for, steps = self._waits_for, self._steps
+        while True:
+            raised: BaseException | None = None
+            given = None
+            try:
+                given = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - a cancellation is the work's too
+                raised = error
+            try:
+                waits_for = steps.send(given) if raised is None else steps.throw(raised)
+            except StopIteration as done:
+                return done.value
