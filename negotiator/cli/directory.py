@@ -61,7 +61,7 @@ def add(actions: Commands) -> None:
 
 
 def _serve(chosen: argparse.Namespace, console: Console) -> int:
-    from negotiator.cli.serving import address_of, listen, require_uvicorn, serve_app  # noqa: PLC0415 - on use
+    from negotiator.cli.serving import address_of, listen, require_uvicorn, run, serve_app  # noqa: PLC0415 - on use
     from negotiator.directory import DirectoryDoor  # noqa: PLC0415
     from negotiator.transports.asgi import asgi_app  # noqa: PLC0415
 
@@ -93,7 +93,7 @@ def _serve(chosen: argparse.Namespace, console: Console) -> int:
         finally:
             following.cancel()
 
-    asyncio.run(serve())
+    run(serve())
     return exits.OK
 
 

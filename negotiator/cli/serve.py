@@ -3,8 +3,11 @@
 import argparse
 import asyncio
 import importlib
+import socket
 import sys
 import traceback
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,41 +27,65 @@ def add(commands: Commands) -> None:
         "serve",
         "serve an agent of yours over HTTP",
         description="Serve the Agent that stands as NAME in MODULE, and print its address when it is ready.\n"
-        "SIGTERM and Ctrl-C end what was accepted first; a second one does not wait.",
-        example="  negotiator serve weather:agent --port 8000",
+        "SIGTERM and Ctrl-C end what was accepted first; a second one does not wait. With --workers, that many\n"
+        "processes share the port and what is kept on disk, and one that ends is replaced.",
+        example="  negotiator serve weather:agent --port 8000 --workers 2",
     )
     parser.add_argument("agent", metavar="MODULE:NAME", help="the module is looked for in the current folder too")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--workers", type=_number, default=1, metavar="N", help="processes (default: %(default)s)")
+    # How a worker is started: the socket that all of them listen at. See `negotiator.cli.workers`.
+    parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Serve until told to end."""
-    from negotiator.cli.serving import address_of, listen, require_uvicorn, serve_agent  # noqa: PLC0415 - on use
+    from negotiator.cli import serving  # noqa: PLC0415 - on use
 
-    require_uvicorn()
+    serving.require_uvicorn()
+    if chosen.fd is not None:
+        from negotiator.cli.workers import serve_as_one  # noqa: PLC0415 - on use
+
+        agent, listening = load(chosen.agent), socket.socket(fileno=chosen.fd)
+        serving.run(serve_as_one(agent, listening, facts_of(agent, listening, console)))
+        return exits.OK
+    if chosen.workers > 1:
+        from negotiator.cli.workers import Workers  # noqa: PLC0415 - on use
+
+        listening = serving.listen(chosen.host, chosen.port)
+        return asyncio.run(Workers(chosen.agent, listening, chosen.workers, console.note).serve(partial(_say, console)))
     agent = load(chosen.agent)
-    listening = listen(chosen.host, chosen.port)
-    address = address_of(listening)
-    _warn(agent, chosen.host, console)
-
-    def ready() -> None:
-        facts: dict[str, Any] = {
-            "address": address,
-            "name": agent.engine.name,
-            "model": agent.engine.model.name,
-            "tools": list(agent.engine.tools),
-            "state": None if agent.state_directory is None else str(agent.state_directory),
-        }
-        if console.as_json:
-            console.json(facts)
-        else:
-            tools = ", ".join(facts["tools"]) or "none"
-            console.out(f"{address}  (model {facts['model']}; tools: {tools})")
-
-    asyncio.run(serve_agent(agent, listening, ready=ready))
+    listening = serving.listen(chosen.host, chosen.port)
+    facts = facts_of(agent, listening, console)
+    serving.run(serving.serve_agent(agent, listening, ready=partial(_say, console, facts)))
     return exits.OK
+
+
+def facts_of(agent: "Agent", listening: socket.socket, console: Console) -> dict[str, Any]:
+    """What is said of a server that is ready; `notes` are what its owner should know."""
+    from negotiator.cli.serving import address_of  # noqa: PLC0415 - on use
+
+    return {
+        "address": address_of(listening),
+        "name": agent.engine.name,
+        "model": agent.engine.model.name,
+        "tools": list(agent.engine.tools),
+        "state": None if agent.state_directory is None else str(agent.state_directory),
+        "notes": list(_notes(agent, listening.getsockname()[0], console)),
+    }
+
+
+def _say(console: Console, facts: dict[str, Any]) -> None:
+    for note in facts["notes"]:
+        console.note(f"note: {note}")
+    if console.as_json:
+        console.json({name: value for name, value in facts.items() if name != "notes"})
+        return
+    tools = ", ".join(facts["tools"]) or "none"
+    workers = f"; workers: {facts['workers']}" if "workers" in facts else ""
+    console.out(f"{facts['address']}  (model {facts['model']}; tools: {tools}{workers})")
 
 
 def load(named: str) -> "Agent":
@@ -93,20 +120,27 @@ def _why_not(module_name: str, error: Exception) -> str:
     return f"{module_name} cannot be imported: {type(error).__name__}: {error} ({place.filename}:{place.lineno})"
 
 
-def _warn(agent: "Agent", host: str, console: Console) -> None:
-    if host not in ("127.0.0.1", "::1", "localhost"):
-        console.note(f"note: {host} may be reached from other machines, and callers are not asked who they are")
+def _notes(agent: "Agent", host: str, console: Console) -> Iterator[str]:
+    if host not in ("127.0.0.1", "::1"):
+        yield f"{host} may be reached from other machines, and callers are not asked who they are"
     if not agent.engine.tools and not agent.engine.natives:
-        console.note("note: the agent offers no tool")
+        yield "the agent offers no tool"
     if agent.state_directory is None:
-        console.note("note: what is learned is kept in memory only and is lost at the end")
+        yield "what is learned is kept in memory only and is lost at the end"
     if agent.engine.model.name.startswith("local/"):
         from negotiator.models import weights  # noqa: PLC0415 - on use
 
         with console.waiting("checking the weights of the local model"):
             missing = weights.find() is None
         if missing:
-            console.note(
-                "note: the weights of the local model are not here; fetch them (1.1 GB) with: "
+            yield (
+                "the weights of the local model are not here; fetch them (1.1 GB) with: "
                 "python -m negotiator.models.weights --yes"
             )
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("at least 1")
+    return number

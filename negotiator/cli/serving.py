@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import importlib
 import importlib.util
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from negotiator.errors import MissingExtra, UsageError
@@ -40,6 +41,14 @@ def address_of(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - told apart, not listened at
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a server to its end, in uvloop where it is installed."""
+    found = importlib.util.find_spec("uvloop") is not None
+    new_loop = importlib.import_module("uvloop").new_event_loop if found else None
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(work)
 
 
 async def serve_agent(
