@@ -14,10 +14,11 @@ from negotiator.a2a.tasks import Kept, Tasks
 from negotiator.admission import Place, UnderWay
 from negotiator.clock import Clock, Deadline
 from negotiator.conversations import Conversation, Conversations, Turn
-from negotiator.dialects.a2a import calls, extension, objects
+from negotiator.dialects.a2a import extension, objects
 from negotiator.dialects.a2a.calls import Call, Event
 from negotiator.dialects.a2a.faults import Fault
 from negotiator.dialects.a2a.objects import Artifact, Message, Part, State, TaskView
+from negotiator.dialects.a2a.routes import read_count
 from negotiator.dialects.base import ConversationExpired, UnknownConversation
 from negotiator.dialects.json_body import as_text, write
 from negotiator.errors import Overloaded
@@ -98,7 +99,7 @@ class Messages:
 
     def read(self, call: Call, wire: WireRequest) -> Sending:
         """Understand a message. Raises `Fault` and `Misformed`."""
-        message = objects.read_message(call.params.get("message"), call.version)
+        message = objects.read_message(call.params.get("message"), call.form)
         configured = call.params.get("configuration") or {}
         if not isinstance(configured, dict):
             raise Fault("INVALID_PARAMS", "configuration is no object")
@@ -115,7 +116,7 @@ class Messages:
             peer=wire.peer,
             active=extension.URI in extension.requested(wire.headers, message.extensions),
             text_only=_text_only(configured.get("acceptedOutputModes")),
-            history_length=calls.read_count(configured, "historyLength"),
+            history_length=read_count(configured, "historyLength"),
             waiting=waiting,
             at_once=configured.get("returnImmediately") is True or configured.get("blocking") is False,
         )

@@ -7,10 +7,11 @@ from typing import Final
 
 from negotiator.a2a.running import Running
 from negotiator.a2a.tasks import Kept, Tasks
-from negotiator.dialects.a2a import calls, objects
+from negotiator.dialects.a2a import objects
 from negotiator.dialects.a2a.calls import Call, Event
 from negotiator.dialects.a2a.faults import Fault
 from negotiator.dialects.a2a.objects import TaskView
+from negotiator.dialects.a2a.routes import read_count
 from negotiator.jsonvalue import JsonObject
 from negotiator.wire import ANONYMOUS
 
@@ -44,15 +45,15 @@ class TaskCalls:
     def get(self, call: Call, principal: str) -> JsonObject:
         """A task as it is. Raises `Fault`."""
         kept = self._task(call, principal)
-        length = calls.read_count(call.params, "historyLength")
-        return objects.write_task(kept.view, call.version, history_length=length)
+        length = read_count(call.params, "historyLength")
+        return objects.write_task(kept.view, call.form, history_length=length)
 
     def list(self, call: Call, principal: str) -> JsonObject:
         """A page of the caller's tasks, the last changed first. Raises `Fault`."""
         params = call.params
         context, status = objects.identifier(params, "contextId"), params.get("status")
         state = objects.read_state(status, "1.0") if status else None
-        size = calls.read_count(params, "pageSize")
+        size = read_count(params, "pageSize")
         if size is not None and not 1 <= size <= _LARGEST_PAGE:
             raise Fault("INVALID_PARAMS", f"pageSize is not within 1 and {_LARGEST_PAGE}")
         if state == "unknown":
@@ -68,7 +69,7 @@ class TaskCalls:
         first = _after(found, objects.identifier(params, "pageToken"))
         shown = found[first : first + (size or _PAGE)]
         left = len(found) > first + len(shown)
-        length = calls.read_count(params, "historyLength")
+        length = read_count(params, "historyLength")
         with_artifacts = params.get("includeArtifacts") is True or params.get("includeArtifacts") == "true"
         return {
             "tasks": [
@@ -97,7 +98,7 @@ class TaskCalls:
             raise Fault("TASK_NOT_CANCELABLE", "the task is under way elsewhere")
         if view.state != "canceled":
             raise Fault("TASK_NOT_CANCELABLE", f"the task is {view.state}")
-        return objects.write_task(view, call.version)
+        return objects.write_task(view, call.form)
 
     def follow(self, call: Call, principal: str) -> AsyncGenerator[Event, None]:
         """A task as it is, and what becomes of it. Raises `Fault`."""

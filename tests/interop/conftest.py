@@ -95,6 +95,14 @@ def a2a_1_3() -> Iterator["A2APeer"]:
 
 
 @pytest.fixture(scope="session")
+def a2a_0_3() -> Iterator["A2APeer"]:
+    """The same, of 0.3.26 alone."""
+    peer = A2APeer("0.3.26")
+    yield peer
+    peer.end()
+
+
+@pytest.fixture(scope="session")
 def python_with() -> Callable[..., str]:
     """The Python of an environment with what `peers/<name>.txt` pins: `python_with(name, module)`."""
     return _python_with

@@ -168,6 +168,24 @@ def test_both_bindings_serve_all_operations(a2a_1_3, agent, binding) -> None:
     assert refused["type"] == "InvalidParamsError"
 
 
+@pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
+def test_both_bindings_of_0_3_serve_all_operations(a2a_0_3, agent, binding) -> None:
+    def tell(do, **order):
+        return a2a_0_3.tell(do, base=agent.url, binding=binding, **order)
+
+    said = message_in(a2a_0_3, tell("send", **data_of(a2a_0_3, str(LARGE))))
+    assert said["parts"][0]["data"] == {"number": str(LARGE), "twice": str(2 * LARGE)}
+    task = task_in(a2a_0_3, tell("send", **words_of(a2a_0_3, "Double a number for me")))
+    assert state_of(a2a_0_3, tell("get", task=task["id"])["result"]) == "input-required"
+    followed = tell("subscribe", task=task["id"], streaming=True)
+    assert followed["events"][-1]["status"]["state"] == "input-required"
+    assert "error" in tell("push", task=task["id"])
+    assert state_of(a2a_0_3, tell("cancel", task=task["id"])["result"]) == "canceled"
+    streamed = tell("send", streaming=True, **words_of(a2a_0_3, "Double the number 8"))["events"]
+    assert [event["kind"] for event in streamed] == ["task", "artifact-update", "status-update"]
+    assert (streamed[-1]["status"]["state"], streamed[-1]["final"]) == ("completed", True)
+
+
 def test_a_client_in_another_language_is_answered_too(a2a_js, agent) -> None:
     ran = _run("node", a2a_js, agent.url)
     assert ran.returncode == 0, ran.stderr

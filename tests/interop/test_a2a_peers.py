@@ -31,6 +31,12 @@ async def test_a_peer_that_reads_words_alone_is_asked_in_words(a2a_peer, number)
         assert outcome.peer_tier == "unknown"
 
 
+async def test_a_peer_of_0_3_over_http_json_alone_is_asked_too(a2a_0_3) -> None:
+    async with Agent(ScriptedModel({"read_reply": reads}), state="memory") as agent:
+        outcome = await agent.ask(f"{a2a_0_3.url}/http", DOUBLE, {"number": 21})
+        assert (outcome.json, outcome.tier) == ({"twice": 42}, "natural_language")
+
+
 async def test_what_a_peer_asks_back_reaches_the_caller(a2a_peer) -> None:
     async with Agent(ScriptedModel({"read_reply": reads}), state="memory") as agent:
         with pytest.raises(InputRequired, match="Which number"):

@@ -3,7 +3,6 @@
 from negotiator.dialects.a2a.calls import (
     Call,
     Event,
-    Operation,
     read_call,
     write_event,
     write_fault,
@@ -15,6 +14,7 @@ from negotiator.dialects.a2a.extension import URI
 from negotiator.dialects.a2a.faults import FAULTS, Fault
 from negotiator.dialects.a2a.numbers import restored, spelled
 from negotiator.dialects.a2a.objects import Artifact, Message, Part, State, TaskView, Version
+from negotiator.dialects.a2a.routes import Operation
 
 __all__ = [
     "FAULTS",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
 from urllib.parse import quote
 
-from negotiator.dialects.a2a import extension
+from negotiator.dialects.a2a import extension, http_0_3
 from negotiator.dialects.a2a.calls import JSON, VERSION_HEADER
 from negotiator.dialects.a2a.card import Binding
 from negotiator.dialects.a2a.faults import FAULTS
@@ -52,13 +52,23 @@ class Place:
         """Whether it is JSON-RPC."""
         return self.binding == "JSONRPC"
 
+    @property
+    def form(self) -> Version:
+        """How objects are written there: over HTTP+JSON as in 1.0, which 0.3's are told as."""
+        return self.version if self.rpc else "1.0"
+
+    @property
+    def below(self) -> str:
+        """What stands before the addresses of HTTP+JSON."""
+        return self.path + (http_0_3.PREFIX if self.version == "0.3" else "")
+
 
 def write_send(place: Place, message: Message) -> WireRequest:
     """A message that is to be answered before the peer replies. Raises `UsageError` for what is no JSON."""
     configuration: JsonObject = {"acceptedOutputModes": _READ}
     if place.version == "0.3":
         configuration["blocking"] = True
-    params: JsonObject = {"message": write_message(message, place.version), "configuration": configuration}
+    params: JsonObject = {"message": write_message(message, place.form), "configuration": configuration}
     method = "SendMessage" if place.version == "1.0" else "message/send"
     return _request(place, method, params, "/message:send", message.extensions)
 
@@ -69,7 +79,7 @@ def write_get(place: Place, task: str) -> WireRequest:
     if place.rpc:
         return _request(place, method, {"id": task}, "", ())
     return WireRequest(
-        method="GET", path=f"{place.path}/tasks/{quote(task, safe='')}", headers={VERSION_HEADER: place.version}
+        method="GET", path=f"{place.below}/tasks/{quote(task, safe='')}", headers={VERSION_HEADER: place.version}
     )
 
 
@@ -80,11 +90,13 @@ def _request(place: Place, method: str, params: JsonObject, path: str, extension
     if extensions:
         headers[extension.HEADER if place.version == "1.0" else extension.EARLIER_HEADER] = ",".join(extensions)
     envelope = {"jsonrpc": "2.0", "id": "1", "method": method, "params": params} if place.rpc else params
+    if not place.rpc and place.version == "0.3":
+        envelope = http_0_3.write(params)
     try:
         body = write(envelope)
     except ValueError as error:
         raise UsageError(f"the body cannot be sent: {error}") from None
-    return WireRequest(path=place.path + ("" if place.rpc else path) or "/", headers=headers, body=body)
+    return WireRequest(path=(place.path if place.rpc else place.below + path) or "/", headers=headers, body=body)
 
 
 def read_answer(wire: WireReply, place: Place) -> Answered:
@@ -98,9 +110,9 @@ def read_answer(wire: WireReply, place: Place) -> Answered:
     error = found.get("error")
     if error is not None or wire.status >= 400:  # noqa: PLR2004 - HTTP
         return _refused(error if isinstance(error, dict) else {}, wire)
-    result = found.get("result") if place.rpc else found
+    result = found.get("result") if place.rpc else http_0_3.read(found) if place.version == "0.3" else found
     try:
-        return _result(result, place.version)
+        return _result(result, place.form)
     except Misformed as problem:
         raise PeerMisspoke(f"the reply is not of A2A: {problem}") from None
 

@@ -1,17 +1,18 @@
 """One request to an A2A agent, in either version and binding, and the answers to it.
 
 JSON-RPC goes to one address; HTTP+JSON has an address for each operation. A request without `A2A-Version` is of 0.3
-(specification 1.0, 3.6.2), which is read over JSON-RPC alone.
+(specification 1.0, 3.6.2), whose HTTP+JSON has paths of its own.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final
 from urllib.parse import parse_qsl
 
 import orjson
 
+from negotiator.dialects.a2a import http_0_3
 from negotiator.dialects.a2a.faults import Fault
 from negotiator.dialects.a2a.objects import (
     Artifact,
@@ -23,11 +24,10 @@ from negotiator.dialects.a2a.objects import (
     write_status,
     write_task,
 )
+from negotiator.dialects.a2a.routes import Operation, route
 from negotiator.dialects.json_body import read_object, write
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.wire import WireReply, WireRequest
-
-Operation: TypeAlias = Literal["send", "stream", "get", "list", "cancel", "subscribe", "push", "extended_card"]
 
 VERSION_HEADER: Final = "a2a-version"
 JSON: Final = "application/json"
@@ -60,8 +60,6 @@ OPERATIONS_0_3: Final[Mapping[str, Operation]] = {
 }
 _METHODS: Final[Mapping[Version, Mapping[str, Operation]]] = {"1.0": OPERATIONS_1_0, "0.3": OPERATIONS_0_3}
 _VERSION: Final = re.compile(r"(\d{1,4}\.\d{1,4})(?:\.\d{1,4})?")
-_TASK_PATH: Final = re.compile(r"/tasks/([^/:]{1,255})(?::(cancel|subscribe)|(/pushNotificationConfigs(?:/[^/]+)?))?")
-_QUERY_NUMBERS: Final = ("historyLength", "pageSize")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +75,11 @@ class Call:
     params: JsonObject = field(default_factory=dict)
     fault: Fault | None = None
     """Why it is not served; nothing else holds then but the id."""
+
+    @property
+    def form(self) -> Version:
+        """How its objects are written: over HTTP+JSON as in 1.0, which 0.3's are told as."""
+        return self.version if self.rpc else "1.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,52 +173,24 @@ def _spoken(wire: WireRequest) -> Version:
 
 
 def _read_rest(wire: WireRequest, path: str) -> Call:
-    operation, params = _route(wire, path)
-    if _version(wire) != "1.0":
-        raise Fault("VERSION_NOT_SUPPORTED", "over HTTP+JSON version 1.0 is spoken here; send A2A-Version")
+    below = path.removeprefix(http_0_3.PREFIX)
+    version: Version = "1.0" if below == path else "0.3"
+    try:
+        if version == "1.0" or VERSION_HEADER in wire.headers:
+            version = _version(wire)
+        return _read_path(wire, below, version, as_1_0=below == path)
+    except Fault as fault:
+        return Call(rpc=False, version=version, fault=fault)
+
+
+def _read_path(wire: WireRequest, path: str, version: Version, *, as_1_0: bool) -> Call:
+    if version == "0.3" and as_1_0:
+        raise Fault("VERSION_NOT_SUPPORTED", "over HTTP+JSON this path is of version 1.0; send A2A-Version")
+    operation, params = route(wire.method, path, wire.path.partition("?")[2])
     if wire.body and operation in ("send", "stream"):
-        params = {**_body(wire), **params}
-    return Call(rpc=False, operation=operation, params=params)
-
-
-def _route(wire: WireRequest, path: str) -> tuple[Operation, JsonObject]:
-    get, post = wire.method in ("GET", "HEAD"), wire.method == "POST"
-    query = _query(wire) if get else {}
-    match path:
-        case "/message:send" if post:
-            return "send", {}
-        case "/message:stream" if post:
-            return "stream", {}
-        case "/tasks" if get:
-            return "list", query
-        case "/extendedAgentCard" if get:
-            return "extended_card", {}
-    found = _TASK_PATH.fullmatch(path)
-    if found is None:
-        raise Fault("METHOD_NOT_FOUND")
-    named: JsonObject = {"id": found[1]}
-    if found[3]:
-        return "push", named
-    if found[2] == "cancel" and post:
-        return "cancel", named
-    if found[2] == "subscribe" and (post or get):
-        return "subscribe", named
-    if found[2] is None and get:
-        return "get", query | named
-    raise Fault("METHOD_NOT_FOUND")
-
-
-def _query(wire: WireRequest) -> JsonObject:
-    given: dict[str, Any] = dict(parse_qsl(wire.path.partition("?")[2], max_num_fields=32))
-    for name in _QUERY_NUMBERS:
-        if name in given:
-            try:
-                given[name] = int(given[name][:10])
-            except ValueError:
-                raise Fault("INVALID_PARAMS", f"{name} is no integer") from None
-    if "includeArtifacts" in given:
-        given["includeArtifacts"] = given["includeArtifacts"].lower() == "true"
-    return given
+        body = _body(wire)
+        params = {**(http_0_3.read(body) if version == "0.3" else body), **params}
+    return Call(rpc=False, version=version, operation=operation, params=params)
 
 
 # --- answers ---
@@ -223,17 +198,18 @@ def _query(wire: WireRequest) -> JsonObject:
 
 def write_result(call: Call, result: JsonValue, headers: Mapping[str, str]) -> WireReply:
     """The answer that holds `result`."""
-    body = write({"jsonrpc": "2.0", "id": call.id, "result": result} if call.rpc else result)
-    return WireReply(headers={"content-type": JSON if call.rpc else A2A_JSON, **headers}, body=body)
+    body = write({"jsonrpc": "2.0", "id": call.id, "result": result} if call.rpc else _over_http(call, result))
+    media = A2A_JSON if not call.rpc and call.version == "1.0" else JSON
+    return WireReply(headers={"content-type": media, **headers}, body=body)
 
 
 def write_sent(call: Call, sent: Message | TaskView, history_length: int | None) -> JsonObject:
     """The result of sending a message."""
     if isinstance(sent, Message):
-        name, written = "message", write_message(sent, call.version)
+        name, written = "message", write_message(sent, call.form)
     else:
-        name, written = "task", write_task(sent, call.version, history_length=history_length)
-    return written if call.version == "0.3" else {name: written}
+        name, written = "task", write_task(sent, call.form, history_length=history_length)
+    return written if call.form == "0.3" else {name: written}
 
 
 def write_fault(call: Call, fault: Fault) -> WireReply:
@@ -248,14 +224,19 @@ def write_fault(call: Call, fault: Fault) -> WireReply:
         body: JsonObject = {"jsonrpc": "2.0", "id": call.id, "error": error}
     else:
         error = {"code": spelling.http, "status": spelling.status, "message": str(fault), "details": fault.details()}
-        body = {"error": error}
+        body = {"error": error} if call.version == "1.0" else {"error": error, "message": str(fault)}
     return WireReply(status=fault.http(rpc=call.rpc), headers=headers, body=write(body))
 
 
 def write_event(call: Call, event: Event) -> bytes:
     """One server-sent event."""
-    result = _event_0_3(event) if call.version == "0.3" else _event_1_0(event)
-    return b"data: " + write({"jsonrpc": "2.0", "id": call.id, "result": result} if call.rpc else result) + b"\n\n"
+    result = _event_0_3(event) if call.form == "0.3" else _event_1_0(event)
+    told = {"jsonrpc": "2.0", "id": call.id, "result": result} if call.rpc else _over_http(call, result)
+    return b"data: " + write(told) + b"\n\n"
+
+
+def _over_http(call: Call, result: JsonObject) -> JsonObject:
+    return http_0_3.answer(result) if call.version == "0.3" else result
 
 
 def _event_1_0(event: Event) -> JsonObject:
@@ -292,13 +273,3 @@ def _artifact_of(event: Event) -> tuple[TaskView, Artifact]:
     if event.artifact is None:
         raise ValueError("an event of a stream is one of four")
     return event.artifact
-
-
-def read_count(params: JsonObject, name: str) -> int | None:
-    """A number from 0 on that may be missing. Raises `Fault`."""
-    given = params.get(name)
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
-        raise Fault("INVALID_PARAMS", f"{name} is no number from 0 on")
-    return given

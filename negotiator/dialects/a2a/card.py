@@ -28,6 +28,7 @@ MAX_INTERFACES: Final = 32
 MAX_DOCUMENTS: Final = 512
 _WORDS: Final = re.compile(r"[^\W_]+")
 _BINDINGS: Final = get_args(Binding)
+_VERSIONS: Final = get_args(Version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Card:
 def write_card(offer: Offer, base: str, path: str) -> bytes:
     """The card of an agent at `base` that is spoken to below `path`, for clients of both versions."""
     url = base + path
-    versions = (("JSONRPC", "1.0"), ("HTTP+JSON", "1.0"), ("JSONRPC", "0.3"))
+    versions = (("JSONRPC", "1.0"), ("HTTP+JSON", "1.0"), ("JSONRPC", "0.3"), ("HTTP+JSON", "0.3"))
     declared: JsonObject = {
         "uri": extension.URI,
         "description": "Messages under protocol documents that are named by their hash.",
@@ -123,6 +124,7 @@ def write_card(offer: Offer, base: str, path: str) -> bytes:
             "protocolVersion": "0.3.0",
             "url": url,
             "preferredTransport": "JSONRPC",
+            "additionalInterfaces": [{"url": url, "transport": binding} for binding in _BINDINGS],
         }
     )
 
@@ -191,9 +193,7 @@ def _interfaces(found: JsonObject) -> list[Interface]:
 
 def _add(read: list[Interface], url: JsonValue, binding: JsonValue, version: str) -> None:
     number = ".".join(version.split(".")[:2])
-    # Of 0.3's HTTP+JSON, the objects differ from those of its JSON-RPC; it is not spoken here.
-    spoken = (number == "1.0" and binding in _BINDINGS) or (number == "0.3" and binding == "JSONRPC")
-    if spoken and isinstance(url, str) and len(url) <= 2_000:  # noqa: PLR2004 - longer ones are no addresses
+    if number in _VERSIONS and binding in _BINDINGS and isinstance(url, str) and len(url) <= 2_000:  # noqa: PLR2004 - longer ones are no addresses
         read.append(
             Interface(
                 url=url,

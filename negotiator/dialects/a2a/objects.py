@@ -44,7 +44,7 @@ MAX_ID: Final = 255
 """Characters of an identifier."""
 MAX_URIS: Final = 16
 """Extensions that one message may name."""
-_WRAPPED: Final = "data_part_compat"
+WRAPPED: Final = "data_part_compat"
 """What a2a-sdk marks a 0.3 data part with whose value is no object, and stands under `value`."""
 
 
@@ -200,7 +200,7 @@ def _part_with_kind(found: JsonObject) -> Part:
             return text_part(text)
         case {"kind": "data", "data": dict(data)}:
             marked = found.get("metadata")
-            wrapped = isinstance(marked, dict) and marked.get(_WRAPPED) is True and data.keys() == {"value"}
+            wrapped = isinstance(marked, dict) and marked.get(WRAPPED) is True and data.keys() == {"value"}
             return data_part(data["value"] if wrapped else data)
         case {"kind": "file", "file": dict(file)}:
             return _file(file.get("uri"), file.get("mimeType"), file.get("name"))
@@ -318,7 +318,7 @@ def write_part(part: Part, version: Version) -> JsonObject:
         return {"data": value, "mediaType": "application/json"}
     if isinstance(value, dict):
         return {"kind": "data", "data": value}
-    return {"kind": "data", "data": {"value": value}, "metadata": {_WRAPPED: True}}
+    return {"kind": "data", "data": {"value": value}, "metadata": {WRAPPED: True}}
 
 
 def _written_file(file: JsonObject, version: Version) -> JsonObject:

@@ -1,9 +1,11 @@
 """a2a-sdk 0.3.26 at the orders of a test: its client, and a server of agents that know nothing of us.
 
-The first line out is {"port"}; the agents are /words and /asks of `a2a_1_3.py`. Then one order a line in, one out:
+The first line out is {"port"}; the agents are /words and /asks of `a2a_1_3.py`, and /http, which is /words over
+HTTP+JSON alone. Then one order a line in, one out:
 {"do": "send", "base", "streaming", "parts", "metadata", "extensions", "task", "context", "id"}
     -> {"events": [...]} or {"error", "type"}
-{"do": "get" | "cancel" | "count", ...} -> {"result"} or {"error", "type"}
+{"do": "subscribe", ...} -> {"events": [...]} or {"error", "type"}
+{"do": "get" | "cancel" | "push" | "count", ...} -> {"result"} or {"error", "type"}
 """
 
 import asyncio
@@ -19,14 +21,14 @@ import uvicorn
 from a2a import types
 from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.server.agent_execution import AgentExecutor
-from a2a.server.apps import A2AStarletteApplication
+from a2a.server.apps import A2ARESTFastAPIApplication, A2AStarletteApplication
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
 from a2a.utils import new_agent_text_message, new_task
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-HEARD = {"words": 0, "asks": 0}
+HEARD = {"words": 0, "asks": 0, "http": 0}
 
 
 class Doubler(AgentExecutor):
@@ -61,14 +63,16 @@ def agent(name, port):
         name=name,
         description="Doubles numbers.",
         version="1",
-        url=f"http://127.0.0.1:{port}/{name}/",
+        url=f"http://127.0.0.1:{port}/{name}" + ("" if name == "http" else "/"),
+        preferred_transport="HTTP+JSON" if name == "http" else "JSONRPC",
         capabilities=types.AgentCapabilities(streaming=True),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
         skills=[types.AgentSkill(id="double", name="Double", description="Double a number.", tags=["numbers"])],
     )
     handler = DefaultRequestHandler(Doubler(name), InMemoryTaskStore())
-    return Mount(f"/{name}", app=A2AStarletteApplication(card, handler).build())
+    application = A2ARESTFastAPIApplication if name == "http" else A2AStarletteApplication
+    return Mount(f"/{name}", app=application(card, handler).build())
 
 
 def serve():
@@ -96,10 +100,22 @@ async def obey(order):
         return {"result": HEARD}
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         card = await A2ACardResolver(http, order["base"]).get_agent_card()
-        config = ClientConfig(streaming=order.get("streaming", False), httpx_client=http)
+        config = ClientConfig(
+            streaming=order.get("streaming", False),
+            httpx_client=http,
+            supported_transports=[order.get("binding", "JSONRPC")],
+            use_client_preference=True,
+        )
         client = ClientFactory(config).create(card, extensions=order.get("extensions"))
         if order["do"] == "get":
             return {"result": plain(await client.get_task(types.TaskQueryParams(id=order["task"])))}
+        if order["do"] == "subscribe":
+            events = client.resubscribe(types.TaskIdParams(id=order["task"]))
+            return {"events": [event_of(each) async for each in events]}
+        if order["do"] == "push":
+            hook = types.PushNotificationConfig(url="https://hook.example/")
+            asked = types.TaskPushNotificationConfig(task_id=order["task"], push_notification_config=hook)
+            return {"result": plain(await client.set_task_callback(asked))}
         if order["do"] == "cancel":
             return {"result": plain(await client.cancel_task(types.TaskIdParams(id=order["task"])))}
         message = types.Message(

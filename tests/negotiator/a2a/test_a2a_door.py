@@ -398,6 +398,55 @@ async def test_http_json_says_what_went_wrong_by_its_status(client) -> None:
     assert json.loads(served.body)["message"]["parts"][0]["data"]["twice"] == 4
 
 
+def over_0_3(path, *, version=None, method="GET", body=None):
+    headers = {"content-type": "application/json", **({} if version is None else {"a2a-version": version})}
+    data = b"" if body is None else json.dumps(body).encode()
+    return WireRequest(method=method, path=f"/a2a/v1{path}", headers=headers, body=data)
+
+
+def content(part, **more):
+    return {"message": {"messageId": "r", "role": "ROLE_USER", "content": [part], **more}}
+
+
+async def test_http_json_of_0_3_has_its_own_paths_and_objects(client) -> None:
+    given = content({"data": {"data": {"number": str(LARGE)}}}, metadata={"skillId": "double"})
+    served = await client.send(over_0_3("/message:send", method="POST", body=given))
+    assert served.headers["content-type"] == "application/json"
+    assert json.loads(served.body)["msg"]["content"] == [
+        {"data": {"data": {"number": str(LARGE), "twice": str(2 * LARGE)}}}
+    ]
+    words = await client.send(over_0_3("/message:send", method="POST", body=content({"text": "Double 21"})))
+    task = json.loads(words.body)["task"]
+    assert "twice: 42" in task["artifacts"][0]["parts"][0]["text"]
+    got = json.loads((await client.send(over_0_3(f"/tasks/{task['id']}"))).body)
+    assert got["history"][0]["content"] == [{"text": "Double 21"}]
+    asked = content({"text": "Double a number"}) | {"configuration": {"blocking": False}}
+    asked["message"]["messageId"] = "another"
+    streamed = await client.handler(over_0_3("/message:stream", method="POST", body=asked))
+    told = [json.loads(chunk[6:]) async for chunk in streamed.chunks]
+    assert told[-1]["statusUpdate"]["final"] is True
+    asks = told[0]["task"]["id"]
+    canceled = await client.send(over_0_3(f"/tasks/{asks}:cancel", method="POST"))
+    assert json.loads(canceled.body)["status"]["state"] == "TASK_STATE_CANCELLED"
+
+
+async def test_http_json_of_0_3_says_what_went_wrong(client) -> None:
+    for path, method, status in (
+        ("/tasks/nowhere", "GET", 404),
+        ("/tasks/nowhere:subscribe", "GET", 404),
+        ("/tasks/nowhere/pushNotificationConfigs", "POST", 400),
+        ("/card", "GET", 400),
+        ("/nothing", "GET", 404),
+    ):
+        wrong = await client.send(over_0_3(path, method=method))
+        assert (wrong.status, "message" in json.loads(wrong.body)) == (status, True)
+    other = await client.send(over_0_3("/tasks/x", version="7.0"))
+    assert other.status == 400
+    # Of 1.0, where the request says that it is.
+    newer = await client.send(over_0_3("/tasks/x", version="1.0"))
+    assert json.loads(newer.body).keys() == {"error"}
+
+
 async def test_push_configuration_in_a_message_is_refused_rather_than_forgotten(client) -> None:
     asked = {"taskPushNotificationConfig": {"url": "https://hook.example/"}}
     assert (await client.say(data(1)[0], configuration=asked))["code"] == -32003

@@ -137,6 +137,21 @@ async def test_http_json_is_spoken_where_the_card_prefers_it() -> None:
     assert peer.paths[0][0] == "/rest/message:send"
 
 
+async def test_http_json_of_0_3_is_spoken_where_the_card_has_nothing_newer() -> None:
+    shown = {"name": "old", "url": "http://peer/rest", "preferredTransport": "HTTP+JSON", "protocolVersion": "0.3.0"}
+    shown |= {"skills": [], "capabilities": typed()["capabilities"]}
+    shown["skills"] = typed()["skills"]
+    done = {**task_in("COMPLETED"), "artifacts": [{"artifactId": "a", "parts": [{"data": {"data": {"twice": 42.0}}}]}]}
+    peer = Peer(shown, {"task": task_in("WORKING")}, done)
+    assert (await ask(peer)).json == {"twice": 42}
+    assert [path for path, _ in peer.paths] == ["/rest/v1/message:send", "/rest/v1/tasks/t"]
+    assert peer.heard[0]["message"]["content"] == [{"data": {"data": {"number": 21}}}]
+    said_back = {
+        "msg": {"messageId": "r", "role": "ROLE_AGENT", "content": [{"data": {"data": {"twice": "18014398509481986"}}}]}
+    }
+    assert (await ask(Peer(shown, said_back), value={"number": LARGE})).json == {"twice": 2 * LARGE}
+
+
 @pytest.mark.parametrize(
     ("url", "found"),
     [("http://peer", True), ("http://peer/.well-known/agent-card.json", True)],

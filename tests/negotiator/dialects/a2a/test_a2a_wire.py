@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negotiator.dialects.a2a import extension
+from negotiator.dialects.a2a import extension, http_0_3
 from negotiator.dialects.a2a.calls import Call, read_call, write_fault
 from negotiator.dialects.a2a.card import Offer, Skill, read_card, write_card
 from negotiator.dialects.a2a.faults import FAULTS, Fault
@@ -73,6 +73,32 @@ def test_a_task_is_read_as_it_was_written(task, version) -> None:
     assert read_task(json.loads(json.dumps(write_task(task, version))), version, with_history=True) == task
 
 
+@given(MESSAGES)
+def test_a_message_over_http_of_0_3_is_read_as_it_was_written(message) -> None:
+    for turned, name in ((http_0_3.write, "message"), (http_0_3.answer, "msg")):
+        told = json.loads(json.dumps(turned({"message": write_message(message, "1.0")})))
+        assert "parts" not in told[name]
+        assert read_message(http_0_3.read(told)["message"], "1.0") == message
+
+
+@given(TASKS, st.sampled_from(["task", "statusUpdate", None]))
+def test_a_task_over_http_of_0_3_is_read_as_it_was_written(task, name) -> None:
+    written = write_task(task, "1.0")
+    told = json.loads(json.dumps(http_0_3.answer(written if name is None else {name: written})))
+    assert "CANCELED" not in json.dumps(told)
+    found = http_0_3.read(told)
+    assert read_task(found if name is None else found[name], "1.0", with_history=True) == task
+
+
+@given(JSON)
+def test_nothing_breaks_what_tells_one_form_as_the_other(given_json) -> None:
+    for found in ({"message": given_json}, {"task": given_json}, {"tasks": given_json}, {"status": given_json}):
+        for turned in (http_0_3.read, http_0_3.write, http_0_3.answer):
+            assert isinstance(turned(found), dict)
+    inside = {"message": {"content": [given_json], "parts": given_json}}
+    assert isinstance(http_0_3.read(inside), dict)
+
+
 @given(TASKS)
 def test_no_more_history_is_shown_than_was_asked_for(task) -> None:
     assert "history" not in write_task(task, "1.0", history_length=0)
@@ -87,7 +113,20 @@ def test_what_is_no_message_is_refused_and_named(given_json, version) -> None:
 
 
 @given(
-    st.sampled_from(["", "/", "/message:send", "/message:stream", "/tasks", "/tasks/x", "/tasks/x:cancel", "/nothing"]),
+    st.sampled_from(
+        [
+            "",
+            "/",
+            "/message:send",
+            "/message:stream",
+            "/tasks",
+            "/tasks/x",
+            "/tasks/x:cancel",
+            "/nothing",
+            "/v1",
+            "/v1/message:send",
+        ]
+    ),
     st.sampled_from(["GET", "POST", "PUT", "HEAD"]),
     st.sampled_from(["", "0.3", "1.0", "1.0.3", "1.1", "9.9", "one", "1.0, 0.3"]),
     st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()),
@@ -184,6 +223,7 @@ def test_a_card_of_ours_is_read_as_it_was_written() -> None:
         ("https://agent.example/mount/a2a", "JSONRPC", "1.0"),
         ("https://agent.example/mount/a2a", "HTTP+JSON", "1.0"),
         ("https://agent.example/mount/a2a", "JSONRPC", "0.3"),
+        ("https://agent.example/mount/a2a", "HTTP+JSON", "0.3"),
     ]
     assert card.documents == {name: (f"https://agent.example/mount/documents/{name}",) for name in offer.documents}
     assert (card.extended, card.negotiates_by, card.requires) == (True, offer.negotiates_by, ())
