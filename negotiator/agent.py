@@ -29,6 +29,10 @@ from negotiator.loop_thread import LoopThread
 from negotiator.mcp.peers import McpPeers
 from negotiator.messages import Effect
 from negotiator.models import open_model
+from negotiator.oauth.authorizer import Authorizer
+from negotiator.oauth.kept import Kept
+from negotiator.oauth.terms import OAuthClient
+from negotiator.oauth.transport import authorizing
 from negotiator.own_words import OwnWords
 from negotiator.plan import CostPolicy, cost_policy_of
 from negotiator.reach import Reach
@@ -91,6 +95,7 @@ class Agent(SenderFace, ReceiverFace):
         trust: Which callers are heard at all; everybody, where nothing is said.
         authority: Who may use which tools; by default callers who prove nothing reach what is public, and others
             everything.
+        oauth: How it gets authorizations from servers that ask for them. Needs the extra `oauth`.
         did_documents: Where callers' DID documents are had; fetched under guard by default.
         clock: Where time comes from.
         new_id: Where unguessable identifiers come from.
@@ -119,6 +124,7 @@ class Agent(SenderFace, ReceiverFace):
         identity: Identity | str | Path | None = None,
         trust: TrustPolicy | None = None,
         authority: Authority | None = None,
+        oauth: OAuthClient | None = None,
         did_documents: Fetch | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
@@ -139,6 +145,10 @@ class Agent(SenderFace, ReceiverFace):
         self._transport = transport if transport is not None else _http()
         if self.identity is not None:
             self._transport = signing(self._transport, self.identity, clock, new_id)
+        self._authorizer: Authorizer | None = None
+        if oauth is not None:
+            self._authorizer = Authorizer(oauth, guarded.exchange, Kept(opened.text), clock, new_id)
+            self._transport = authorizing(self._transport, self._authorizer)
         self._trust = trust or TrustPolicy()
         self._checker = self._checking(opened, did_documents or guarded.did_document, clock, loopback=guarded.loopback)
         self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned)
@@ -189,6 +199,8 @@ class Agent(SenderFace, ReceiverFace):
         """Stop learning, let go of connections and of the model. The sandbox's workers belong to the process."""
         await self.engine.learner.aclose()
         await self.engine.reach.aclose()
+        if self._authorizer is not None:
+            await self._authorizer.aclose()
         if self._own_transport:
             await self._transport.aclose()
         if self._own_model:

@@ -13,9 +13,11 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from negotiator.clock import Deadline
+from negotiator.context import Context, context_of, within
 from negotiator.describe import result_text
 from negotiator.engine import Engine
 from negotiator.errors import (
@@ -32,12 +34,12 @@ from negotiator.errors import (
 )
 from negotiator.evidence import Copying, Exchange
 from negotiator.fitting import Way, effect_allowed, receiver_half, suitable_tool
-from negotiator.identity.callers import on_behalf_of
 from negotiator.interpret import Interpreter, NotAnswered, body_text, body_value
 from negotiator.journal import Journal, canonical, digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.messages import Effect, Reply, Request, Tier
+from negotiator.own_words import WORDS_ALONE, OwnWords
 from negotiator.plan import ReceiverSituation, plan_receiver, routine_due
 from negotiator.replies import Claim
 from negotiator.respond import in_words, place_of, respond_in_words, respond_to_dialogue
@@ -197,7 +199,8 @@ class _Answering:
         if plan.tier is None and engine.has_model and engine.tools:
             raise BudgetSpent(plan.reason)  # the document is as good as before; tomorrow it is served again
         if plan.tier is None:
-            return Reply(status="rejected", code="unsupported_protocol", error=plan.reason)
+            why = WORDS_ALONE if engine.words_alone else plan.reason
+            return Reply(status="rejected", code="unsupported_protocol", error=why)
         schemas = engine.schemas_of(document)
         body = body_value(self.request.body)
         if schemas is not None and not schemas.request.is_valid(body):
@@ -274,9 +277,7 @@ class _Answering:
             except Exception as error:
                 raise ToolFailed(f"the native routine failed with {type(error).__name__}") from error
 
-        made = await self.journal.call(
-            "native", {"body": body}, terms.effect, on_behalf_of(self.context.principal, run)
-        )
+        made = await self.journal.call("native", {"body": body}, terms.effect, within(self._context(), run))
         return Reply(status="success", body=made, tier="routine")
 
     async def _by_routine(self, document: ProtocolDocument, runnable: Runnable, body: JsonValue) -> Reply:
@@ -362,6 +363,8 @@ class _Answering:
 
     async def _natural_language(self) -> Reply:
         engine = self.engine
+        if engine.own_words is not None:
+            return await self._in_own_words(engine.own_words)
         if not engine.has_model or not engine.tools:
             raise NotPossible("this agent reads no natural language")
         if not engine.within_budget:
@@ -381,6 +384,14 @@ class _Answering:
         result = await self._call(tool, arguments)
         body = result_text(tool.description, result, tool.output.json_schema)
         return Reply(status="success", body=body, tier="natural_language")
+
+    async def _in_own_words(self, words: OwnWords) -> Reply:
+        """The owner's own function answers; what it does on the way is one entry of the journal."""
+        engine, text = self.engine, body_text(self.request.body)
+        self._require(words.name, engine.reach_of_words, public=engine.reach_of_words == "safe")
+        run = within(self._context(), partial(words.answer, text))
+        said = await self.journal.call(words.name, {"text": text}, words.effect, run)
+        return Reply(status="success", body=said, tier="natural_language")
 
     def _text(self) -> str:
         turns = [f"{role}: {said}" for role, said in self.context.history]
@@ -411,8 +422,15 @@ class _Answering:
     async def _call(self, tool: Tool, arguments: JsonValue) -> JsonValue:
         self._require(tool.name, tool.effect, public=tool.is_public)
         self.tool = tool
-        run = on_behalf_of(self.context.principal, tool.ready(arguments))
+        run = within(self._context(), tool.ready(arguments))
         return await self.journal.call(tool.name, arguments, tool.effect, run)
+
+    def _context(self) -> Context:
+        """What the function that serves this can know of it."""
+        context = self.context
+        return context_of(
+            principal=context.principal, deadline=context.deadline, request=self.name, history=context.history
+        )
 
     def _require(self, name: str, effect: Effect, *, public: bool) -> None:
         """Raises `NotAllowed` where this caller may not have that run in the tier that is at work."""

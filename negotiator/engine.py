@@ -22,6 +22,7 @@ from negotiator.mapping import PairInference, infer_pair
 from negotiator.messages import Effect
 from negotiator.models.base import Model
 from negotiator.models.none import NoModel
+from negotiator.own_words import OwnWords
 from negotiator.peers import KnownPeers
 from negotiator.plan import CostPolicy
 from negotiator.purse import Purse
@@ -100,6 +101,8 @@ class Engine:
     authority: Authority = field(default_factory=Authority)
     """Who may use which tools."""
     publish: Publish = "agreed"
+    own_words: OwnWords | None = None
+    """The owner's own natural-language tier, in place of a model that chooses among the tools."""
     request_seconds: float = 60.0
     """The deadline of a request that names none."""
     learner: Learner = field(default_factory=Learner)
@@ -155,7 +158,20 @@ class Engine:
             *(terms.effect for terms in self.native_terms.values()),
             *(tool.effect for tool in self.tools.values()),
         ]
-        return "transactional" in effects
+        return "transactional" in effects or (self.own_words is not None and self.own_words.effect == "transactional")
+
+    @property
+    def words_alone(self) -> bool:
+        """Whether this agent can do nothing but answer in words: it has no tool that a document could be about."""
+        return self.own_words is not None and not self.tools and not self.natives
+
+    @property
+    def reach_of_words(self) -> Effect:
+        """What may come of a stranger's words: what was said of them, else the worst of what was handed over."""
+        if self.own_words is not None and self.own_words.declared is not None:
+            return self.own_words.declared
+        worst = any(tool.effect == "transactional" for tool in self.tools.values())
+        return "transactional" if worst else "safe"
 
     @property
     def toolset(self) -> str:

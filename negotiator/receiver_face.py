@@ -1,8 +1,8 @@
 """The face of a receiver: what an agent offers, and the doors that it is reached by."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from negotiator.admission import UnderWay
 from negotiator.answer import answer
@@ -10,6 +10,7 @@ from negotiator.conversations import Conversations
 from negotiator.doors import Doors
 from negotiator.engine import Engine, NativeTerms
 from negotiator.errors import UsageError
+from negotiator.frameworks.toolset import tools_of
 from negotiator.identity.checker import Checker
 from negotiator.identity.gate import Gate
 from negotiator.identity.identity import Identity
@@ -85,12 +86,39 @@ class ReceiverFace:
                 input=input,
                 output=output,
             )
-            if made.name in self.engine.tools:
-                raise UsageError(f"there is a tool named {made.name} already")
-            self.engine.tools[made.name] = made
+            self._offer(made)
             return given
 
         return add if function is None else add(function)
+
+    def _offer(self, tool: Tool) -> None:
+        if tool.name in self.engine.tools:
+            raise UsageError(f"there is a tool named {tool.name} already")
+        self.engine.tools[tool.name] = tool
+
+    @classmethod
+    def from_tools(cls, tools: Any, *, effect: Effect | Mapping[str, Effect] = "transactional", **options: Any) -> Self:
+        """An agent that offers tools which are there already.
+
+        Example:
+            ```python
+            served = Agent.from_tools(tools, respond=graph, effect="safe")
+            ```
+
+        Args:
+            tools: Functions, `Tool`s, and tool objects of LangChain, pydantic-ai, the OpenAI Agents SDK and smolagents,
+                in any order; or what holds them: a toolset, a `ToolNode`, a graph, an agent.
+            effect: Of all of them, or of each by its name; `transactional` where a name is missing.
+            options: Those of `Agent`.
+
+        Raises:
+            UsageError: something is no tool, cannot be called outside of a run of its own framework (it takes the run's
+                context, or asks for an approval there), or two of them have one name.
+        """
+        agent = cls(**options)
+        for tool in tools_of(tools, effect):
+            agent._offer(tool)
+        return agent
 
     def register(
         self,

@@ -2,12 +2,14 @@
 
 import asyncio
 import inspect
+import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import Any, cast
 
-from negotiator.errors import OutcomeUnknown, ToolFailed
+from negotiator.context import Context, current_context
+from negotiator.errors import OutcomeUnknown, ToolFailed, UsageError
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Effect
@@ -72,6 +74,8 @@ class Tool:
     public: bool | None = None
     """Whether callers who prove nothing may use it; None: where it is safe. See `negotiator.identity.Authority`."""
     bind: Callable[[JsonObject], dict[str, Any]] | None = field(default=None, repr=False)
+    takes_context: str | None = None
+    """The parameter that is given the request's `Context`, and is no part of the schema."""
 
     @property
     def digest(self) -> str:
@@ -94,8 +98,10 @@ class Tool:
         """Make a tool of a sync or async function.
 
         With `input` (a JSON Schema or type of an object) the function is called with its properties as keyword
-        arguments; without, the schemas are read from the signature. Raises `UsageError`.
+        arguments; without, the schemas are read from the signature. A parameter of the type `Context` is no argument
+        of callers': it is given the request's. Raises `UsageError`.
         """
+        takes_context = _context_parameter(function)
         if input is not None:
             input_schema = Schema.of(input)
             doc = inspect.getdoc(function) or ""
@@ -108,8 +114,9 @@ class Tool:
                 function=function,
                 inline=inline,
                 public=public,
+                takes_context=takes_context,
             )
-        read: FunctionSchemas = of_function(function)
+        read: FunctionSchemas = of_function(_without(function, takes_context) if takes_context else function)
         return cls(
             name=name or read.name,
             description=description or read.description,
@@ -120,6 +127,7 @@ class Tool:
             inline=inline,
             public=public,
             bind=read.bind,
+            takes_context=takes_context,
         )
 
     @property
@@ -150,6 +158,8 @@ class Tool:
         return await self.ready(arguments)()
 
     async def _run(self, keywords: dict[str, Any]) -> JsonValue:
+        if self.takes_context is not None:
+            keywords = {**keywords, self.takes_context: current_context()}
         try:
             if inspect.iscoroutinefunction(self.function):
                 value = await cast("Awaitable[Any]", self.function(**keywords))
@@ -175,6 +185,34 @@ def _keywords(loaded: Any) -> dict[str, Any]:
     if is_dataclass(loaded):
         return {each.name: getattr(loaded, each.name) for each in fields(loaded)}
     return dict(loaded)
+
+
+def _context_parameter(function: Callable[..., Any]) -> str | None:
+    try:
+        hints = typing.get_type_hints(function)
+        parameters = inspect.signature(function).parameters
+    except (NameError, TypeError, ValueError):
+        return None  # whoever reads the schemas says what is wrong
+    found = [name for name, hint in hints.items() if hint is Context and name in parameters]
+    if len(found) > 1:
+        raise UsageError(f"{function!r:.100} takes more than one Context")
+    return found[0] if found else None
+
+
+def _without(function: Callable[..., Any], parameter: str) -> Callable[..., Any]:
+    """What tells of itself what `function` does, but for one parameter; not to be called."""
+
+    @wraps(function)
+    def shown() -> None:
+        raise AssertionError("this stands for a signature")
+
+    signature = inspect.signature(function)
+    kept = [each for each in signature.parameters.values() if each.name != parameter]
+    told: Any = shown
+    told.__signature__ = signature.replace(parameters=kept)
+    hints = typing.get_type_hints(function, include_extras=True)
+    told.__annotations__ = {name: hint for name, hint in hints.items() if name != parameter}
+    return shown
 
 
 def toolset_digest(tools: dict[str, Tool]) -> str:

@@ -1,15 +1,7 @@
 """Who asks, for the tools that are asked."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Final, TypeVar
-
+from negotiator.context import current_context
 from negotiator.wire import ANONYMOUS
-
-T = TypeVar("T")
-
-_PRINCIPAL: Final[ContextVar[str]] = ContextVar("negotiator_principal", default=ANONYMOUS)
 
 
 def current_principal() -> str:
@@ -24,24 +16,5 @@ def current_principal() -> str:
             return rooms.book(room, guest=current_principal())
         ```
     """
-    return _PRINCIPAL.get()
-
-
-@contextmanager
-def calling_for(principal: str) -> Iterator[None]:
-    """Have `current_principal` say `principal` inside."""
-    token = _PRINCIPAL.set(principal)
-    try:
-        yield
-    finally:
-        _PRINCIPAL.reset(token)
-
-
-def on_behalf_of(principal: str, run: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    """`run`, with `current_principal` saying `principal` while it does."""
-
-    async def running() -> T:
-        with calling_for(principal):
-            return await run()
-
-    return running
+    context = current_context()
+    return ANONYMOUS if context is None else context.principal

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable
+from typing import Any
 
 from negotiator.clock import Clock, SystemClock
 from negotiator.errors import MissingExtra, UsageError
@@ -14,7 +15,7 @@ _KINDS = "none, local, local/<file.gguf>, openai/<model>, litellm/<provider>/<mo
 
 
 def open_model(
-    spec: str | Model | None,
+    spec: Any,
     *,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -26,7 +27,8 @@ def open_model(
     Args:
         spec: `none` or None; `local` (the default model, served on this machine) or `local/<file.gguf>`;
             `openai/<model>` at any OpenAI-compatible endpoint; `litellm/<name>` for any name that litellm
-            takes; `recorded/<file>`; or a model, which is returned as it is.
+            takes; `recorded/<file>`; or a model, which is returned as it is; or a model object of LangChain,
+            pydantic-ai, the OpenAI Agents SDK or smolagents.
         base_url: Of `openai/` and `litellm/`; for `openai/`, `OPENAI_BASE_URL` and then OpenAI's own by default.
         api_key: Of the same; `OPENAI_API_KEY` by default for `openai/`.
         clock: Where durations come from; the machine's by default.
@@ -38,7 +40,14 @@ def open_model(
     """
     if spec is not None and not isinstance(spec, str):
         _refuse("a model object", base_url=base_url, api_key=api_key)
-        return spec
+        if isinstance(spec, Model):
+            return spec
+        from negotiator.frameworks.recognize import adapter_of, no_model  # noqa: PLC0415 - its tools need this package
+
+        adapter = adapter_of(spec)
+        if adapter is None:
+            raise no_model(spec)
+        return adapter.model(spec)
     kind, _, rest = (spec or "none").partition("/")
     clock = clock or SystemClock()
     if kind == "openai" and rest:
