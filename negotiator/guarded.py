@@ -1,9 +1,11 @@
 """What an agent fetches from addresses that strangers choose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from negotiator.identity.resolver import MAX_DOCUMENT_BYTES
+from negotiator.oauth.discovery import MAX_METADATA_BYTES
 from protocol_docs import ProtocolDocument, find_document
+from protocol_docs.fetch import Answer
 
 
 class Guarded:
@@ -23,6 +25,15 @@ class Guarded:
         from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
 
         return await GuardedFetcher(allow=self._allow, max_bytes=MAX_DOCUMENT_BYTES, seconds=5.0).fetch(url)
+
+    async def exchange(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
+        """One request to an authorization server that a peer named; see `GuardedFetcher.exchange`."""
+        from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
+
+        fetcher = GuardedFetcher(allow=self._allow, max_bytes=MAX_METADATA_BYTES, seconds=10.0)
+        return await fetcher.exchange(method, url, headers=headers, body=body)
 
     async def document(
         self,

@@ -1,0 +1,16 @@
+"""OAuth, both ways: tokens that callers show, and tokens that are shown to servers that ask for them."""
+
+from negotiator.oauth.errors import AuthorizationNeeded, AuthorizationUntrusted, TokenRefused
+from negotiator.oauth.loopback import LoopbackReceiver
+from negotiator.oauth.messages import Client
+from negotiator.oauth.terms import Authorize, OAuthClient
+
+__all__ = [
+    "AuthorizationNeeded",
+    "AuthorizationUntrusted",
+    "Authorize",
+    "Client",
+    "LoopbackReceiver",
+    "OAuthClient",
+    "TokenRefused",
+]
