@@ -12,12 +12,14 @@ from typing import Final
 import orjson
 
 from negotiator.errors import Overloaded
+from negotiator.events import listener, listening
 from negotiator.identity.checker import Checker
 from negotiator.identity.errors import AuthError, IdentityUnusable, NotProven
 from negotiator.identity.identity import Identity
 from negotiator.identity.messages import LABEL, authority_of
 from negotiator.identity.trust import TrustPolicy
 from negotiator.serving import ENGINE, ENGINE_HEADER
+from negotiator.tracing import trace_of, tracing
 from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireReply, WireRequest
 
 ACCEPT_SIGNATURE: Final = f'{LABEL}=("@method" "@target-uri" "@authority" "content-digest");created;expires;nonce;keyid'
@@ -66,7 +68,13 @@ class Gate:
         except IdentityUnusable:
             _log.exception("the identity of this agent cannot be used")
             return _plain(500, "internal_error", "this agent failed")
-        reply = await self._doors(wire)
+        trace = trace_of(wire.headers)
+        if trace is not None or listener() is not None:
+            # In one process a peer's task may be the caller's own: what the caller hears and belongs to is not ours.
+            with tracing(trace), listening(None):
+                reply = await self._doors(wire)
+        else:
+            reply = await self._doors(wire)
         return replace(reply, headers={**reply.headers, **fields}) if fields else reply
 
     async def _admitted(self, wire: WireRequest) -> tuple[WireRequest, dict[str, str]]:

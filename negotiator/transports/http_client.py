@@ -16,6 +16,7 @@ import httpx
 
 from negotiator.clock import Deadline
 from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable, UsageError
+from negotiator.tracing import outgoing as outgoing_trace
 from negotiator.wire import WireReply, WireRequest
 
 _LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")
@@ -80,7 +81,7 @@ class HTTPTransport:
         outgoing = httpx.Request(
             request.method,
             _address(base_url, request.path),
-            headers={"user-agent": "metaparley", "accept-encoding": coding, **request.headers},
+            headers={"user-agent": "metaparley", "accept-encoding": coding, **outgoing_trace(), **request.headers},
             content=request.body,
             extensions={"trace": attempt.trace},
         )
