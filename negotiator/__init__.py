@@ -2,38 +2,44 @@
 
 The path of one request, file by file: `ask` (the sender), `plan` (which tier), `negotiate` (a document is agreed),
 `synthesis` (a routine is made), `shadow` (it earns its verdict), `answer` (the receiver).
+
+What it exports is loaded when it is first asked for: a program that may never need an agent starts at once.
 """
 
-from negotiator.agent import Agent
-from negotiator.errors import (
-    BadInput,
-    BudgetSpent,
-    DeadlinePassed,
-    DefinitionChanged,
-    EffectsAlreadyMade,
-    InputRequired,
-    MissingExtra,
-    ModelError,
-    ModelMisspoke,
-    ModelUnavailable,
-    NegotiatorError,
-    NotPossible,
-    OutcomeUnknown,
-    Overloaded,
-    PeerError,
-    PeerFailed,
-    PeerHungUp,
-    PeerMisspoke,
-    PeerRejected,
-    PeerUnreachable,
-    RoutineFailed,
-    ToolFailed,
-    UsageError,
-)
-from negotiator.outcome import Outcome, Step
-from negotiator.plan import CostPolicy
-from negotiator.schemas import Schema
-from negotiator.task import Task, Tool
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from negotiator.agent import Agent
+    from negotiator.errors import (
+        BadInput,
+        BudgetSpent,
+        DeadlinePassed,
+        DefinitionChanged,
+        EffectsAlreadyMade,
+        InputRequired,
+        MissingExtra,
+        ModelError,
+        ModelMisspoke,
+        ModelUnavailable,
+        NegotiatorError,
+        NotPossible,
+        OutcomeUnknown,
+        Overloaded,
+        PeerError,
+        PeerFailed,
+        PeerHungUp,
+        PeerMisspoke,
+        PeerRejected,
+        PeerUnreachable,
+        RoutineFailed,
+        ToolFailed,
+        UsageError,
+    )
+    from negotiator.outcome import Outcome, Step
+    from negotiator.plan import CostPolicy
+    from negotiator.schemas import Schema
+    from negotiator.task import Task, Tool
 
 __all__ = [
     "Agent",
@@ -67,3 +73,48 @@ __all__ = [
     "ToolFailed",
     "UsageError",
 ]
+
+_WHERE = {
+    "negotiator.agent": ("Agent",),
+    "negotiator.errors": (
+        "BadInput",
+        "BudgetSpent",
+        "DeadlinePassed",
+        "DefinitionChanged",
+        "EffectsAlreadyMade",
+        "InputRequired",
+        "MissingExtra",
+        "ModelError",
+        "ModelMisspoke",
+        "ModelUnavailable",
+        "NegotiatorError",
+        "NotPossible",
+        "OutcomeUnknown",
+        "Overloaded",
+        "PeerError",
+        "PeerFailed",
+        "PeerHungUp",
+        "PeerMisspoke",
+        "PeerRejected",
+        "PeerUnreachable",
+        "RoutineFailed",
+        "ToolFailed",
+        "UsageError",
+    ),
+    "negotiator.outcome": ("Outcome", "Step"),
+    "negotiator.plan": ("CostPolicy",),
+    "negotiator.schemas": ("Schema",),
+    "negotiator.task": ("Task", "Tool"),
+}
+_MODULES = {name: module for module, names in _WHERE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
