@@ -85,6 +85,21 @@ class Checker:
             return await self._legacy(authorization)
         return None
 
+    async def signer_of(self, message: messages.Message) -> Holder:
+        """Who signed a message that is no request of HTTP, for the target that it says, and for this once.
+
+        Its headers hold the fields of the signature. Raises `NotProven`, for a message without one too, and
+        `Overloaded`.
+        """
+        signature = messages.read_signature(message.headers)
+        if signature is None:
+            raise NotProven("invalid_request", "there is no signature")
+        messages.check_covered(signature, message)
+        holder, key = await self._key(signature.terms)
+        messages.check_signature(signature, message, [message.target], key)
+        self._use_up(signature.terms)
+        return holder
+
     async def _legacy(self, authorization: str) -> Proven:
         if not self._trust.legacy_header:
             raise NotProven("invalid_request", "the DIDWba header is not read here: sign the request (RFC 9421)")
@@ -118,11 +133,14 @@ class Checker:
         return holder, document.keys[terms.key_id]
 
     def _proven(self, holder: Holder, terms: messages.Terms) -> Proven:
+        self._use_up(terms)
+        return Proven(holder, None if self._tokens is None else self._tokens.issue(holder))
+
+    def _use_up(self, terms: messages.Terms) -> None:
         # Only now: a nonce that was not proved to be the caller's must not use it up, nor any room.
         until = max(terms.expires, terms.created + messages.WINDOW_SECONDS) + messages.SKEW_SECONDS
         if not self._nonces.first_use(terms.key_id, terms.nonce, until=until):
             raise NotProven("invalid_nonce", "the nonce was used before")
-        return Proven(holder, None if self._tokens is None else self._tokens.issue(holder))
 
     def _require_standing(self, holder: Holder) -> None:
         if not self._revocations.stands(holder.did, holder.key_id):

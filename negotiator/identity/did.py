@@ -68,6 +68,16 @@ class Did:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """Where somebody says to be reached."""
+
+    type: str
+    endpoint: str
+    service_did: str | None = None
+    """Whose service it is, where the document says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class DidDocument:
     """What a DID document says, as far as it is used here: Ed25519 keys alone."""
 
@@ -78,6 +88,7 @@ class DidDocument:
     """Which of them prove requests."""
     assertion: frozenset[str]
     """Which of them prove statements."""
+    services: tuple[Service, ...] = ()
 
     @property
     def proving(self) -> tuple[str, ...]:
@@ -138,7 +149,11 @@ def make_document(did: str, url: str, keys: Iterable[Key]) -> JsonObject:
         ],
         "authentication": [names[key.name] for key in standing if key.state == "active"],
         "assertionMethod": list(names.values()),
-        "service": [{"id": f"{did}#agent", "type": "AgentService", "serviceEndpoint": url}],
+        "service": [
+            {"id": f"{did}#agent", "type": "AgentService", "serviceEndpoint": url},
+            # Where ANP has agents reached (ANP-P2 5.4).
+            {"id": f"{did}#anp", "type": "ANPMessageService", "serviceEndpoint": f"{url}/anp", "serviceDid": did},
+        ],
     }
 
 
@@ -166,6 +181,7 @@ def read_document(data: bytes, did: str) -> DidDocument:
         MappingProxyType(keys),
         frozenset(name for name in _names(did, authentication) if name in keys),
         frozenset(name for name in _names(did, assertion) if name in keys),
+        tuple(each for entry in _entries(value, "service") if (each := _service(entry)) is not None),
     )
     if named.bound_to is not None and not _bound(document, value, named.bound_to):
         raise MalformedDid("the document is not proved by the key that the DID names")
@@ -195,6 +211,14 @@ def _entries(value: JsonObject, name: str) -> list[Any]:
     if not isinstance(found, list) or len(found) > _MAX_KEYS:
         raise MalformedDid(f"a DID document whose {name} is no list, or too long")
     return found
+
+
+def _service(entry: Any) -> Service | None:
+    match entry:
+        case {"type": str(kind), "serviceEndpoint": str(endpoint)}:
+            whose = entry.get("serviceDid")
+            return Service(kind, endpoint, whose if isinstance(whose, str) else None)
+    return None
 
 
 def _names(did: str, entries: list[Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """One agent's identity: its DID, its address, and the keys it proves both with."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -91,13 +92,16 @@ class Identity:
             self._made = keys, orjson.dumps(await self._stated(bare, by))
         return self._made[1]
 
-    async def state(self, statement: JsonObject) -> JsonObject:
-        """A statement with a proof by this identity, such as an agent's description. Raises `IdentityUnusable`."""
-        return await self._stated(statement, self._active())
+    async def state(self, statement: JsonObject, **options: str) -> JsonObject:
+        """A statement with a proof by this identity, such as an agent's description. Raises `IdentityUnusable`.
 
-    async def _stated(self, statement: JsonObject, by: Key) -> JsonObject:
+        `options` are signed with it, such as the `domain` that it is made for.
+        """
+        return await self._stated(statement, self._active(), options)
+
+    async def _stated(self, statement: JsonObject, by: Key, options: Mapping[str, str] | None = None) -> JsonObject:
         created = datetime.fromtimestamp(self._clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        proof = proofs.options(f"{self.did}#{by.name}", created)
+        proof = {**proofs.options(f"{self.did}#{by.name}", created), **(options or {})}
         signature = await self._signer.sign(by.name, proofs.signing_input(statement, proof))
         return proofs.with_value(statement, proof, signature)
 

@@ -80,13 +80,13 @@ def signing_input(message: Message, components: Sequence[str], line: str) -> byt
     return base.encode("ascii")
 
 
-def to_sign(message: Message, terms: Terms) -> tuple[dict[str, str], str, bytes]:
+def to_sign(message: Message, terms: Terms, *, over_http: bool = True) -> tuple[dict[str, str], str, bytes]:
     """What is needed for a signature of ours: the digest's field, the line of the signature, and what to sign.
 
-    Covers the method, the target, the authority, and the body where there is one.
+    Covers the method, the target, the authority where that is one of HTTP's, and the body where there is one.
     """
     fields = {"content-digest": content_digest(message.body)} if message.body else {}
-    components = (*_ALWAYS, "@authority", *fields)
+    components = (*_ALWAYS, *(("@authority",) if over_http else ()), *fields)
     # In this order, and no other parameter: ANP's SDK writes them anew, so, when it checks.
     parameters: dict[str, Bare] = {
         "created": terms.created,
