@@ -16,7 +16,9 @@ from negotiator.errors import NegotiatorError
 SCENARIOS = {
     "agora-trace": "policies of changing tiers, over traffic of a published shape",
     "identity": "what it costs a request to be signed, and to be checked",
+    "lmos-router": "which of 27 capabilities a sentence needs, by rules, search, embeddings and a model",
     "mutants": "wrong routines, and what the verdict lets through",
+    "routerbench": "which protocol suits a module, beside published figures",
     "sandbox": "what the sandbox costs, and how fast it kills and replaces",
     "search": "which of 1,223 documents is meant, by words and with embeddings",
     "sgdx": "agents in two vocabularies, over recorded calls",

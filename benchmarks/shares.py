@@ -1,0 +1,21 @@
+"""Shares with their intervals, as reports have them. Pure."""
+
+from typing import Any
+
+from benchmarks.scenarios.search import wilson
+
+
+def share(right: int, n: int) -> dict[str, Any]:
+    """`{right, n, share, interval}`: the interval is Wilson's of 95 %; share and interval are None of nothing."""
+    if not n:
+        return {"right": right, "n": 0, "share": None, "interval": None}
+    low, high = wilson(right, n)
+    return {"right": right, "n": n, "share": round(right / n, 4), "interval": [round(low, 4), round(high, 4)]}
+
+
+def shown(found: dict[str, Any]) -> str:
+    """Such a share for people: `98.1 % (97.5 to 98.6; 2943 of 3000)`."""
+    if found["share"] is None:
+        return "-"
+    low, high = found["interval"]
+    return f"{100 * found['share']:.1f} % ({100 * low:.1f} to {100 * high:.1f}; {found['right']} of {found['n']})"
