@@ -10,9 +10,36 @@ import os
 import sys
 from typing import Any
 
+import httpx
+
 from negotiator import Agent, NegotiatorError
 from negotiator.clock import Deadline, SystemClock
 from negotiator.messages import Request
+from negotiator.oauth import Client, OAuthClient
+
+METADATA_URL = "https://conformance-test.local/client-metadata.json"
+"""What the suite expects a client to be called by an issuer that reads such documents."""
+
+
+async def says_yes(url: str) -> str:
+    """A person in a hurry: whatever the suite's authorization servers ask is answered by the redirect they give."""
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        return str((await browser.get(url)).headers["location"])
+
+
+def oauth(url: str, context: dict[str, Any]) -> OAuthClient:
+    """As the scenario has it: with a client that is registered already, or without."""
+    clients = {}
+    if "client_id" in context:
+        own = "issuer" not in context
+        clients[context.get("issuer", url)] = Client(
+            id=context["client_id"],
+            secret=context.get("client_secret"),
+            key=context.get("private_key_pem"),
+            algorithm=context.get("signing_algorithm", "ES256"),
+            grant="client_credentials" if own else "authorization_code",
+        )
+    return OAuthClient(authorize=says_yes, clients=clients, metadata_url=METADATA_URL)
 
 
 def sample(schema: Any) -> Any:
@@ -39,8 +66,9 @@ async def main(url: str) -> None:
     deadline = Deadline.after(60, SystemClock())
     peer = f"mcp+{url}"
     # What the scenario would have called, where it says so.
-    calls = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}")).get("toolCalls", [])
-    async with Agent(state="memory") as agent:
+    context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+    calls = context.get("toolCalls", [])
+    async with Agent(state="memory", oauth=oauth(url, context), allow_sources=["loopback"]) as agent:
         record = await agent.engine.reach.discover(peer, deadline)
         for name, sources in record.listing.items():
             document = await agent.engine.find_document((name,), sources, timeout=10)
