@@ -46,7 +46,8 @@ class Entry:
     """Canonical JSON."""
     effect: Effect
     state: Literal["intent", "done"] = "intent"
-    result: JsonValue = None
+    result: bytes = b"null"
+    """Canonical JSON."""
     matched: bool = True
     """Whether the tier now running has made this call."""
 
@@ -54,14 +55,23 @@ class Entry:
 class Journal:
     """The tool calls of one request. Not shared between tasks."""
 
-    def __init__(self, key: str, store: TextStore) -> None:
-        """`key` names the request in `store`, where the intents of transactional calls are kept."""
-        self._key = f"journal/{key}"
+    __slots__ = ("_entries", "_left", "_name_it", "_replaying", "_store", "_stored")
+
+    def __init__(self, name_it: Callable[[], str], store: TextStore) -> None:
+        """`name_it` names the request in `store`, where the intents of transactional calls are kept.
+
+        It is asked where there is something to keep, and must say the same each time.
+        """
+        self._name_it = name_it
         self._store = store
         self._entries: list[Entry] = []
         self._replaying = False
         self._stored = False
         self._left = False
+
+    @property
+    def _key(self) -> str:
+        return f"journal/{self._name_it()}"
 
     @property
     def effects_made(self) -> bool:
@@ -84,8 +94,12 @@ class Journal:
         arguments: JsonObject,
         effect: Effect,
         run: Callable[[], Awaitable[JsonValue]],
+        *,
+        fresh: bool = False,
     ) -> JsonValue:
-        """Run a tool, or return what it returned when this request ran it before.
+        """Run a tool, or return what it returned when this request ran it before; plain JSON, and the caller's own.
+
+        `fresh` says that what `run` returns is that already.
 
         Raises:
             EffectsAlreadyMade: an earlier tier made a transactional call and this call is not among its entries,
@@ -100,18 +114,18 @@ class Journal:
                 if entry.state == "intent":
                     raise OutcomeUnknown
                 entry.matched = True
-                return orjson.loads(orjson.dumps(entry.result))
+                return orjson.loads(entry.result)
         if self._replaying and self.effects_made:
             raise EffectsAlreadyMade
         if effect == "transactional" and any(entry.tool == tool for entry in self._entries):
             raise EffectsAlreadyMade
-        entry = Entry(tool=tool, arguments=wanted, effect=effect)
+        entry = Entry(tool, wanted, effect)
         if effect == "transactional":
             self._write([*self._entries, entry])
             self._entries.append(entry)
         result = await run()
         try:
-            entry.result = orjson.loads(canonical(result))
+            entry.result = canonical(result)
         except BadInput as error:
             raise ToolFailed(f"the tool {tool} returned what is no JSON") from error
         entry.state = "done"
@@ -122,7 +136,7 @@ class Journal:
             # The intent is kept already; that it was done is a convenience, and no reason to lose the result.
             with suppress(StoreUnusable):
                 self._write(self._entries)
-        return orjson.loads(orjson.dumps(entry.result))
+        return result if fresh else orjson.loads(entry.result)
 
     def close(self) -> None:
         """The request has its reply: what was kept for a crash is dropped."""
@@ -138,6 +152,9 @@ class Journal:
         return self._left
 
     def _write(self, entries: list[Entry]) -> None:
-        rows = [[entry.tool, entry.arguments.decode(), entry.effect, entry.state, entry.result] for entry in entries]
+        rows = [
+            [entry.tool, entry.arguments.decode(), entry.effect, entry.state, orjson.Fragment(entry.result)]
+            for entry in entries
+        ]
         self._store.put(self._key, orjson.dumps(rows).decode())
         self._stored = True

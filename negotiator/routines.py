@@ -97,6 +97,11 @@ class Routine:
         """Whether it may answer."""
         return self.state == "serving" and self.verdict.passed
 
+    @property
+    def firm(self) -> bool:
+        """Whether it answers every request: it serves, is not on trial, and no class of values is left to others."""
+        return self.serving and not self.verdict.canary and not self.verdict.unverified
+
     def takes(self, request: str, share: float) -> bool:
         """Whether it may answer the request of this name: while it is on trial, a `share` (0 to 1) of all are.
 

@@ -35,7 +35,7 @@ class Called:
 
 
 def journal(store: MemoryTextStore | None = None) -> Journal:
-    return Journal("k", store or MemoryTextStore())
+    return Journal(lambda: "k", store or MemoryTextStore())
 
 
 async def test_a_fallback_gets_the_results_of_the_calls_it_repeats_in_their_order() -> None:
@@ -111,7 +111,7 @@ async def test_the_intent_is_in_the_store_before_the_call_and_gone_after_the_req
     await kept.call("book", {"b": 1, "a": 2}, "transactional", look_into_the_store)
     assert seen == [[["book", '{"a":2,"b":1}', "transactional", "intent", None]]]
     assert not kept.left_by_crash(), "it is this process's own"
-    assert Journal("k", store).left_by_crash()
+    assert Journal(lambda: "k", store).left_by_crash()
     kept.close()
     assert list(store.keys()) == []
 
@@ -143,7 +143,7 @@ async def test_a_cancelled_effect_counts_as_made() -> None:
     with suppress(asyncio.CancelledError):
         await calling
     assert kept.effects_made
-    assert Journal("k", store).left_by_crash()
+    assert Journal(lambda: "k", store).left_by_crash()
 
 
 @pytest.mark.parametrize("result", [object(), 2**64, "\ud800", {1, 2}])
@@ -184,7 +184,7 @@ def test_whatever_the_tiers_do_no_transactional_tool_runs_twice(
         return run
 
     async def request() -> None:
-        kept = Journal("k", store)
+        kept = Journal(lambda: "k", store)
         for tier in tiers:
             for name, arguments, how in tier:
                 effect = "safe" if name == "look" else "transactional"
@@ -192,7 +192,7 @@ def test_whatever_the_tiers_do_no_transactional_tool_runs_twice(
                 with suppress(ToolFailed, KeyError, EffectsAlreadyMade, OutcomeUnknown):
                     await kept.call(name, arguments, effect, tool(name, how))  # type: ignore[arg-type]
                 if effect == "transactional" and len(ran) > before:
-                    assert Journal("k", store).left_by_crash(), "what was done stands in the store"
+                    assert Journal(lambda: "k", store).left_by_crash(), "what was done stands in the store"
             kept.fall_back()
 
     anyio.run(request)

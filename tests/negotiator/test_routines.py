@@ -165,7 +165,7 @@ def test_code_verified_under_another_policy_is_shown_anew() -> None:
 def test_a_full_cache_leaves_routines_in_memory_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    monkeypatch.setattr("negotiator.routines.MAX_READY", 5)
+    monkeypatch.setattr("negotiator.shelf.MAX_READY", 5)
     kept = shelf(MemoryTextStore(max_bytes=3000))
     for number in range(20):
         kept.put(replace(MAPPED, key_digest=str(number)))
