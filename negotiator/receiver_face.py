@@ -21,7 +21,7 @@ from negotiator.messages import Effect
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
 from negotiator.transports.asgi import PrincipalOf
-from negotiator.wire import WireHandler
+from negotiator.wire import Door, WireHandler
 from protocol_docs import ProtocolDocument
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class ReceiverFace:
 
     def handler(self, *, origins: Sequence[str] = ()) -> WireHandler:
         """The agent as seen from the wire, for transports other than HTTP and for tests: see `asgi`."""
-        from negotiator.a2a import PATHS, door_of  # noqa: PLC0415 - imported on use
+        from negotiator import a2a, anp  # noqa: PLC0415 - imported on use
         from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
 
         engine = self.engine
@@ -162,15 +162,22 @@ class ReceiverFace:
             under_way=under_way,
         )
         mcp = McpDoor(self._mcp_server(limits, under_way), path="/mcp", body_bytes=limits.body_bytes, origins=origins)
-        a2a = door_of(engine, self._listing, conversations, limits, under_way)
-        doors = Doors(agora, {"/mcp": mcp, **dict.fromkeys(PATHS, a2a)})
+        a2a_door = a2a.door_of(engine, self._listing, conversations, limits, under_way)
+        anp_door = anp.door_of(engine, self._listing, limits, under_way, identity=self.identity, checker=self._checker)
+        below: dict[str, Door] = {
+            "/mcp": mcp,
+            **dict.fromkeys(a2a.PATHS, a2a_door),
+            **dict.fromkeys(anp.PATHS, anp_door),
+        }
+        doors = Doors(agora, below)
         return Gate(doors, checker=self._checker, trust=self._trust, identity=self.identity, new_id=engine.new_id)
 
     def asgi(
         self, *, origins: Sequence[str] = (), principal_of: PrincipalOf | None = None
     ) -> Callable[..., Coroutine[Any, Any, None]]:
         """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`,
-        A2A at `/a2a` with its card at `/.well-known/agent-card.json`.
+        A2A at `/a2a` with its card at `/.well-known/agent-card.json`, ANP at `/anp` with the page that lists the agent
+        at `/.well-known/agent-descriptions`.
 
         `origins` are the web pages that may call it over MCP, such as `https://app.example`, beside those of this
         machine; programs that are no pages need not be named. `principal_of` names, from a request's ASGI scope, whom
