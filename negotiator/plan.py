@@ -58,13 +58,14 @@ class CostPolicy:
     """How far ahead a task's own rate of arrival is taken to hold."""
     counts: Counts | None = None
     """Fixed counts in place of all costs and predictions."""
-    agree_first: bool = False
+    agree_first: bool = True
     """Whether a peer of our own kind is asked for a document before the first exchange, as far as that takes no model
-    on this side: an agreement that costs nothing is worth its price at once. It costs two round trips, once."""
-    documents_of_askers: bool = False
-    """Whether this agent, as a receiver, agrees to documents in the asker's own schemas where a tool maps onto them:
-    askers that share them need no routine, and what this side's model checks once serves all of them. Else its own
-    tools' schemas are offered, which cost this side nothing and each asker a routine."""
+    on this side: an agreement that costs nothing is worth its price at once. It costs two round trips, once. Fixed
+    counts leave it out."""
+    documents_of_askers: bool = True
+    """Whether this agent, as a receiver, agrees to documents in the asker's own schemas where a tool does what is
+    asked: askers that share them need no routine, and what this side's model checks once, within the strangers' budget,
+    serves all of them. Else its own tools' schemas are offered, which cost this side nothing and each asker a routine."""
     shadow_exchanges: int = 3
     """K: how many exchanges in a row a candidate routine must match before it serves."""
     max_shadow_misses: int = 2

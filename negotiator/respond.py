@@ -5,7 +5,7 @@ offered the same hash, and no model is needed to agree.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +16,6 @@ from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import Overloaded, PeerMisspoke
 from negotiator.fitting import effect_allowed, suitable_tool
-from negotiator.heat import expected_exchanges
 from negotiator.interpret import body_text
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -38,6 +37,7 @@ from negotiator.negotiation import (
     result_digest,
     to_json,
 )
+from negotiator.own_words import WORDS_ALONE
 from negotiator.serving import ExchangeContext
 from negotiator.synthesis import exact_receiver
 from negotiator.task import Tool
@@ -117,7 +117,9 @@ async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, d
             return _accept(dialogue.id, known, "routine", with_text=False)
     tool = await intended_tool(engine, call.intent, deadline)
     if tool is None:
-        objection = Objection(kind="other", detail="no tool offered here does this")
+        objection = Objection(
+            kind="other", detail=WORDS_ALONE if engine.words_alone else "no tool offered here does this"
+        )
         if any(offered.effect == "transactional" for offered in engine.tools.values()) and call.intent.effect == "safe":
             objection = Objection(kind="effect_mismatch", detail="no safe tool offered here does this")
         return Answer(id=dialogue.id, decision="rejected", objections=(objection,), reason=objection.detail)
@@ -152,11 +154,19 @@ async def _document_of_asker(engine: Engine, intent: Intent, tool: Tool) -> Prot
     if engine.schemas_of(document) is None or not effect_allowed(document, tool):
         return None
     served = await suitable_tool(engine, document)
-    if served is None and engine.has_model and engine.within_budget:
-        expected = expected_exchanges(engine.ledger.evidence(place_of(tool)), engine.cost_policy.horizon_seconds)
-        spending = replace(engine.ledger.spending(in_words(tool), bought="routines"), expected=expected)
-        served = tool if spending.tier_up_due(engine.cost_policy) else None
+    if served is None and engine.has_model and engine.within_budget and _worth_it(engine, tool):
+        served = tool
     return document if served is tool else None
+
+
+def _worth_it(engine: Engine, tool: Tool) -> bool:
+    """Whether to take an asker's document that only a model maps onto `tool`.
+
+    To take it costs nothing and an exchange under it no more than one in words, so that it is cheaper from the first
+    exchange on; the routine for it is bought by its own rule. Fixed counts wait for their number of exchanges.
+    """
+    policy = engine.cost_policy
+    return policy.counts is None or engine.ledger.spending(in_words(tool)).tier_up_due(policy)
 
 
 def in_words(tool: Tool | None) -> str:
@@ -217,7 +227,8 @@ async def respond_in_words(engine: Engine, request: Request, context: ExchangeCo
     intent = Intent(name=text[:200] or "?", description=text[:4_000])
     tool = await intended_tool(engine, intent, context.deadline)
     if tool is None:
-        return Reply(status="success", body="I offer nothing that does this, so I can agree to no protocol for it.")
+        why = WORDS_ALONE if engine.words_alone else "I offer nothing that does this"
+        return Reply(status="success", body=f"{why}, so I can agree to no protocol for it.")
     # Its sender strips what it takes for the final protocol before it hashes it.
     document = ProtocolDocument.from_text(document_of(tool).text.strip())
     engine.documents.put(document)

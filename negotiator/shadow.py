@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from negotiator.comparison import same
+from negotiator.completing import completed
 from negotiator.engine import Engine
 from negotiator.errors import NegotiatorError
 from negotiator.evidence import Exchange, keep, kept
@@ -18,14 +19,35 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.mapping import FieldMapping, Mapping
 from negotiator.routines import Direction, Routine
 from negotiator.running import Runnable
-from negotiator.verdicts import Shown, shown_by
+from negotiator.verdicts import Shown, nothing_shown, shown_by
 from sandbox import SandboxError, SandboxUnavailable, Tools
 
 
 async def observe(engine: Engine, half: Half, exchange: Exchange) -> None:
-    """Keep an exchange of the structured tier as a private example, and hold the routine against it."""
+    """Keep an exchange of the structured tier as a private example, and hold the routine against it.
+
+    A routine that leaves out what such exchanges copy is completed first, and held against all of them.
+    """
     keep(engine.text, half.place, exchange, engine.cost_policy.private_examples)
-    await _hold(engine, half, exchange)
+    if _complete(engine, half):
+        await recall(engine, half)
+    else:
+        await _hold(engine, half, exchange)
+
+
+def _complete(engine: Engine, half: Half) -> bool:
+    found = engine.routines.fresh(*half.place)
+    if found is None or not _open(found.routine):
+        return False
+    whole = completed(found.routine, kept(engine.text, half.place))
+    if whole is None:
+        return False
+    verdict = replace(
+        found.routine.verdict, passed=False, examples=0, shadows=0, misses=0, canary=0, unverified=nothing_shown(half),
+        detail="completed from exchanges",
+    )  # fmt: skip
+    engine.routines.put(replace(whole, state="candidate", verdict=verdict))
+    return True
 
 
 async def recall(engine: Engine, half: Half) -> None:

@@ -38,7 +38,8 @@ def _contender(name: str, what: str, policy: CostPolicy, *, askers: bool = True,
 
 
 _AT_ONCE: Final = Counts(look=0, agree=1, routine=1)
-OURS: Final = CostPolicy(agree_first=True)
+OURS: Final = CostPolicy()
+"""As shipped."""
 
 CONTENDERS: Final = {
     each.name: each
@@ -68,7 +69,7 @@ CONTENDERS: Final = {
             replace(COST_POLICIES["agora-package"], shadow_exchanges=1),
         ),
         _contender("greedy", "an agreement after each first exchange", CostPolicy(counts=_AT_ONCE)),
-        _contender("ours", "the cost policy with predictions", OURS),
+        _contender("ours", "the cost policy as it is shipped, with predictions", OURS),
         _contender("ours_without_predictions", "the cost policy alone", replace(OURS, trust=1.0)),
         _contender(
             "ours_without_agreeing_first",

@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agents", type=int, default=100, help="users and servers together (default: 100)")
     parser.add_argument("--traffic", choices=("uniform", "zipf", "pareto"), default="pareto")
     parser.add_argument("--queries", type=int, help="of each seed (default: ten for each agent, as published)")
-    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on (default: 5)")
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
+    parser.add_argument("--first-seed", type=int, default=0, help="of them; numbers are chosen on 100 (default: 0)")
     parser.add_argument("--model", default="scripted", help="scripted, or a model's name (default: scripted)")
     parser.add_argument("--policies", default=",".join(ORDER), help="which rows, by name (default: all)")
     parser.add_argument("--workers", type=int, default=2, help="processes, with the scripted model (default: 2)")
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
             name, arguments.agents, arguments.traffic, queries, seed, arguments.model,
             str(out / "transcripts" / f"{name}-{seed}.jsonl"),
         )
-        for seed in range(arguments.seeds)
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for name in names
     ]  # fmt: skip
     started = time.monotonic()

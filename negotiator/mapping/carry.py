@@ -20,6 +20,7 @@ _TRUE_WORDS: Final = frozenset({"true", "yes", "1", "y", "on", "是", "真"})
 _SILENT_DIMENSIONS: Final = frozenset({"duration", "share", "data"})
 """Of these, one side may leave the unit unsaid: the field's kind says it."""
 _DATE_PATTERN = re.compile(r"\b(?:YYYY|MM?|DD?|MON(?:TH)?)(?:[ ./-](?:YYYY|MONTH|MON|MM?|DD?)){2}\b|\bYYYYMMDD\b")
+_CLOCK_PATTERN = re.compile(r"\bHH?[:.]?MM(?:[:.]?SS)?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ def stated_units(field: Field) -> frozenset[str]:
     named = words.units(words.words(field.unit)) if field.unit else frozenset()
     if named:
         return named
-    return words.units((*words.words(field.name), *words.words(_DATE_PATTERN.sub(" ", field.description))))
+    described = _CLOCK_PATTERN.sub(" ", _DATE_PATTERN.sub(" ", field.description))
+    return words.units((*words.words(field.name), *words.words(described)))
 
 
 def _carry_boolean(source: Field, target: Field) -> Carry:

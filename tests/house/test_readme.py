@@ -73,9 +73,8 @@ async def test_the_two_agents_come_to_routines_as_it_says(capsys: pytest.Capture
             server.should_exit = True
     lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split()[:2]) for line in lines] == [
-        *["natural_language natural_language"] * 2,
-        *["structured routine"] * 3,
-        *["routine routine"] * 2,
+        *["routine structured"] * 3,
+        *["routine routine"] * 4,
     ]
     assert all("high=21.0" in line and "sunny" in line for line in lines)
     assert "sunny in Rome on 07 November" in lines[-1]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,8 +14,10 @@ from negotiator.models.scripted import ScriptedModel
 from negotiator.testing import World
 
 SERVER = "mem://server"
-EAGER = CostPolicy(agreement_in_interpreted=1.0)
-"""Agree after the first interpreted exchange."""
+WORDS_FIRST = CostPolicy(agree_first=False, documents_of_askers=False)
+"""Talk in words first, and let each asker make its own half for the server's document."""
+EAGER = replace(WORDS_FIRST, agreement_in_interpreted=1.0)
+"""The same, and agree after the first interpreted exchange."""
 
 TEXT = {"type": "string"}
 

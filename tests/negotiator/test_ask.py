@@ -39,6 +39,7 @@ from tests.negotiator.engine_world import (
     OTHER_VALUE,
     SERVER,
     TEXT,
+    WORDS_FIRST,
     choose_fields,
     obj,
     offer_booking,
@@ -140,9 +141,9 @@ async def test_a_listed_document_that_fits_is_taken_without_a_word(world: World)
 
 
 async def test_a_listing_is_searched_once_and_again_when_it_has_changed(world: World) -> None:
-    server = world.agent("server", oracle(), publish="agreed")
+    server = world.agent("server", oracle(), publish="agreed", cost_policy=WORDS_FIRST)
     offer_forecast(server)
-    caller = world.agent("caller", oracle())
+    caller = world.agent("caller", oracle(), cost_policy=WORDS_FIRST)
     assert (await caller.ask(SERVER, EXACT, EXACT_VALUE)).tier == "natural_language"
     server.engine.publish = "all"
     assert (await caller.ask(SERVER, EXACT, EXACT_VALUE)).tier == "natural_language", "the listing is remembered"
@@ -451,8 +452,8 @@ async def test_a_silent_peer_in_discovery_or_negotiation_ends_the_request_in_tim
 
 
 async def test_a_listing_whose_addresses_never_answer_leaves_time_for_the_request(world: World) -> None:
-    offer_forecast(world.agent("server", oracle(), publish="all"))
-    caller = world.agent("caller", oracle())
+    offer_forecast(world.agent("server", oracle(), publish="all", cost_policy=WORDS_FIRST))
+    caller = world.agent("caller", oracle(), cost_policy=WORDS_FIRST)
     found = caller.engine.find_document
 
     async def slow(*given: object, timeout: float) -> object:  # noqa: ASYNC109 - the port's signature
@@ -491,9 +492,9 @@ async def test_a_cancelled_request_leaves_nothing_running(world: World) -> None:
 
 
 async def test_a_model_that_answers_garbage_twice_fails_this_request_and_not_the_next(world: World) -> None:
-    offer_forecast(world.agent("server", oracle()))
+    offer_forecast(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
     model = oracle(read_reply=InTurn("garbage", '{"answer": 1}', read_words))
-    caller = world.agent("caller", model)
+    caller = world.agent("caller", model, cost_policy=WORDS_FIRST)
     with pytest.raises(ModelMisspoke):
         await caller.ask(SERVER, OTHER, OTHER_VALUE)
     assert (await caller.ask(SERVER, OTHER, OTHER_VALUE)).json == OTHER_OUTPUT
@@ -501,8 +502,8 @@ async def test_a_model_that_answers_garbage_twice_fails_this_request_and_not_the
 
 async def test_garbage_of_a_receivers_model_is_the_peers_failure_once(world: World) -> None:
     model = oracle(read_request=InTurn("garbage", "[]", read_words))
-    calls = offer_forecast(world.agent("server", model))
-    caller = world.agent("caller", oracle())
+    calls = offer_forecast(world.agent("server", model, cost_policy=WORDS_FIRST))
+    caller = world.agent("caller", oracle(), cost_policy=WORDS_FIRST)
     with pytest.raises(PeerFailed):
         await caller.ask(SERVER, OTHER, OTHER_VALUE)
     assert calls == []
@@ -510,8 +511,10 @@ async def test_garbage_of_a_receivers_model_is_the_peers_failure_once(world: Wor
 
 
 async def test_a_reply_without_the_answer_is_the_peers_fault(world: World) -> None:
-    offer_forecast(world.agent("server", oracle()))
-    caller = world.agent("caller", oracle(read_reply={"no_answer": "nothing about the weather"}))
+    offer_forecast(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
+    caller = world.agent(
+        "caller", oracle(read_reply={"no_answer": "nothing about the weather"}), cost_policy=WORDS_FIRST
+    )
     with pytest.raises(PeerMisspoke, match="nothing about the weather"):
         await caller.ask(SERVER, OTHER, OTHER_VALUE)
 
@@ -607,8 +610,8 @@ async def test_a_peer_that_was_away_is_asked_for_an_agreement_again_soon(world: 
 
 
 async def test_what_a_failed_request_cost_is_in_the_ledger(world: World) -> None:
-    offer_forecast(world.agent("server", oracle()))
-    caller = world.agent("caller", oracle(read_reply="garbage"))
+    offer_forecast(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
+    caller = world.agent("caller", oracle(read_reply="garbage"), cost_policy=WORDS_FIRST)
     with pytest.raises(ModelMisspoke):
         await caller.ask(SERVER, OTHER, OTHER_VALUE)
     assert caller.engine.ledger.total.calls == 2
@@ -616,8 +619,8 @@ async def test_what_a_failed_request_cost_is_in_the_ledger(world: World) -> None
 
 
 async def test_an_agreement_made_while_a_request_is_under_way_serves_the_next_one(world: World) -> None:
-    offer_forecast(world.agent("server", oracle()))
-    caller = world.agent("caller", oracle())
+    offer_forecast(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
+    caller = world.agent("caller", oracle(), cost_policy=WORDS_FIRST)
     from negotiator.negotiate import agree_and_make
 
     async def meanwhile(messages: object, schema: object) -> object:

@@ -1,10 +1,13 @@
 """What the settings of the cost policy do to agents: budgets of a day, agreeing first, documents of askers."""
 
+from typing import Any
+
 import pytest
 
 from negotiator import Agent, BudgetSpent, CostPolicy, Task
 from negotiator.models.base import Completion, Usage
 from negotiator.models.scripted import ScriptedModel
+from negotiator.plan import Counts
 from negotiator.testing import World
 from tests.negotiator.engine_world import (
     EXACT,
@@ -14,6 +17,7 @@ from tests.negotiator.engine_world import (
     OTHER_OUTPUT,
     OTHER_VALUE,
     TEXT,
+    WORDS_FIRST,
     obj,
     offer_forecast,
     offer_forecast_by_parts,
@@ -52,12 +56,12 @@ async def ask_often(caller: Agent, peers: list[str], task: Task = OTHER) -> int:
     return 40
 
 
-WORDS_ALONE = {"agreement_in_interpreted": 1e6}
+WORDS_ALONE: dict[str, Any] = {"agreement_in_interpreted": 1e6, "agree_first": False}
 
 
 async def test_a_days_budget_ends_asking_and_a_new_day_begins_it_again() -> None:
     async with World() as world:
-        offer_forecast(world.agent("server", oracle()))
+        offer_forecast(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
         model = Priced(0.1)
         caller = world.agent("caller", model, cost_policy=CostPolicy(max_usd_per_day=0.55, **WORDS_ALONE))
         assert await ask_often(caller, [SERVER]) == 6, "the last call may pass the budget"
@@ -81,7 +85,7 @@ async def test_a_peers_budget_is_its_own() -> None:
 async def test_routines_are_outside_of_every_budget() -> None:
     async with World() as world:
         offer_forecast(world.agent("server", oracle()))
-        caller = world.agent("caller", Priced(0.1), cost_policy=CostPolicy(max_usd_per_day=0.1, agree_first=True))
+        caller = world.agent("caller", Priced(0.1), cost_policy=CostPolicy(max_usd_per_day=0.1))
         assert (await caller.ask(SERVER, EXACT, EXACT_VALUE)).tier == "routine"
         caller.engine.ledger.asked(caller.engine.today, SERVER, _spent(5.0))
         assert (await caller.ask(SERVER, EXACT, EXACT_VALUE)).tier == "routine"
@@ -97,7 +101,7 @@ async def test_with_agreeing_first_no_model_is_asked_where_rules_can_agree() -> 
     async with World() as world:
         offer_forecast(world.agent("server", oracle()))
         model = Priced(0.1)
-        caller = world.agent("caller", model, cost_policy=CostPolicy(agree_first=True))
+        caller = world.agent("caller", model, cost_policy=CostPolicy())
         outcome = await caller.ask(SERVER, EXACT, EXACT_VALUE)
         assert (outcome.tier, model.calls) == ("routine", 0)
         assert len(world.exchanges()) == 1
@@ -105,9 +109,9 @@ async def test_with_agreeing_first_no_model_is_asked_where_rules_can_agree() -> 
 
 async def test_where_rules_cannot_agree_the_first_exchange_is_in_words_all_the_same() -> None:
     async with World() as world:
-        offer_forecast_by_parts(world.agent("server", oracle()))
+        offer_forecast_by_parts(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
         model = Priced(0.0)
-        caller = world.agent("caller", model, cost_policy=CostPolicy(agree_first=True))
+        caller = world.agent("caller", model, cost_policy=CostPolicy())
         outcome = await caller.ask(SERVER, OTHER, OTHER_VALUE)
         assert outcome.tier == "natural_language"
         assert caller.engine.agreements.refused(OTHER.digest, SERVER) is None, "what rules cannot, a model may yet"
@@ -115,8 +119,8 @@ async def test_where_rules_cannot_agree_the_first_exchange_is_in_words_all_the_s
 
 async def test_a_peer_that_rules_cannot_agree_with_is_asked_again_ever_more_seldom() -> None:
     async with World() as world:
-        offer_forecast_by_parts(world.agent("server", oracle()))
-        caller = world.agent("caller", Priced(0.0), cost_policy=CostPolicy(agree_first=True, **WORDS_ALONE))
+        offer_forecast_by_parts(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
+        caller = world.agent("caller", Priced(0.0), cost_policy=CostPolicy(**WORDS_ALONE | {"agree_first": True}))
         opened = []
         for _ in range(9):
             await caller.ask(SERVER, OTHER, OTHER_VALUE)
@@ -132,7 +136,7 @@ async def test_a_receiver_that_takes_documents_of_askers_spares_each_of_them_a_r
         offer_forecast(server)
         words = Task("Weather forecast for a city and a day", input=OTHER_INPUT, output=obj(high=TEXT, summary=TEXT),
                      effect="safe", name="forecast")  # fmt: skip
-        callers = [world.agent(f"caller{n}", Priced(0.1), cost_policy=CostPolicy(agree_first=True)) for n in range(3)]
+        callers = [world.agent(f"caller{n}", Priced(0.1), cost_policy=CostPolicy()) for n in range(3)]
         hashes = set()
         for _ in range(4):
             for caller in callers:
@@ -156,14 +160,22 @@ async def test_which_tool_a_document_of_an_asker_is_for_is_asked_no_model() -> N
             return await super().complete(messages, **options)
 
     async with World() as world:
-        policy = CostPolicy(documents_of_askers=True, agreement_in_interpreted=0.5)
-        server = world.agent("server", Noting(0.1), cost_policy=policy)
-        offer_forecast_by_parts(server)
-        caller = world.agent("caller", Priced(0.1), cost_policy=CostPolicy(agree_first=True))
-        assert (await caller.ask(SERVER, OTHER, OTHER_VALUE)).tier == "natural_language"
-        await world.settle()
-        purposes.clear()
+        offer_forecast_by_parts(world.agent("server", Noting(0.1)))
+        caller = world.agent("caller", Priced(0.1))
         outcome = await caller.ask(SERVER, OTHER, OTHER_VALUE)
-        assert outcome.protocol_hash is not None
-        assert outcome.peer_tier == "structured"
+        assert (outcome.tier, outcome.peer_tier) == ("routine", "structured"), "to take the document costs nothing"
+        assert purposes
         assert "choose_tool" not in purposes
+
+
+async def test_with_fixed_counts_a_document_of_an_asker_waits_for_its_number_of_exchanges_in_words() -> None:
+    async with World() as world:
+        counts = CostPolicy(counts=Counts(look=0, agree=2, routine=1))
+        offer_forecast_by_parts(world.agent("server", Priced(0.01), cost_policy=counts))
+        caller = world.agent("caller", Priced(0.01))
+        tiers = []
+        for _ in range(4):
+            tiers.append((await caller.ask(SERVER, OTHER, OTHER_VALUE)).peer_tier)
+            await caller.settle()
+        assert tiers[:2] == ["natural_language"] * 2
+        assert "natural_language" not in tiers[2:]

@@ -1,5 +1,7 @@
 """How hot a task will be, from the nearest evidence there is."""
 
+from dataclasses import replace
+
 import pytest
 
 from negotiator import CostPolicy
@@ -8,7 +10,7 @@ from negotiator.ledger import ASKED, SERVED, Ledger, Place
 from negotiator.plan import SenderSituation, Spending, agreement_due
 from negotiator.testing import World
 from protocol_docs import MemoryTextStore
-from tests.negotiator.engine_world import OTHER, OTHER_VALUE, offer_forecast, oracle
+from tests.negotiator.engine_world import OTHER, OTHER_VALUE, WORDS_FIRST, offer_forecast, oracle
 
 DAY = 86_400.0
 
@@ -93,8 +95,8 @@ def test_a_warm_exchange_writes_nothing() -> None:
 @pytest.mark.parametrize(("trust", "words"), [(1.0, 5), (0.5, 2)])
 async def test_a_task_that_is_hot_elsewhere_is_agreed_on_earlier_at_a_new_peer(trust: float, words: int) -> None:
     async with World() as world:
-        offer_forecast(world.agent("server", oracle()))
-        policy = CostPolicy(trust=trust, agreement_in_interpreted=5.5)
+        offer_forecast(world.agent("server", oracle(), cost_policy=WORDS_FIRST))
+        policy = replace(WORDS_FIRST, trust=trust, agreement_in_interpreted=5.5)
         caller = world.agent("caller", oracle(), cost_policy=policy)
         for _ in range(20):
             caller.engine.ledger.arrived(place(OTHER.digest, "mem://elsewhere"), 0.0, interpreted=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -192,11 +193,10 @@ async def test_a_peer_that_never_ends_is_left_after_the_capped_rounds(world: Wor
 
 
 @pytest.mark.parametrize(
-    "policy", [CostPolicy(max_negotiation_tokens=0, agreement_in_interpreted=1.0),
-               CostPolicy(max_negotiation_usd=-1.0, agreement_in_interpreted=1.0)]
+    "policy", [replace(EAGER, max_negotiation_tokens=0), replace(EAGER, max_negotiation_usd=-1.0)]
 )  # fmt: skip
 async def test_a_spent_budget_ends_the_negotiation_and_is_remembered(world: World, policy: CostPolicy) -> None:
-    offer_forecast_by_parts(world.agent("server", oracle()))
+    offer_forecast_by_parts(world.agent("server", oracle(), cost_policy=EAGER))
     model = oracle()
     caller = world.agent("caller", model, cost_policy=policy)
     for _ in range(6):
@@ -209,7 +209,7 @@ async def test_a_spent_budget_ends_the_negotiation_and_is_remembered(world: Worl
 
 
 async def test_time_ends_a_negotiation_too(world: World) -> None:
-    offer_forecast_by_parts(world.agent("server", oracle()))
+    offer_forecast_by_parts(world.agent("server", oracle(), cost_policy=EAGER))
 
     def slow(messages: object, schema: object) -> object:
         world.clock.advance(301)

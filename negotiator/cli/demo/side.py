@@ -26,7 +26,10 @@ from negotiator.cli.routines import facts_of as routine_facts
 from negotiator.cli.routines import text_of
 from negotiator.cli.serving import serve_agent
 from negotiator.models import Model, NoModel, open_model
+from negotiator.plan import CostPolicy
 
+_ALL_TIERS: Final = CostPolicy(agree_first=False, documents_of_askers=False)
+"""By default two such agents agree before the first request, and natural language would not be seen."""
 REQUEST_SECONDS: Final = 180.0
 """A small model on a busy machine takes its time."""
 _IDLE_SECONDS: Final = 60.0
@@ -65,6 +68,7 @@ async def main() -> None:
         publish="agreed",
         state=chosen.state,
         request_seconds=REQUEST_SECONDS,
+        cost_policy=_ALL_TIERS,
     )
     commands = _commands(agent, metered, same_words=chosen.same_words)
     if chosen.part == "caller":

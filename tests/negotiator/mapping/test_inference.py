@@ -203,6 +203,8 @@ def test_a_swapped_unit_is_never_a_plain_copy(here: str, there: str, in_name: bo
         ({"type": "array", "items": {"type": "integer"}}, {"type": "array", "items": {"type": "string"}}, [1], ["1"]),
         ({"type": ["string", "null"]}, {"type": ["string", "null"]}, None, None),
         ({"description": "As DD/MM/YYYY"}, {"format": "date"}, "24/11/2026", "2026-11-24"),
+        ({"description": "when, as HH:MM"}, {"description": "the hour"}, "10:30", "10:30"),
+        ({"description": "when (hh:mm:ss)"}, {"description": "the hour"}, "10:30:00", "10:30:00"),
     ],
 )
 def test_values_are_carried_between_types_that_say_the_same(here: Any, there: Any, value: Any, expected: Any) -> None:
