@@ -57,7 +57,7 @@ def by_hand() -> Callable[..., Any]:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return
+            return None
         asked = orjson.loads(await _body(receive))
         if asked.get("protocolHash") != name:
             return await _send(send, 404, b'{"status":"rejected"}')
@@ -69,6 +69,7 @@ def by_hand() -> Callable[..., Any]:
         if not is_reply(reply):
             return await _send(send, 500, b'{"status":"failure","error":"the reply does not fit"}')
         await _send(send, 200, orjson.dumps({"status": "success", "body": reply}))
+        return None
 
     return app
 

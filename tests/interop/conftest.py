@@ -2,13 +2,11 @@
 
 import asyncio
 import fcntl
-import importlib.util
 import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,56 +15,21 @@ from typing import Any
 import pytest
 import uvicorn
 
+from benchmarks.environments import NotHere, python_of
 from negotiator import Agent
 from negotiator.transports import asgi_app
 from negotiator.wire import WireHandler
 
 ROOT = Path(__file__).parents[2]
 PEERS = Path(__file__).parent / "peers"
-_SUITS = "import sys, venv, ensurepip; sys.exit(not (3, {low}) <= sys.version_info[:2] <= (3, {high}))"
-
-
-def _runs(*command: str | Path, seconds: float = 60) -> bool:
-    try:
-        ran = subprocess.run([str(part) for part in command], capture_output=True, check=False, timeout=seconds)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return ran.returncode == 0
-
-
-def _suitable_python(low: int, high: int) -> str | None:
-    minors = range(high, low - 1, -1)
-    names = [sys.executable, *(shutil.which(f"python3.{minor}") for minor in minors), shutil.which("python3")]
-    suits = _SUITS.format(low=low, high=high)
-    return next((name for name in names if name and _runs(name, "-c", suits)), None)
-
-
-def _install(python: str, folder: Path) -> None:
-    pinned = str(PEERS / f"{folder.name}.txt")
-    has_uv = importlib.util.find_spec("uv") is not None
-    making = [sys.executable, "-m", "uv", "venv", "-q", "-p", python] if has_uv else [python, "-m", "venv"]
-    subprocess.run([*making, str(folder)], check=True, timeout=300)
-    inside = str(folder / "bin" / "python")
-    installing = (
-        [sys.executable, "-m", "uv", "pip", "install", "-p", inside] if has_uv else [inside, "-m", "pip", "install"]
-    )
-    subprocess.run([*installing, "-q", "-r", pinned], check=True, timeout=900)
 
 
 def _python_with(name: str, module: str, *, low: int = 10, high: int = 13) -> str:
     """The Python of an environment with what `peers/<name>.txt` pins, which is made on first use."""
-    folder = ROOT / ".peers" / name
-    inside = folder / "bin" / "python"
-    folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _runs(inside, "-c", f"import {module}"):
-            python = _suitable_python(low, high)
-            if python is None:
-                pytest.skip(f"{name} needs a Python of 3.{low} to 3.{high}, and none is here")
-            shutil.rmtree(folder, ignore_errors=True)
-            _install(python, folder)
-    return str(inside)
+    try:
+        return python_of(PEERS / f"{name}.txt", module, low=low, high=high)
+    except NotHere as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")
