@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from negotiator.a2a.speaker import A2ASpeaker
 from negotiator.agreements import Agreements
@@ -186,6 +187,7 @@ class Agent(SenderFace, ReceiverFace):
         for known in peers:
             self.engine.peers.add(known)
         self._thread = LoopThread()
+        self._streams = WeakValueDictionary()
 
     def documents(self) -> list[ProtocolDocument]:
         """All documents at hand."""
@@ -196,7 +198,10 @@ class Agent(SenderFace, ReceiverFace):
         return self.engine.routines.routines()
 
     async def aclose(self) -> None:
-        """Stop learning, let go of connections and of the model. The sandbox's workers belong to the process."""
+        """Cancel streams, stop learning, let go of connections and of the model. The sandbox's workers belong to the process."""
+        for stream in list(self._streams.values()):
+            with suppress(UsageError):  # of another event loop, which ends its own
+                await stream.cancel()
         await self.engine.learner.aclose()
         await self.engine.reach.aclose()
         if self._authorizer is not None:

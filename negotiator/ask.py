@@ -30,6 +30,7 @@ from negotiator.errors import (
     PeerUnreachable,
     RoutineFailed,
 )
+from negotiator.events import Listener, Progress, Sent, TierChosen, listener, listening
 from negotiator.evidence import Copying, Exchange
 from negotiator.fitting import Way, sender_half
 from negotiator.heat import expected_exchanges
@@ -61,14 +62,20 @@ async def ask(
     deadline: Deadline,
     idempotency_key: str | None = None,
     account: Account | None = None,
+    listens: Listener | None = None,
+    again: Sent | None = None,
 ) -> Outcome:
     """Ask the peer at `base_url` to do `task` with `value`; what `account` already holds is entered with the request.
+
+    `listens` hears of what happens on the way. `again`: this was sent before, under the same `idempotency_key`, and its
+    reply is asked for, whatever has been agreed on since.
 
     Raises `BadInput` for a value that does not fit, `NotPossible` where no tier can serve it, the `PeerError`s,
     `OutcomeUnknown` where a transactional request may or may not have taken effect, `DeadlinePassed`, and the
     `ModelError`s.
     """
-    request = _Asking(engine, base_url, task, deadline, idempotency_key or engine.new_id(), account or Account())
+    key = idempotency_key or engine.new_id()
+    request = _Asking(engine, base_url, task, deadline, key, account or Account(), listens=listens, again=again)
     try:
         outcome = await _in_time(request, value)
     except NegotiatorError:
@@ -128,6 +135,10 @@ class _Asking:
     peer: PeerRecord | None = None
     payload: JsonValue = None
     reason: str = ""
+    listens: Listener | None = None
+    again: Sent | None = None
+    told: Tier | None = None
+    """The tier that was told of."""
 
     async def run(self, value: object) -> Outcome:
         self.started = self.engine.clock.monotonic()
@@ -136,10 +147,15 @@ class _Asking:
         self.task.input.check(self.payload)
         canonical(self.payload)
         self.peer = await self.engine.reach.discover(self.base_url, self.deadline)
-        plan = await self._plan()
-        self.reason = plan.reason
-        self._step("plan", f"{plan.tier}: {plan.reason}")
-        tier, document, output = await self._perform(plan)
+        if self.again is not None:
+            tier, document, output = await self._once_more(self.again)
+        else:
+            plan = await self._plan()
+            self.reason = plan.reason
+            self._step("plan", f"{plan.tier}: {plan.reason}")
+            if plan.tier is not None:
+                self._goes_by(plan.tier)
+            tier, document, output = await self._perform(plan)
         self.tier = tier
         loaded = self._loaded(output)
         if tier != "routine":
@@ -306,7 +322,10 @@ class _Asking:
             self.demoted = True
             return None
         reply = await self._send(body, document)
-        received = self._body(reply, schemas)
+        return await self._back(document, runnable, body, self._body(reply, schemas))
+
+    async def _back(self, document: ProtocolDocument, runnable: Runnable, body: JsonValue, received: JsonValue) -> Done:
+        """The reply is read by the routine, and by the model where that cannot."""
         if self._unverified(document, runnable, "back", received):
             return await self._read(document, body, received)
         try:
@@ -317,11 +336,13 @@ class _Asking:
             self._demote(runnable, error)
             if not self.engine.has_model:
                 raise RoutineFailed("the routine could not read the reply, and there is no model to do it") from error
+            self._goes_by("structured")
             read = await decode_reply(self._interpreter(), self.engine, self.task, document, body, received)
             return "structured", document, read.value
         return "routine", document, output
 
     async def _structured(self, document: ProtocolDocument) -> Done:
+        self._goes_by("structured")
         filled = await encode_request(self._interpreter(), self.engine, self.task, document, self.payload)
         body = filled.value
         canonical(body)
@@ -349,9 +370,12 @@ class _Asking:
         return "structured", document, filled.value
 
     async def _natural_language(self) -> Done:
+        self._goes_by("natural_language")
         schema = self.task.input.json_schema
         text = sentence_of(self.task.description, self.payload, schema, self.task.output.json_schema)
-        reply = await self._send(text, None)
+        return await self._from_words(await self._send(text, None))
+
+    async def _from_words(self, reply: Reply) -> Done:
         try:
             output = await self._interpreter().read_reply(self.task, self.payload, body_text(reply.body))
         except NotAnswered as error:
@@ -359,12 +383,33 @@ class _Asking:
         self._step("decode", "the reply was read by the model")
         return "natural_language", None, output
 
+    async def _once_more(self, sent: Sent) -> Done:
+        """The reply to what was sent before. A peer that keeps replies by their key does nothing twice."""
+        document = None if sent.protocol_hash is None else self.engine.documents.get(sent.protocol_hash)
+        if document is None and sent.protocol_hash is not None:
+            raise NotPossible("the document that it was asked under is not at hand any more")
+        if self.task.effect == "transactional" and not (self.peer is not None and self.peer.ours):
+            raise OutcomeUnknown("the peer is not known to keep replies, so that it is not asked again")
+        self.reason = "it was asked before, and goes on"
+        self._step("plan", self.reason)
+        reply = await self._send(sent.body, document)
+        if document is None:
+            self._goes_by("natural_language")
+            return await self._from_words(reply)
+        received = self._body(reply, self.engine.schemas_of(document))
+        runnable = self._routine(document)
+        self._goes_by("structured" if runnable is None else "routine")
+        if runnable is None:
+            return await self._read(document, sent.body, received)
+        return await self._back(document, runnable, sent.body, received)
+
     async def _send(self, body: JsonValue, document: ProtocolDocument | None) -> Reply:
         """One exchange. A safe task without a reply is tried once more; a transactional one never is."""
         sources: tuple[str, ...] = ()
         if document is not None and not (self.peer is not None and self.peer.ours):
             sources = (as_data_uri(document),)
         hung_up = False
+        self._leaves(body, document)
         while True:
             request = Request(
                 body=body,
@@ -374,7 +419,7 @@ class _Asking:
             )
             self.in_flight = True  # stays set when this task is cancelled: nobody knows then
             try:
-                reply = await self.engine.reach.exchange(self.base_url, request, self.deadline)
+                reply = await self._carry(request)
             except PeerUnreachable:
                 self.in_flight = False
                 raise
@@ -400,6 +445,13 @@ class _Asking:
             if failed is not None:
                 raise failed
             return reply
+
+    async def _carry(self, request: Request) -> Reply:
+        if self.listens is None and listener() is None:
+            return await self.engine.reach.exchange(self.base_url, request, self.deadline)
+        # Of a request that is made on the way of another one the listeners of that one hear nothing.
+        with listening(self.listens):
+            return await self.engine.reach.exchange(self.base_url, request, self.deadline)
 
     def _body(self, reply: Reply, schemas: DocumentSchemas | None) -> JsonValue:
         """The reply body, as the document says. Raises `PeerFailed` for the document's own errors."""
@@ -476,5 +528,17 @@ class _Asking:
     def _learning_key(self) -> str:
         return f"agree/{self.task.digest}/{self.base_url}"
 
+    def _leaves(self, body: JsonValue, document: ProtocolDocument | None) -> None:
+        if self.listens is not None:
+            self.listens(Sent(body=body, protocol_hash=None if document is None else document.hash))
+
+    def _goes_by(self, tier: Tier) -> None:
+        if self.listens is not None and tier != self.told:
+            reason = self.reason if self.told is None or not self.steps else self.steps[-1].detail
+            self.told = tier
+            self.listens(TierChosen(tier=tier, reason=reason))
+
     def _step(self, what: str, detail: str) -> None:
         self.steps.append(Step(what, detail, (self.engine.clock.monotonic() - self.started) * 1000))
+        if self.listens is not None and what != "plan":
+            self.listens(Progress(message=f"{what}: {detail}"))

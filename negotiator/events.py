@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from negotiator.jsonvalue import JsonValue
 from negotiator.messages import Tier
 from negotiator.outcome import Outcome
 
@@ -41,7 +42,16 @@ class Result:
     outcome: Outcome
 
 
-Event: TypeAlias = TierChosen | Progress | Partial | Result
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What is about to leave, so that the same can be asked for again. Holds a payload; streams do not show it."""
+
+    body: JsonValue
+    protocol_hash: str | None
+    """None in natural language."""
+
+
+Event: TypeAlias = TierChosen | Progress | Partial | Result | Sent
 Listener: TypeAlias = Callable[[Event], None]
 """Hears of an event; it must return at once, and raises nothing."""
 

@@ -40,9 +40,11 @@ from negotiator.errors import (
     PeerUnreachable,
     UsageError,
 )
+from negotiator.events import listener
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
 from negotiator.serving import ENGINE, ENGINE_HEADER
+from negotiator.watching import send_watched
 from negotiator.wire import Transport, WireReply, WireRequest
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
@@ -274,7 +276,8 @@ class Reach:
             self._seen(base_url, record)
             return reply
         dialect = DIALECTS[record.dialect]
-        wire = await self._send(base_url, dialect.encode_request(request), deadline)
+        watched = record.ours and listener() is not None
+        wire = await self._send(base_url, dialect.encode_request(request), deadline, watched=watched)
         reply, spoken = _read(wire, dialect, request)
         if (other := _other(dialect, spoken, reply, request)) is not None and not _is_ours(wire):
             # What the other dialect cannot say stays refused.
@@ -302,11 +305,14 @@ class Reach:
         for speaker in self._speakers.values():
             await speaker.aclose()
 
-    async def _send(self, base_url: str, wire: WireRequest, deadline: Deadline) -> WireReply:
+    async def _send(self, base_url: str, wire: WireRequest, deadline: Deadline, *, watched: bool = False) -> WireReply:
         # Whole seconds are all that RFC 7240 has; a peer that does not know it ignores it.
         wait = f"wait={max(1, math.ceil(deadline.remaining()))}"
         wire = replace(wire, headers={**wire.headers, "prefer": wait})
-        reply = await self._transport.send(base_url, wire, deadline=deadline)
+        if watched:
+            reply = await send_watched(self._transport, base_url, wire, deadline=deadline)
+        else:
+            reply = await self._transport.send(base_url, wire, deadline=deadline)
         if reply.status in _GATEWAY_LOST_IT and sniff_reply(reply) is None:
             raise PeerHungUp(f"{base_url}: a gateway before it answered {reply.status}")
         return reply

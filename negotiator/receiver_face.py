@@ -21,6 +21,7 @@ from negotiator.messages import Effect
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
 from negotiator.transports.asgi import PrincipalOf
+from negotiator.watching import WatchedDoor
 from negotiator.wire import Door, WireHandler
 from protocol_docs import ProtocolDocument
 
@@ -169,7 +170,7 @@ class ReceiverFace:
             **dict.fromkeys(a2a.PATHS, a2a_door),
             **dict.fromkeys(anp.PATHS, anp_door),
         }
-        doors = Doors(agora, below)
+        doors = Doors(WatchedDoor(agora), below)
         return Gate(doors, checker=self._checker, trust=self._trust, identity=self.identity, new_id=engine.new_id)
 
     def asgi(

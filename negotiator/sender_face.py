@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
+from weakref import WeakValueDictionary
 
 from negotiator.ask import ask
+from negotiator.asked import AskedBefore, ask_and_keep
 from negotiator.choosing_peer import choose_peer
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
+from negotiator.errors import UsageError
+from negotiator.events import Listener
 from negotiator.loop_thread import LoopThread
 from negotiator.mcp.peers import McpPeers
 from negotiator.outcome import Outcome
 from negotiator.peers import KnownPeer
+from negotiator.stream import Stream
 from negotiator.task import Task
 
 
@@ -20,6 +25,7 @@ class SenderFace:
     engine: Engine
     _mcp: McpPeers
     _thread: LoopThread
+    _streams: "WeakValueDictionary[str, Stream]"
 
     def know(self, *peers: str, about: str = "") -> None:
         """Make peers known, so that `ask` may choose them where none is named; kept with the state.
@@ -108,6 +114,99 @@ class SenderFace:
             idempotency_key=idempotency_key,
             account=chosen.account,
         )
+
+    @overload
+    def stream(
+        self,
+        peer: str,
+        task: Task,
+        value: Any,
+        /,
+        *,
+        seconds: float | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Stream: ...
+    @overload
+    def stream(
+        self,
+        peer: Task,
+        task: Any,
+        /,
+        *,
+        seconds: float | None = ...,
+        idempotency_key: str | None = ...,
+    ) -> Stream: ...
+    def stream(
+        self,
+        peer: str | Task,
+        task: Any,
+        value: Any = None,
+        /,
+        *,
+        seconds: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Stream:
+        """`ask`, as a stream of what happens on the way: `async for event in agent.stream(peer, task, value)`.
+
+        The request is kept, its values included, until it has come to something, so that `resume` can take it up again
+        by `stream.id`. The stream raises what `ask` does.
+        """
+        named = None if isinstance(peer, Task) else peer.rstrip("/")
+        asked, given = (peer, task) if isinstance(peer, Task) else (task, value)
+        id = idempotency_key or self.engine.new_id()  # noqa: A001 - the word people expect
+        kept = AskedBefore(self.engine.text, self.engine.clock.time)
+
+        async def begin(listens: Listener) -> Outcome:
+            engine = self.engine.without_model() if asked.sensitive else self.engine
+            deadline = Deadline.after(engine.request_seconds if seconds is None else seconds, engine.clock)
+            at, account = named, None
+            if at is None:
+                chosen = await choose_peer(engine, asked, deadline)
+                at, account = chosen.base_url, chosen.account
+            return await ask_and_keep(
+                engine, kept, id, at, asked, given, deadline=deadline, account=account, listens=listens
+            )
+
+        return self._streaming(Stream(id, begin))
+
+    def resume(self, id: str, task: Task | None = None, *, seconds: float | None = None) -> Stream:  # noqa: A002
+        """Take up a stream again by its id: while it is under way the same one, from its first event on; else its
+        request, in whatever process it was made, asked for again under the same name.
+
+        A peer of this package gives the reply that it made meanwhile, and does nothing twice. Of another peer, a safe
+        task is asked again and a transactional one ends in `OutcomeUnknown`. `task` gives the output its Python type
+        again; without it, it is plain JSON. Raises `UsageError` where nothing is known under that id: it has come to
+        something, or is more than a day old.
+        """
+        standing = self._streams.get(id)
+        if standing is not None and not standing.may_be_resumed:
+            return standing
+        kept = AskedBefore(self.engine.text, self.engine.clock.time)
+        row = kept.find(id)
+        if row is None:
+            raise UsageError("nothing that is under way is known under that id")
+        typed = row.task(task)
+
+        async def begin(listens: Listener) -> Outcome:
+            deadline = Deadline.after(self.engine.request_seconds if seconds is None else seconds, self.engine.clock)
+            return await ask_and_keep(
+                self.engine,
+                kept,
+                id,
+                row.peer,
+                typed,
+                row.value,
+                deadline=deadline,
+                account=None,
+                listens=listens,
+                again=row.again,
+            )
+
+        return self._streaming(Stream(id, begin))
+
+    def _streaming(self, stream: Stream) -> Stream:
+        self._streams[stream.id] = stream
+        return stream
 
     @overload
     def ask_sync(
