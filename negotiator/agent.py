@@ -31,7 +31,9 @@ from negotiator.mcp.peers import McpPeers
 from negotiator.messages import Effect
 from negotiator.models import open_model
 from negotiator.oauth.authorizer import Authorizer
+from negotiator.oauth.checker import TokenChecker
 from negotiator.oauth.kept import Kept
+from negotiator.oauth.resource import ProtectedResource
 from negotiator.oauth.terms import OAuthClient
 from negotiator.oauth.transport import authorizing
 from negotiator.own_words import OwnWords
@@ -97,6 +99,7 @@ class Agent(SenderFace, ReceiverFace):
         authority: Who may use which tools; by default callers who prove nothing reach what is public, and others
             everything.
         oauth: How it gets authorizations from servers that ask for them. Needs the extra `oauth`.
+        resource: Whose OAuth tokens it takes from callers. Needs the extra `oauth`.
         did_documents: Where callers' DID documents are had; fetched under guard by default.
         clock: Where time comes from.
         new_id: Where unguessable identifiers come from.
@@ -126,6 +129,7 @@ class Agent(SenderFace, ReceiverFace):
         trust: TrustPolicy | None = None,
         authority: Authority | None = None,
         oauth: OAuthClient | None = None,
+        resource: ProtectedResource | None = None,
         did_documents: Fetch | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
@@ -152,6 +156,11 @@ class Agent(SenderFace, ReceiverFace):
             self._transport = authorizing(self._transport, self._authorizer)
         self._trust = trust or TrustPolicy()
         self._checker = self._checking(opened, did_documents or guarded.did_document, clock, loopback=guarded.loopback)
+        self._tokens: TokenChecker | None = None
+        if resource is not None:
+            asked = [scope for _, scopes in (authority or Authority()).scopes for scope in scopes]
+            revoked = Revocations(opened.text)
+            self._tokens = TokenChecker(resource, guarded.exchange, clock, new_id, scopes=asked, revocations=revoked)
         self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned)
         self.engine = Engine(
             name=name,

@@ -12,6 +12,7 @@ from negotiator.journal import Journal
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.messages import Effect, Request, Tier
+from negotiator.oauth.granted import granted_scopes
 from negotiator.respond import place_of
 from negotiator.running import Runnable
 from negotiator.serving import ExchangeContext
@@ -84,7 +85,8 @@ class Answering:
     def require(self, name: str, effect: Effect, *, public: bool) -> None:
         """Raises `NotAllowed` where this caller may not have that run in the tier that is at work."""
         principal = self.context.principal
-        allowed = self.engine.authority.allows(principal, name, effect, self.tier, public=public)
+        granted = granted_scopes()
+        allowed = self.engine.authority.allows(principal, name, effect, self.tier, public=public, granted=granted)
         # What was done, and for whom, is to be found again: names alone, no values.
         word = "is used" if allowed else "is not allowed"
         _log.info("%s (%s) %s for %.200r, in the tier %s", name, effect, word, principal, self.tier)
@@ -96,11 +98,11 @@ class Answering:
 
         In words, none that has sensitive fields: a model would have to read them.
         """
-        allows, principal = self.engine.authority.allows, self.context.principal
+        allows, principal, granted = self.engine.authority.allows, self.context.principal, granted_scopes()
         return {
             name: tool
             for name, tool in self.engine.tools.items()
-            if allows(principal, name, tool.effect, self.tier, public=tool.is_public)
+            if allows(principal, name, tool.effect, self.tier, public=tool.is_public, granted=granted)
             and not (self.tier == "natural_language" and tool.sensitive)
         }
 

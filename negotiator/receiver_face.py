@@ -18,6 +18,7 @@ from negotiator.identity.trust import TrustPolicy
 from negotiator.jsonvalue import JsonValue
 from negotiator.listing import listing_of
 from negotiator.messages import Effect
+from negotiator.oauth.checker import TokenChecker
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
 from negotiator.transports.asgi import PrincipalOf
@@ -37,6 +38,7 @@ class ReceiverFace:
     engine: Engine
     identity: Identity | None
     _checker: Checker | None
+    _tokens: TokenChecker | None
     _trust: TrustPolicy
     _relay: bool
 
@@ -171,7 +173,15 @@ class ReceiverFace:
             **dict.fromkeys(anp.PATHS, anp_door),
         }
         doors = Doors(WatchedDoor(agora), below)
-        return Gate(doors, checker=self._checker, trust=self._trust, identity=self.identity, new_id=engine.new_id)
+        return Gate(
+            doors,
+            checker=self._checker,
+            trust=self._trust,
+            identity=self.identity,
+            new_id=engine.new_id,
+            tokens=self._tokens,
+            authority=engine.authority,
+        )
 
     def asgi(
         self, *, origins: Sequence[str] = (), principal_of: PrincipalOf | None = None

@@ -4,7 +4,7 @@ Whom an agent hears at all is the trust policy's business; what was agreed with 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final, Literal, Self, TypeAlias, TypeVar
 
@@ -12,10 +12,13 @@ from negotiator.errors import UsageError
 from negotiator.messages import Effect, Tier
 from negotiator.wire import ANONYMOUS
 
+OAUTH: Final = "oauth:"
+"""What the principal begins with that a token names, `oauth:<issuer>#<subject>`."""
 AUTHENTICATED: Final = "authenticated"
 """Whoever has proved who it is, and whomever the host vouches for."""
 EFFECTS: Final[tuple[Effect, ...]] = ("safe", "transactional")
 TIERS: Final[tuple[Tier, ...]] = ("natural_language", "structured", "routine")
+_ALL: Final = ("*",)
 _FREE: Final = frozenset({"none", "local", "scripted", "recorded"})
 
 Words: TypeAlias = str | Sequence[str]
@@ -27,8 +30,9 @@ class Rule:
     """One line of the table: who may use which tools, of which effects, in which tiers."""
 
     who: str
-    """`anonymous`, `authenticated`, or a principal, or a pattern of them such as `did:wba:partner.example:*`."""
-    tools: tuple[str, ...] = ("*",)
+    """`anonymous`, `authenticated`, or a principal, or a pattern of them such as `did:wba:partner.example:*` or
+    `oauth:https://login.example#*`."""
+    tools: tuple[str, ...] = _ALL
     """Names of tools, or patterns of them; of a function under a document of its own, the document's name."""
     effects: tuple[Effect, ...] = EFFECTS
     tiers: tuple[Tier, ...] = TIERS
@@ -69,6 +73,21 @@ class Authority:
     """
 
     rules: tuple[Rule, ...] = DEFAULT_RULES
+    scopes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What a token must be good for, by the names of tools or patterns of them; see `asking`."""
+
+    def asking(self, tools: Words, scopes: Words) -> Self:
+        """The same, with scopes that a caller's OAuth token must have for some tools, beside what the lines allow.
+
+        Callers that proved otherwise who they are have none, and are not asked for any; whoever proves nothing is.
+        """
+        asked = _words(scopes)
+        return replace(self, scopes=(*self.scopes, *((name, asked) for name in _words(tools))))
+
+    def scopes_for(self, tool: str) -> tuple[str, ...]:
+        """The scopes that a token must have for a tool."""
+        asked = (scope for name, scopes in self.scopes if fnmatchcase(tool, name) for scope in scopes)
+        return tuple(dict.fromkeys(asked))
 
     def allowing(
         self,
@@ -87,18 +106,33 @@ class Authority:
             tiers=_all_or(tiers, TIERS),
             paid_model=paid_model,
         )
-        return type(self)((*self.rules, made))
+        return replace(self, rules=(*self.rules, made))
 
-    def allows(self, principal: str, tool: str, effect: Effect, tier: Tier, *, public: bool) -> bool:
-        """Whether a principal may have a tool run in a tier."""
-        return any(
-            effect in rule.effects
-            and tier in rule.tiers
-            and (public or not rule.public_only)
-            and any(fnmatchcase(tool, name) for name in rule.tools)
-            for rule in self.rules
-            if rule.meets(principal)
-        )
+    def allows(
+        self,
+        principal: str,
+        tool: str,
+        effect: Effect,
+        tier: Tier,
+        *,
+        public: bool,
+        granted: frozenset[str] = frozenset(),
+    ) -> bool:
+        """Whether a principal, whose token has the scopes `granted`, may have a tool run in a tier."""
+        asked = self.scopes and (principal == ANONYMOUS or principal.startswith(OAUTH))
+        if asked and not granted.issuperset(self.scopes_for(tool)):
+            return False
+        # A loop, since each request with a tool comes here.
+        for rule in self.rules:
+            if (
+                effect in rule.effects
+                and tier in rule.tiers
+                and (public or not rule.public_only)
+                and rule.meets(principal)
+                and (rule.tools == _ALL or any(fnmatchcase(tool, name) for name in rule.tools))
+            ):
+                return True
+        return False
 
     def may_learn(self, principal: str, model: str) -> bool:
         """Whether negotiations and routines for a principal may be made on the model of that name."""

@@ -100,6 +100,10 @@ class Checker:
         self._use_up(signature.terms)
         return holder
 
+    def gave(self, token: str) -> bool:
+        """Whether a token is one that this agent gave itself, whatever became of it since."""
+        return self._tokens is not None and self._tokens.wrote(token)
+
     async def _legacy(self, authorization: str) -> Proven:
         if not self._trust.legacy_header:
             raise NotProven("invalid_request", "the DIDWba header is not read here: sign the request (RFC 9421)")

@@ -1,11 +1,13 @@
 """The gate before an agent's doors: it finds out who asks, and lets in whom the trust policy hears.
 
 GET <DID path>    the agent's own DID document, for everybody
+GET /.well-known/oauth-protected-resource...
+                  whose tokens the agent takes, for everybody (RFC 9728)
 anything else     with its principal, to the door that the path leads to
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -13,11 +15,17 @@ import orjson
 
 from negotiator.errors import Overloaded
 from negotiator.events import listener, listening
-from negotiator.identity.checker import Checker
+from negotiator.identity.authority import Authority
+from negotiator.identity.checker import BEARER, Checker
 from negotiator.identity.errors import AuthError, IdentityUnusable, NotProven
 from negotiator.identity.identity import Identity
 from negotiator.identity.messages import LABEL, authority_of
 from negotiator.identity.trust import TrustPolicy
+from negotiator.oauth.checker import TokenChecker
+from negotiator.oauth.claims import Grant
+from negotiator.oauth.errors import TokenRefused
+from negotiator.oauth.granted import granted_scopes, granting
+from negotiator.oauth.resource import tool_called
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.tracing import trace_of, tracing
 from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireReply, WireRequest
@@ -26,6 +34,9 @@ ACCEPT_SIGNATURE: Final = f'{LABEL}=("@method" "@target-uri" "@authority" "conte
 _WORTH_REPEATING: Final[frozenset[AuthError]] = frozenset(
     {"invalid_request", "invalid_nonce", "invalid_timestamp", "invalid_access_token", "invalid_content_digest"}
 )
+
+_MCP: Final = "/mcp"
+_STATUSES: Final = {"invalid_request": 401, "invalid_token": 401, "insufficient_scope": 403}
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +52,21 @@ class Gate:
         trust: TrustPolicy,
         identity: Identity | None,
         new_id: Callable[[], str],
+        tokens: TokenChecker | None = None,
+        authority: Authority | None = None,
     ) -> None:
-        """Stand before `doors`. Without a `checker` nothing can be proved here but by the host's middleware."""
+        """Stand before `doors`.
+
+        Without a `checker`, and without `tokens`, nothing can be proved here but by the host's middleware. `authority`
+        says which tools ask for a token that is good for more.
+        """
         self._doors = doors
         self._checker = checker
         self._trust = trust
         self._identity = identity
         self._new_id = new_id
+        self._tokens = tokens
+        self._authority = authority or Authority()
         self._realm = "agent" if identity is None else authority_of(identity.url)
 
     def at(self, path: str) -> Door:
@@ -57,56 +76,99 @@ class Gate:
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request; raises only on cancellation."""
         try:
-            if self._identity is not None and wire.method in ("GET", "HEAD") and self._is_document(wire.path):
-                return await self._document(self._identity)
-            wire, fields = await self._admitted(wire)
+            if wire.method in ("GET", "HEAD") and (shown := await self._shown(wire.path)) is not None:
+                return shown
+            wire, fields, scopes = await self._admitted(wire)
         except NotProven as refused:
             _log.info("a request was refused: %s", refused.error)
-            return self._refused(refused)
+            return self._refused(wire, refused)
+        except TokenRefused as refused:
+            _log.info("a request was refused for its token: %s", refused.error)
+            return self._token_refused(wire, refused)
         except Overloaded:
             return _plain(503, "overloaded", "too much work is under way; try again later")
         except IdentityUnusable:
             _log.exception("the identity of this agent cannot be used")
             return _plain(500, "internal_error", "this agent failed")
         trace = trace_of(wire.headers)
-        if trace is not None or listener() is not None:
-            # In one process a peer's task may be the caller's own: what the caller hears and belongs to is not ours.
-            with tracing(trace), listening(None):
+        if trace is not None or listener() is not None or scopes != granted_scopes():
+            # In one process a peer's task may be the caller's own: what the caller hears and belongs to is not ours,
+            # and what its token is good for neither.
+            with tracing(trace), listening(None), granting(scopes):
                 reply = await self._doors(wire)
         else:
             reply = await self._doors(wire)
         return replace(reply, headers={**reply.headers, **fields}) if fields else reply
 
-    async def _admitted(self, wire: WireRequest) -> tuple[WireRequest, dict[str, str]]:
-        """The request with its principal, and what the reply is to say of that. Raises `NotProven`, `Overloaded`."""
+    async def _shown(self, path: str) -> WireReply | None:
+        """What everybody may read at a path; None where that is for a door to say."""
+        if self._identity is not None and self._is_document(path):
+            return _json(await self._identity.document())
+        said = None if self._tokens is None else self._tokens.metadata_at(path.partition("?")[0])
+        return None if said is None else _json(orjson.dumps(said), {"access-control-allow-origin": "*"})
+
+    async def _admitted(self, wire: WireRequest) -> tuple[WireRequest, dict[str, str], frozenset[str]]:
+        """The request with its principal, what the reply is to say of that, and what a token of it is good for.
+
+        Raises `NotProven`, `TokenRefused`, `Overloaded`.
+        """
         fields: dict[str, str] = {}
-        if wire.principal == ANONYMOUS and self._checker is not None:
-            proven = await self._checker.check(wire)
-            if proven is not None:
-                wire, fields = replace(wire, principal=proven.holder.did), proven.fields
+        grant: Grant | None = None
+        if wire.principal == ANONYMOUS:
+            token = self._token(wire)
+            if token is not None and self._tokens is not None:
+                grant = await self._tokens.check(token)
+                wire = replace(wire, principal=grant.principal)
+            elif self._checker is not None:
+                proven = await self._checker.check(wire)
+                if proven is not None:
+                    wire, fields = replace(wire, principal=proven.holder.did), proven.fields
         if not self._trust.hears(wire.principal):
             error: AuthError = "invalid_request" if wire.principal == ANONYMOUS else "forbidden_did"
             raise NotProven(error, "this agent hears only callers that prove who they are, or that it knows")
-        return wire, fields
+        if self._tokens is not None and self._authority.scopes and (grant is not None or wire.principal == ANONYMOUS):
+            # Elsewhere a tool that is not allowed is an answer; clients of MCP learn from the status what to ask for.
+            tool = tool_called(wire.body) if wire.path.partition("?")[0].rstrip("/") == _MCP else None
+            self._tokens.require(grant, () if tool is None else self._authority.scopes_for(tool))
+        return wire, fields, frozenset() if grant is None else grant.scopes
+
+    def _token(self, wire: WireRequest) -> str | None:
+        """The OAuth token on a request; None where there is none, or one that this agent gave itself."""
+        said = wire.headers.get("authorization", "")
+        if self._tokens is None or said[: len(BEARER)].lower() != BEARER:
+            return None
+        token = said[len(BEARER) :].strip()
+        return None if self._checker is not None and self._checker.gave(token) else token
 
     def _is_document(self, path: str) -> bool:
         if self._identity is None:
             return False
         return path.partition("?")[0] == document_path(self._identity)
 
-    async def _document(self, identity: Identity) -> WireReply:
-        headers = {"content-type": "application/json", "cache-control": "no-cache", "x-content-type-options": "nosniff"}
-        return WireReply(headers=headers, body=await identity.document())
-
-    def _refused(self, refused: NotProven) -> WireReply:
+    def _refused(self, wire: WireRequest, refused: NotProven) -> WireReply:
         if refused.error == "forbidden_did":
             return _plain(403, "not_allowed", str(refused))
         reply = _plain(401, "unauthenticated", f"who asks is not proved: {refused}")
         said = f'DIDWba realm="{self._realm}", error="{refused.error}", error_description="{_quotable(str(refused))}"'
         if refused.error in _WORTH_REPEATING:
             said += f', nonce="{self._new_id()}"'
-        headers = {**reply.headers, "www-authenticate": said, "accept-signature": ACCEPT_SIGNATURE}
-        return replace(reply, headers=headers)
+        headers = {"www-authenticate": said, "accept-signature": ACCEPT_SIGNATURE}
+        if self._tokens is not None:
+            # First: some clients read no other.
+            bearer = self._tokens.resource.challenge(wire.path, None)
+            headers = {**headers, "www-authenticate": f"{bearer}, {said}"}
+            if self._checker is None:
+                headers = {"www-authenticate": bearer}
+        return replace(reply, headers={**reply.headers, **headers})
+
+    def _token_refused(self, wire: WireRequest, refused: TokenRefused) -> WireReply:
+        status = _STATUSES[refused.error]
+        code = "not_allowed" if status == 403 else "unauthenticated"  # noqa: PLR2004 - HTTP
+        reply = _plain(status, code, str(refused))
+        if self._tokens is None:
+            return reply
+        said = self._tokens.resource.challenge(wire.path, refused)
+        return replace(reply, headers={**reply.headers, "www-authenticate": said})
 
 
 def document_path(identity: Identity) -> str:
@@ -114,6 +176,11 @@ def document_path(identity: Identity) -> str:
     base = "/" + identity.url.partition("://")[2].partition("/")[2]
     path = identity.parsed.path
     return path.removeprefix(base) if base != "/" and path.startswith(base + "/") else path
+
+
+def _json(body: bytes, more: Mapping[str, str] | None = None) -> WireReply:
+    headers = {"content-type": "application/json", "cache-control": "no-cache", "x-content-type-options": "nosniff"}
+    return WireReply(headers={**headers, **(more or {})}, body=body)
 
 
 def _plain(status: int, code: str, text: str) -> WireReply:

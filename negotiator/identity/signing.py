@@ -11,6 +11,7 @@ from negotiator.clock import Clock, Deadline
 from negotiator.identity.did import is_loopback
 from negotiator.identity.identity import Identity
 from negotiator.identity.messages import WINDOW_SECONDS, Message, Terms, signature_fields, to_sign
+from negotiator.oauth.challenge import read_challenges
 from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
 
 _MAX_TOKENS: Final = 1024
@@ -121,8 +122,8 @@ def _confidential(base_url: str) -> bool:
 
 def _challenge(reply: WireReply) -> dict[str, str] | None:
     """What a peer says of a proof that it did not take; None where it says nothing of ANP-02's kind."""
-    scheme, _, said = reply.headers.get("www-authenticate", "").strip().partition(" ")
-    return _parts(said) if scheme.lower() == "didwba" else None
+    asked = read_challenges(reply.headers.get("www-authenticate", ""))
+    return next((dict(each.parameters) for each in asked if each.scheme == "didwba"), None)
 
 
 def _parts(text: str) -> dict[str, str]:

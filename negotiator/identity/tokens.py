@@ -59,14 +59,19 @@ class AccessTokens:
         text = to_base64url(orjson.dumps(payload.model_dump()))
         return f"{text}.{to_base64url(_mac(self._secrets()[0], text))}"
 
-    def read(self, token: str) -> Holder:
-        """Whose a token is. Raises `NotProven` (`invalid_access_token`) where it is not ours, for others, or old."""
+    def wrote(self, token: str) -> bool:
+        """Whether a token was written here, for whom and until when it may be."""
         text, _, mac = token.partition(".")
         if len(token) > MAX_TOKEN or not token.isascii():
-            raise NotProven("invalid_access_token", "the access token is not of this agent")
+            return False
         # Compared as text: two spellings of one MAC are not needed.
         known = (to_base64url(_mac(secret, text)) for secret in self._secrets())
-        if not any(hmac.compare_digest(mac, each) for each in known):
+        return any(hmac.compare_digest(mac, each) for each in known)
+
+    def read(self, token: str) -> Holder:
+        """Whose a token is. Raises `NotProven` (`invalid_access_token`) where it is not ours, for others, or old."""
+        text = token.partition(".")[0]
+        if not self.wrote(token):
             raise NotProven("invalid_access_token", "the access token is not of this agent")
         try:
             payload = _Payload.model_validate_json(from_base64url(text))

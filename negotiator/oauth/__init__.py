@@ -3,6 +3,7 @@
 from negotiator.oauth.errors import AuthorizationNeeded, AuthorizationUntrusted, TokenRefused
 from negotiator.oauth.loopback import LoopbackReceiver
 from negotiator.oauth.messages import Client
+from negotiator.oauth.resource import Issuer, ProtectedResource
 from negotiator.oauth.terms import Authorize, OAuthClient
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "AuthorizationUntrusted",
     "Authorize",
     "Client",
+    "Issuer",
     "LoopbackReceiver",
     "OAuthClient",
+    "ProtectedResource",
     "TokenRefused",
 ]

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from negotiator.identity.authority import OAUTH
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.oauth.errors import TokenRefused
 
-PREFIX: Final = "oauth:"
-"""What the principal begins with that a token names, so that none passes for a DID or for a host's word."""
 SKEW_SECONDS: Final = 30.0
 """Difference of clocks that is let pass."""
 _MAX_NAME: Final = 255
@@ -28,11 +27,11 @@ class Grant:
 
     @property
     def principal(self) -> str:
-        """The name of it in the authority table: `oauth:<issuer>#<subject>`.
+        """The name of it in the authority table, which passes for no DID and no host's word: `oauth:<issuer>#<subject>`.
 
         An issuer has no fragment (RFC 8414 2), so that no subject of one can pass for another's.
         """
-        return f"{PREFIX}{self.issuer}#{quote(self.subject, safe='@:|~')}"
+        return f"{OAUTH}{self.issuer}#{quote(self.subject, safe='@:|~')}"
 
 
 def read_claims(claims: JsonObject, *, issuer: str, audiences: Collection[str], now: float) -> Grant:
