@@ -48,6 +48,6 @@ def error(problem: RpcError) -> JsonObject:
     return {"jsonrpc": "2.0", "id": problem.id, "error": said}
 
 
-def to_bytes(message: JsonObject) -> bytes:
-    """A message as JSON, on one line. Raises `ValueError` for what is not plain JSON."""
+def to_bytes(message: JsonObject | list[JsonObject]) -> bytes:
+    """A message, or a batch of them, as JSON, on one line. Raises `ValueError` for what is not plain JSON."""
     return write(message)

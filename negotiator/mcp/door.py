@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from negotiator.dialects.json_rpc import INVALID_REQUEST, SERVER_ERROR, RpcError, error, to_bytes
 from negotiator.dialects.mcp import sse
+from negotiator.mcp import batches
 from negotiator.mcp.server import Caller, Handled, McpServer
 from negotiator.wire import WireReply, WireRequest
 
@@ -64,7 +65,7 @@ class McpDoor:
         if refused is not None:
             return self.refuse(refused)
         caller = Caller(principal=wire.principal, peer=wire.peer)
-        work = self._server.handle(wire.body, headers=wire.headers, caller=caller)
+        work = batches.handle(self._server, wire.body, headers=wire.headers, caller=caller)
         if _form(wire.headers.get("accept")) == _JSON:
             return _whole(await work)
         task = asyncio.create_task(work)
@@ -134,5 +135,6 @@ async def _events(task: "asyncio.Task[Handled]") -> AsyncGenerator[bytes, None]:
             break
         yield sse.KEEP_ALIVE
     message = task.result().message
-    if message is not None:
-        yield sse.event(to_bytes(message))
+    for each in message if isinstance(message, list) else [message]:
+        if each is not None:
+            yield sse.event(to_bytes(each))

@@ -66,8 +66,8 @@ class Caller:
 class Handled:
     """What became of a message."""
 
-    message: JsonObject | None
-    """The response; None where none is due."""
+    message: JsonObject | list[JsonObject] | None
+    """The response, or those to a batch; None where none is due."""
     status: int = 200
     """As an HTTP status."""
     version: str | None = None

@@ -15,6 +15,7 @@ from negotiator.dialects.mcp.messages import (
     Call,
     read_call,
 )
+from negotiator.mcp import batches
 from negotiator.mcp.offer import LOCAL
 from negotiator.mcp.server import Caller, McpServer
 
@@ -36,6 +37,7 @@ class StdioDoor:
         self._writing = asyncio.Lock()
         self._spoken: str | None = None
         self._under_way: dict[Id, asyncio.Task[None]] = {}
+        self._batches = 0
         self._unheard: set[Id] = set()
         """Requests that were cancelled: what they began goes on, and nobody is told."""
 
@@ -52,6 +54,12 @@ class StdioDoor:
             task.cancel()
 
     async def _take(self, line: bytes) -> None:
+        if batches.is_batch(line):
+            # Its requests are ended together, and so cannot be cancelled alone.
+            self._batches += 1
+            name = f"\0batch {self._batches}"
+            self._under_way[name] = asyncio.create_task(self._answer(line, name))
+            return
         call: Call | None = None
         with suppress(RpcError):
             call = read_call(line, None, self._spoken)
@@ -71,7 +79,9 @@ class StdioDoor:
 
     async def _answer(self, line: bytes, identifier: Id | None) -> None:
         try:
-            handled = await self._server.handle(line, headers=None, caller=Caller(principal=LOCAL), spoken=self._spoken)
+            handled = await batches.handle(
+                self._server, line, headers=None, caller=Caller(principal=LOCAL), spoken=self._spoken
+            )
             self._spoken = handled.version or self._spoken
             if handled.message is not None and identifier not in self._unheard:
                 await self._say(to_bytes(handled.message))

@@ -79,7 +79,7 @@ def read_call(data: bytes, headers: Mapping[str, str] | None, spoken: str | None
 
 def _message(data: bytes) -> JsonObject:
     if data.lstrip(b" \t\r\n")[:1] == b"[":
-        raise RpcError(INVALID_REQUEST, "batches are not taken: send one message at a time")
+        raise RpcError(INVALID_REQUEST, "the message is several: send one at a time")
     try:
         message = read_object(data)
     except ValueError as error:

@@ -409,6 +409,43 @@ async def test_a_body_that_is_none(agent, body, status, code, version):
     assert await client.result("tools/list")
 
 
+def several(*messages):
+    return json.dumps([{"jsonrpc": "2.0", **each} for each in messages]).encode()
+
+
+async def test_a_batch_is_answered_in_the_revision_that_has_them(agent):
+    client = Client(agent, "2025-03-26")
+    call = {"id": "c", "method": "tools/call", "params": {"name": "double", "arguments": {"number": 4}}}
+    mixed = several(
+        {"id": 1, "method": "ping"}, call, {"method": "notifications/x"}, {"id": 3, "method": "prompts/list"}
+    )
+    for version in ("2025-03-26", None):
+        wire = await client.send(mixed, mcp_protocol_version=version)
+        told = {each["id"]: each for each in json.loads(wire.body)}
+        assert (wire.status, told.keys()) == (200, {1, "c", 3})
+        assert told["c"]["result"]["content"][0]["text"] == "8"
+        assert told[3]["error"]["code"] == -32601
+    asks_nothing = await client.send(several({"method": "notifications/x"}, {"id": 9, "result": {}}))
+    assert (asks_nothing.status, asks_nothing.body) == (202, b"")
+    events = await client.send(mixed, accept="text/event-stream")
+    assert events.chunks is not None
+    assert len([part async for part in events.chunks]) == 3
+
+
+async def test_what_may_not_be_in_a_batch_is_refused_alone_and_too_many_are_together(agent):
+    client = Client(agent, "2025-03-26")
+    modern = {"id": 2, "method": "tools/list", "params": {"_meta": {"io.modelcontextprotocol/protocolVersion": "x"}}}
+    wire = await client.send(several({"id": 1, "method": "initialize"}, modern, {"id": 3, "method": "ping"}))
+    told = {each["id"]: each for each in json.loads(wire.body)}
+    assert {name: each.get("error", {}).get("code") for name, each in told.items()} == {1: -32600, 2: -32602, 3: None}
+    numbers = [{"id": number, "method": "ping"} for number in range(33)]
+    for body in (several(*numbers), b"[", b"[]", b"[5]", b"[[]]"):
+        refused = await client.send(body)
+        answer = json.loads(refused.body)
+        assert (answer[0] if isinstance(answer, list) else answer)["error"]["code"] in (-32600, -32700)
+    assert await client.result("tools/list")
+
+
 @pytest.mark.parametrize("method", ["initialize", "ping", "prompts/list", "x", "tasks/get", "logging/setLevel"])
 async def test_a_method_that_is_none_of_the_modern_revision(agent, method):
     assert await Client(agent).error(method) == (404, -32601)
