@@ -15,6 +15,8 @@ from negotiator.clock import Clock, SystemClock
 from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
+from negotiator.frameworks.at_hand import asking, at_hand
+from negotiator.frameworks.functions import async_function, sync_function
 from negotiator.guarded import Guarded
 from negotiator.identity.authority import Authority
 from negotiator.identity.checker import Checker
@@ -46,6 +48,7 @@ from negotiator.schemas import Schema
 from negotiator.sender_face import SenderFace
 from negotiator.shelf import RoutineShelf
 from negotiator.state import State, open_state
+from negotiator.task import Task
 from negotiator.wire import Transport
 from protocol_docs import DocumentRevoked, Embedder, ProtocolDocument, catalog
 from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
@@ -197,6 +200,28 @@ class Agent(SenderFace, ReceiverFace):
             self.engine.peers.add(known)
         self._thread = LoopThread()
         self._streams = WeakValueDictionary()
+
+    def as_tools(
+        self, *tasks: Task, peer: str | None = None, seconds: float | None = None, sync: bool = False
+    ) -> list[Callable[..., Any]]:
+        """Plain typed functions for the tools of another framework's agent: each a name, a signature, a docstring.
+
+        They take and return plain JSON in the types of their schemas, which are also at `input_schema` and
+        `output_schema`, and raise what `ask` does.
+
+        Args:
+            tasks: One function for each, which asks `peer`. With none: this agent's own tools, and `find_task` and
+                `run_task`, which reach every peer and task that it knows.
+            peer: Whose address is asked; one of those that are known by default.
+            seconds: The deadline of a call.
+            sync: Functions for frameworks that call tools without an event loop, such as smolagents. Otherwise they are
+                async: a call that is cancelled is a request that is cancelled.
+        """
+        ask = partial(self.ask, seconds=seconds) if peer is None else partial(self.ask, peer, seconds=seconds)
+        made = [asking(ask, task) for task in tasks] if tasks else at_hand(self.engine, self._listing, seconds)
+        if sync:
+            return [sync_function(told, run, self._thread.run) for told, run in made]
+        return [async_function(told, run) for told, run in made]
 
     def documents(self) -> list[ProtocolDocument]:
         """All documents at hand."""

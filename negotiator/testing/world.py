@@ -1,8 +1,8 @@
 """Agents that meet in one process, without a network."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,6 @@ from negotiator.clock import Deadline
 from negotiator.errors import PeerUnreachable
 from negotiator.identity.authority import EVERYBODY
 from negotiator.jsonvalue import JsonObject
-from negotiator.models.base import Model
 from negotiator.testing.clock import VirtualClock
 from negotiator.transports.memory import MemoryTransport
 from negotiator.wire import WireReply, WireRequest
@@ -63,7 +62,7 @@ class World:
     def agent(
         self,
         name: str,
-        model: str | Model | None = None,
+        model: Any = None,
         *,
         state: str | Path = "memory",
         address: str | None = None,
@@ -143,11 +142,20 @@ class _Seen:
         self._world = world
 
     async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        with self._seen(base_url, request):
+            return await self._world.memory.send(base_url, request, deadline=deadline)
+
+    async def open(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        with self._seen(base_url, request):
+            return await self._world.memory.open(base_url, request, deadline=deadline)
+
+    @contextmanager
+    def _seen(self, base_url: str, request: WireRequest) -> Iterator[None]:
         sent = Carried(base_url, request)
         self._world.carried.append(sent)
         self._world._note()  # noqa: SLF001 - a part of the world
         try:
-            return await self._world.memory.send(base_url, request, deadline=deadline)
+            yield
         except PeerUnreachable:
             self._world.carried.remove(sent)
             raise
