@@ -132,6 +132,8 @@ def offer(agent: Agent, kind: str) -> str:
             verdict=Verdict(passed=True, basis="exact", sandbox_policy=POLICY_VERSION if code else ""),
         )
     )
+    # So that it is listed, and senders find it.
+    engine.agreements.serve(engine.toolset, DOCUMENT.hash)
     return DOCUMENT.hash
 
 

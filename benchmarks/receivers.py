@@ -76,7 +76,7 @@ def by_hand() -> Callable[..., Any]:
 
 def agent_of(case: str, state: Path | str) -> Agent:
     """An agent that answers the exchange by this kind of routine."""
-    agent = Agent(model="none", publish="none", state=state, executor=EXECUTORS.get(case))
+    agent = Agent(model="none", publish="agreed", state=state, executor=EXECUTORS.get(case))
     offer(agent, "code" if case in EXECUTORS else case)
     return agent
 

@@ -1,0 +1,139 @@
+"""One caller of the speed benchmarks, in a process of its own: `python -m benchmarks.callers KIND [PORT]`.
+
+    ask       an agent of ours asks a receiver over HTTP, with its own HTTP client
+    client    that HTTP client alone, with the same bytes
+    own       an agent of ours asks, and whatever it sends is answered at once, without a network
+    codec     ask -> answer in one process: bytes are written and read on both sides
+    message   a request's message answered with a reply's message: the receiver alone, without bytes
+
+It takes orders like the rivals' callers (`benchmarks/rivals/timing.py`).
+"""
+
+import argparse
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from benchmarks.exchange import ANSWERED, ASKED, DOCUMENT, TASK, envelope, offer
+from benchmarks.rivals import timing
+from negotiator import Agent
+from negotiator.answer import answer
+from negotiator.clock import Deadline, SystemClock
+from negotiator.messages import Request
+from negotiator.serving import ExchangeContext
+from negotiator.transports import MemoryTransport
+from negotiator.transports.http_client import HTTPTransport
+from negotiator.wire import Transport, WireReply, WireRequest
+
+Call: TypeAlias = Callable[[], Awaitable[None]]
+KINDS = ("ask", "client", "own", "codec", "message")
+_WARM = 20
+"""Calls before anything is timed, in which what is to be learned is learned."""
+
+
+class _Replayed:
+    """A transport that carries requests until it has seen an answer to replay."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self.last: WireReply | None = None
+        self.replays = False
+
+    async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        if not self.replays or self.last is None:
+            self.last = await self._inner.send(base_url, request, deadline=deadline)
+        return self.last
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def asking(transport: Transport | None, base_url: str) -> Call:
+    """A call of an agent that has agreed with its peer, and whose half is a routine."""
+    agent = Agent(model="none", state="memory", transport=transport)
+    for _ in range(_WARM):
+        outcome = await agent.ask(base_url, TASK, ASKED)
+        await agent.settle()
+    if (outcome.tier, outcome.peer_tier) != ("routine", "routine"):
+        raise RuntimeError(f"the two agents have no routines yet: {outcome}")
+
+    async def ask() -> None:
+        if (await agent.ask(base_url, TASK, ASKED)).output != ANSWERED:
+            raise RuntimeError("another answer than the one that is due")
+
+    return ask
+
+
+def _receiver() -> Agent:
+    agent = Agent(model="none", publish="agreed", state="memory")
+    offer(agent, "mapping")
+    return agent
+
+
+async def client(port: int) -> Call:
+    """The transport of an agent without the agent."""
+    transport, clock, body = HTTPTransport(), SystemClock(), envelope()
+    request = WireRequest(headers={"content-type": "application/json"}, body=body)
+    base_url = f"http://127.0.0.1:{port}"
+
+    async def send() -> None:
+        reply = await transport.send(base_url, request, deadline=Deadline.after(60, clock))
+        if reply.status != 200:
+            raise RuntimeError(f"status {reply.status}")
+
+    return send
+
+
+async def own() -> Call:
+    """What a sender adds to whatever carries its bytes."""
+    transport = _Replayed(MemoryTransport({"mem://receiver": _receiver().handler()}))
+    ask = await asking(transport, "mem://receiver")
+    transport.replays = True
+    return ask
+
+
+async def codec() -> Call:
+    """Both halves, through bytes."""
+    return await asking(MemoryTransport({"mem://receiver": _receiver().handler()}), "mem://receiver")
+
+
+async def message() -> Call:
+    """The receiver's half, from message to message."""
+    engine, request = _receiver().engine, Request(body=ASKED, hashes=DOCUMENT.aliases)
+
+    async def call() -> None:
+        context = ExchangeContext(dialect="agora-2025", deadline=Deadline.after(60, engine.clock))
+        if (await answer(engine, request, context)).body != ANSWERED:
+            raise RuntimeError("another answer than the one that is due")
+
+    return call
+
+
+async def call_of(kind: str, port: int) -> Call:
+    """What is timed under this name."""
+    match kind:
+        case "ask":
+            return await asking(None, f"http://127.0.0.1:{port}")
+        case "client":
+            return await client(port)
+        case "own":
+            return await own()
+        case "codec":
+            return await codec()
+        case _:
+            return await message()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("port", type=int, nargs="?", default=0)
+    chosen = parser.parse_args()
+
+    async def obey() -> None:
+        await timing.obey(await call_of(chosen.kind, chosen.port))
+
+    timing.run(obey())
+
+
+if __name__ == "__main__":
+    main()

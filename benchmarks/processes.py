@@ -1,0 +1,142 @@
+"""The processes of the speed benchmarks: servers, callers, rivals. All end with their standard input."""
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from benchmarks.environments import NotHere, python_of
+from benchmarks.load import ROOT, Load, Order, Result
+from benchmarks.rounds import Probe, Sample, percentile
+
+RIVALS: Final = Path(__file__).parent / "rivals"
+
+
+class Process:
+    """One process that talks in lines of JSON; a context manager that ends it."""
+
+    def __init__(self, *command: object, first: Any = None) -> None:
+        """Start it, and give it a first line where there is one."""
+        self._process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if first is not None:
+            self.say(first)
+
+    def say(self, value: Any) -> None:
+        """A line to it."""
+        assert self._process.stdin is not None  # noqa: S101 - a pipe
+        self._process.stdin.write(json.dumps(value) + "\n")
+        self._process.stdin.flush()
+
+    def hear(self) -> Any:
+        """A line from it. Raises `RuntimeError` where it has ended, with the last that it said of why."""
+        assert self._process.stdout is not None  # noqa: S101 - a pipe
+        line = self._process.stdout.readline()
+        if not line:
+            _, error = self._process.communicate()
+            raise RuntimeError(f"a process of the benchmark has ended: {error[-2000:]}")
+        return json.loads(line)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.communicate()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """How long one look takes, seconds."""
+
+    sequential: float
+    at_once: float
+
+
+class Bench:
+    """All processes of one run; a context manager that ends them."""
+
+    def __init__(self, peers: Path, *, make: bool) -> None:
+        """Environments of rivals are in `peers`, made there where they are missing and `make` says so."""
+        self._peers = peers
+        self._make = make
+        self._stack = ExitStack()
+        self.load: Load
+        self.left_out: dict[str, str] = {}
+        """Rivals that are not measured, and why."""
+
+    def __enter__(self) -> Self:
+        self.load = self._stack.enter_context(Load())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, *command: object, first: Any = None) -> Process:
+        """A process that ends with the run."""
+        return self._stack.enter_context(Process(*command, first=first))
+
+    def module(self, *command: object) -> Process:
+        """A module of ours."""
+        return self.start(sys.executable, "-m", *command)
+
+    def rival(self, name: str, module: str, *, high: int = 13) -> str | None:
+        """The Python of a rival's environment; None, and noted, where it is not here."""
+        try:
+            return python_of(RIVALS / f"bench-{name}.txt", module, home=self._peers, high=high, make=self._make)
+        except (NotHere, subprocess.SubprocessError) as reason:
+            self.left_out[name] = str(reason)
+            return None
+
+    def over_http(self, port: int, request: bytes, spent: Spent, connections: int = 16) -> Probe:
+        """A look at a server: one request after the other, and several connections at once."""
+
+        def look() -> Sample:
+            one = self.load(Order(port=port, request=request, seconds=spent.sequential)).good()
+            many = self.load(
+                Order(port=port, request=request, way="closed", connections=connections, seconds=spent.at_once)
+            )
+            return {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)} | rate_of(many)
+
+        return look
+
+    def calling(self, process: Process, spent: Spent, at_once: int | None = 16) -> Probe:
+        """A look through a caller that times itself."""
+
+        def told(seconds: float, callers: int) -> Any:
+            process.say({"seconds": seconds, "at_once": callers})
+            return process.hear()
+
+        def look() -> Sample:
+            one = told(spent.sequential, 1)["microseconds"]
+            sample = {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)}
+            if at_once is not None:
+                many = told(spent.at_once, at_once)
+                sample["rps"] = len(many["microseconds"]) / many["seconds"]
+            return sample
+
+        return look
+
+
+def rate_of(result: Result) -> dict[str, float]:
+    """Requests a second, and the 99th of a hundred of their times. Raises `RuntimeError` where one went wrong."""
+    return {"rps": len(result.good()) / result.seconds, "loaded_p99_us": percentile(result.good(), 0.99)}
+
+
+def until_ready(*processes: Process) -> list[Any]:
+    """The first line of each: they start at the same time."""
+    return [process.hear() for process in processes]

@@ -1,0 +1,75 @@
+"""How a rival's own client is timed: as many callers as there are to be at once, each with its next call when the
+last is answered. Runs in the rival's environment; nothing but Python is needed.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+
+# A line for each request is work that nobody asked for.
+logging.disable(logging.CRITICAL)
+
+
+async def timed(call, seconds, at_once):
+    """Call for so many seconds. `call` raises where an answer is not the one that is due."""
+    times = []
+    begun = time.perf_counter()
+
+    async def caller():
+        now = time.perf_counter()
+        while now < begun + seconds:
+            await call()
+            after = time.perf_counter()
+            times.append((after - now) * 1e6)
+            now = after
+
+    await asyncio.gather(*(caller() for _ in range(at_once)))
+    return {"seconds": time.perf_counter() - begun, "microseconds": times}
+
+
+async def obey(call):
+    """Orders {"seconds", "at_once"} a line in, what came of each out, until standard input ends."""
+    loop = asyncio.get_running_loop()
+    say({"ready": True})
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        say(await timed(call, **json.loads(line)))
+
+
+def say(value):
+    """A line out."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def new_loop():
+    """The faster loop, where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def run(work):
+    """Run a client in that loop."""
+    loop = new_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        loop.close()
+
+
+def serve(app):
+    """Serve an ASGI application and say its port; ends with standard input."""
+    import os
+    import socket
+    import threading
+
+    import uvicorn
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    say({"port": listening.getsockname()[1]})
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none")).run([listening])
