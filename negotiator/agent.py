@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from negotiator.a2a.speaker import A2ASpeaker
 from negotiator.agreements import Agreements
+from negotiator.anp.peers import AnpPeers, Authorize
 from negotiator.clock import Clock, SystemClock
 from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
@@ -103,7 +104,9 @@ class Agent(SenderFace, ReceiverFace):
             everything.
         oauth: How it gets authorizations from servers that ask for them. Needs the extra `oauth`.
         resource: Whose OAuth tokens it takes from callers. Needs the extra `oauth`.
-        did_documents: Where callers' DID documents are had; fetched under guard by default.
+        did_documents: Where callers' and peers' DID documents are had; fetched under guard by default.
+        authorize: Asks a person whether a call may be made that a peer wants a person's authorization for, each time
+            anew: given the peer's address, the method, and what is sent. Without it such calls are not made.
         clock: Where time comes from.
         new_id: Where unguessable identifiers come from.
     """
@@ -134,6 +137,7 @@ class Agent(SenderFace, ReceiverFace):
         oauth: OAuthClient | None = None,
         resource: ProtectedResource | None = None,
         did_documents: Fetch | None = None,
+        authorize: Authorize | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -158,13 +162,24 @@ class Agent(SenderFace, ReceiverFace):
             self._authorizer = Authorizer(oauth, guarded.exchange, Kept(opened.text), clock, new_id)
             self._transport = authorizing(self._transport, self._authorizer)
         self._trust = trust or TrustPolicy()
-        self._checker = self._checking(opened, did_documents or guarded.did_document, clock, loopback=guarded.loopback)
+        resolver = DidResolver(did_documents or guarded.did_document, opened.text, clock, loopback=guarded.loopback)
+        self._checker = self._checking(opened, resolver, clock)
         self._tokens: TokenChecker | None = None
         if resource is not None:
             asked = [scope for _, scopes in (authority or Authority()).scopes for scope in scopes]
             revoked = Revocations(opened.text)
             self._tokens = TokenChecker(resource, guarded.exchange, clock, new_id, scopes=asked, revocations=revoked)
         self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned)
+        self._anp = AnpPeers(
+            self._transport,
+            opened.text,
+            clock,
+            new_id,
+            resolver=resolver,
+            identity=self.identity,
+            pinned=pinned,
+            authorize=authorize,
+        )
         self.engine = Engine(
             name=name,
             model=open_model(model),
@@ -177,7 +192,7 @@ class Agent(SenderFace, ReceiverFace):
                 self._transport,
                 opened.text,
                 clock,
-                speakers=[self._mcp, A2ASpeaker(self._transport, self._reply_schema)],
+                speakers=[self._mcp, A2ASpeaker(self._transport, self._reply_schema), self._anp],
             ),
             find_document=guarded.document,
             executor=lambda: self._executor,
@@ -261,13 +276,13 @@ class Agent(SenderFace, ReceiverFace):
     ) -> None:
         await self.aclose()
 
-    def _checking(self, state: State, did_documents: Fetch, clock: Clock, *, loopback: bool) -> Checker | None:
+    def _checking(self, state: State, resolver: DidResolver, clock: Clock) -> Checker | None:
         """What checks callers' proofs; None without an address that they could have been made for."""
         if self.identity is None:
             return None
         return Checker(
             [self.identity.url],
-            resolver=DidResolver(did_documents, state.text, clock, loopback=loopback),
+            resolver=resolver,
             nonces=Nonces(state.text, clock),
             revocations=Revocations(state.text),
             clock=clock,

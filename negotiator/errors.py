@@ -14,6 +14,7 @@
     |  |- PeerMisspoke           the reply is not what its dialect or schema allows
     |  |- PeerFailed             the peer answered that it failed
     |  |  `- InputRequired          it asks for something that the task did not say: the message is its question
+    |  |- HumanAuthorizationRequired  a person has to agree to the call first: nothing was sent
     |  |- DefinitionChanged      the peer says something else of a tool than what was approved: look, and approve it
     |  `- PeerRejected           the peer does not use this document
     |- ToolFailed              a person's own tool raised: see `__cause__`
@@ -132,6 +133,12 @@ class InputRequired(PeerFailed):
     """The peer asks for something more before it does the task; the message is its question, cut to 300 characters."""
 
     code = "input_required"
+
+
+class HumanAuthorizationRequired(PeerError):
+    """The peer wants a person to agree to this call, and none has: nothing was sent. See `Agent(authorize=...)`."""
+
+    code = "human_authorization_required"
 
 
 class DefinitionChanged(PeerError):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -44,8 +44,10 @@ from negotiator.events import listener
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
 from negotiator.serving import ENGINE, ENGINE_HEADER
+from negotiator.task import Task
 from negotiator.watching import send_watched
 from negotiator.wire import Transport, WireReply, WireRequest
+from protocol_docs import ProtocolDocument
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -78,6 +80,10 @@ class PeerRecord:
     """What else is needed to speak to a peer of another wire language."""
     says: tuple[tuple[str, str], ...] = ()
     """What it says it does, (name, description), where no document that it lists says so."""
+    negotiates: bool = False
+    """Whether it selects by itself under what document a task is asked of it; see `Selector`."""
+    refused: str | None = None
+    """Why it selected none for the task at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,7 @@ class Found:
     words: bool = True
     about: JsonObject = field(default_factory=dict)
     says: tuple[tuple[str, str], ...] = ()
+    negotiates: bool = False
 
 
 class Speaker(Protocol):
@@ -117,6 +124,26 @@ class Speaker(Protocol):
 
     async def aclose(self) -> None:
         """Let go of sessions."""
+        ...
+
+
+class Selector(Speaker, Protocol):
+    """A `Speaker` of a language in which the peer selects the document for a task."""
+
+    async def selected(
+        self, record: PeerRecord, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
+    ) -> PeerRecord:
+        """The record with what the peer has selected for a task: remembered, or asked for where it must be anew.
+
+        `words`: whether natural language may be selected; `known`: documents that would do, by their hashes.
+        Raises the `PeerError`s.
+        """
+        ...
+
+    async def drafted(
+        self, record: PeerRecord, task: Task, document: ProtocolDocument, deadline: Deadline
+    ) -> PeerRecord:
+        """The record with what came of proposing a document. Raises the `PeerError`s."""
         ...
 
 
@@ -248,11 +275,27 @@ class Reach:
             words=found.words,
             about=found.about,
             says=found.says,
+            negotiates=found.negotiates,
             seen=now,
             expires=now + self._remember_seconds,
         )
         self._remember(base_url, record)
         return record
+
+    async def selected(
+        self, record: PeerRecord, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
+    ) -> PeerRecord:
+        """See `Selector.selected`; of a peer that selects nothing by itself, the record as it is."""
+        speaker = self._speakers.get(record.dialect)
+        if not record.negotiates or speaker is None:
+            return record
+        return await cast("Selector", speaker).selected(record, task, words=words, known=known, deadline=deadline)
+
+    async def drafted(
+        self, record: PeerRecord, task: Task, document: ProtocolDocument, deadline: Deadline
+    ) -> PeerRecord:
+        """See `Selector.drafted`. Only for peers that negotiate."""
+        return await cast("Selector", self._speakers[record.dialect]).drafted(record, task, document, deadline)
 
     async def exchange(self, base_url: str, request: Request, deadline: Deadline) -> Reply:
         """Carry one request, or one round of a conversation, in the peer's dialect.

@@ -27,6 +27,7 @@ from negotiator.dialects.anp.words import (
     DESCRIPTION,
     ENDPOINT,
     INTERFACE,
+    TIER_HEADER,
     WELL_KNOWN,
     WORDS,
 )
@@ -42,8 +43,6 @@ from negotiator.wire import ANONYMOUS, WireReply, WireRequest
 
 PATHS: Final = (ENDPOINT, WELL_KNOWN)
 """The paths that are this door's, with what is below them."""
-TIER: Final = "x-anp-tier"
-"""On a reply to a business call: how this side handled its half. JSON-RPC has no place for it."""
 MAX_KEY: Final = 255
 _HEADERS: Final = {"content-type": "application/json"}
 _REFUSALS: Final = {
@@ -169,7 +168,7 @@ def door_of(
 
 
 def _result(value: JsonValue, identifier: str, tier: str | None = None) -> WireReply:
-    headers = _HEADERS if tier is None or tier == "unknown" else {**_HEADERS, TIER: tier}
+    headers = _HEADERS if tier is None or tier == "unknown" else {**_HEADERS, TIER_HEADER: tier}
     return WireReply(headers=headers, body=to_bytes(result(value, identifier)))
 
 

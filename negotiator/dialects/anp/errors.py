@@ -31,6 +31,8 @@ class PeerProblem:
     message: str
     anp_code: str
     retryable: bool
+    word: str = ""
+    """The word of `NegotiatorError.code`, where the peer is of our kind and says it."""
 
 
 def read_problem(error: JsonObject) -> PeerProblem:
@@ -44,4 +46,5 @@ def read_problem(error: JsonObject) -> PeerProblem:
         message=message[:300] if isinstance(message, str) and message else "the peer gave no reason",
         anp_code=word[:100] if isinstance(word, str) else ANP_CODES.get(number, ""),
         retryable=said.get("retryable") is True,
+        word=own[:64] if isinstance(own := said.get("code"), str) else "",
     )

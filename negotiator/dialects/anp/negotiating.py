@@ -70,7 +70,9 @@ class Negotiate(_Part):
 
     model_config = ConfigDict(extra="forbid")
 
-    negotiation_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(None, alias="negotiation_id")
+    negotiation_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, alias="negotiation_id"
+    )
     mode: Word = STRUCTURED_SELECTION
     intent: Intent
     required_capabilities: Words = ()

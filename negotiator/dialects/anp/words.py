@@ -52,6 +52,9 @@ ARTIFACTS: Final = "/anp/artifacts/"
 SERVICE: Final = "ANPMessageService"
 """The service of a DID document that tells where an agent is reached (P2 5.4)."""
 
+TIER_HEADER: Final = "x-anp-tier"
+"""On a reply to a business call: how this side handled its half. JSON-RPC has no place for it."""
+
 META_INTERFACE: Final = "interface.negotiation"
 STRUCTURED_INTERFACE: Final = "interface.tools"
 WORDS_INTERFACE: Final = "interface.words"
