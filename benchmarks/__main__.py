@@ -18,6 +18,7 @@ SCENARIOS = {
     "identity": "what it costs a request to be signed, and to be checked",
     "lmos-router": "which of 27 capabilities a sentence needs, by rules, search, embeddings and a model",
     "mutants": "wrong routines, and what the verdict lets through",
+    "negotiation": "do two agents agree on a protocol, under three conditions, and is it worth something",
     "routerbench": "which protocol suits a module, beside published figures",
     "sandbox": "what the sandbox costs, and how fast it kills and replaces",
     "search": "which of 1,223 documents is meant, by words and with embeddings",
