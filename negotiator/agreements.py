@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -13,6 +13,7 @@ from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
 _HERE = "agreements/here/"
+_WITH = "agreements/with/"
 MAX_SERVED = 256
 """Documents that a receiver agrees to serve; strangers propose them, and all of them are listed."""
 _MAX_SEEN = 4096
@@ -25,6 +26,8 @@ class Agreed:
     protocol_hash: str
     expires: float
     """Unix seconds; renegotiated after that."""
+    demoted: float = 0.0
+    """Unix seconds until which no routine reads this peer's replies where a model can: it broke the document."""
 
 
 class Agreements:
@@ -41,8 +44,13 @@ class Agreements:
         found = self._seen.get(key)
         if found is None or found.expires <= self._clock.time():
             match self._read(key):
-                case {"protocol_hash": str(protocol_hash), "expires": float() | int() as expires}:
-                    found = Agreed(protocol_hash=protocol_hash, expires=float(expires))
+                case {"protocol_hash": str(protocol_hash), "expires": float() | int() as expires, **more}:
+                    demoted = more.get("demoted", 0.0)
+                    found = Agreed(
+                        protocol_hash=protocol_hash,
+                        expires=float(expires),
+                        demoted=demoted if isinstance(demoted, float) else 0.0,
+                    )
                 case _:
                     return None
             keep(self._seen, key, found, _MAX_SEEN)
@@ -57,6 +65,31 @@ class Agreements:
         known = self.documents_for(task_digest)
         if protocol_hash not in known:
             self._write(f"agreements/documents/{task_digest}", {"hashes": [protocol_hash, *known][:16]})
+
+    def demote(self, task_digest: str, base_url: str, seconds: float) -> None:
+        """The peer broke the document that was agreed: for `seconds` no routine reads its replies. Others' are read."""
+        agreed = self.find(task_digest, base_url)
+        if agreed is None:
+            return
+        agreed = replace(agreed, demoted=self._clock.time() + seconds)
+        key = _key(task_digest, base_url)
+        keep(self._seen, key, agreed, _MAX_SEEN)
+        row = {"protocol_hash": agreed.protocol_hash, "expires": agreed.expires, "demoted": agreed.demoted}
+        self._write(key, row)
+
+    def drop_document(self, base_url: str, protocol_hash: str) -> bool:
+        """Forget every agreement with a peer on a document; whether another peer's on it still stands."""
+        elsewhere, peer = False, _peer(base_url)
+        for key in list(self._store.keys(_WITH)):
+            row = self._read(key)
+            if row is None or row.get("protocol_hash") != protocol_hash:
+                continue
+            if key.endswith(peer):
+                self._seen.pop(key, None)
+                self._store.delete(key)
+            else:
+                elsewhere = True
+        return elsewhere
 
     def documents_for(self, task_digest: str) -> list[str]:
         """Documents that some peer agreed to for this task, the latest first: what to propose to the next."""
@@ -115,4 +148,8 @@ class Agreements:
 
 
 def _key(task_digest: str, base_url: str) -> str:
-    return f"agreements/with/{task_digest}/{hashlib.sha256(base_url.encode()).hexdigest()[:32]}"
+    return f"{_WITH}{task_digest}{_peer(base_url)}"
+
+
+def _peer(base_url: str) -> str:
+    return "/" + hashlib.sha256(base_url.encode()).hexdigest()[:32]

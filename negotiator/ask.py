@@ -131,6 +131,8 @@ class _Asking:
     """The one that it answered under."""
     demoted: bool = False
     """Whether a routine failed before anything was sent."""
+    distrusted: bool = False
+    """Whether the peer broke the document lately, so that no routine serves with it while there is a model."""
     peer_tier: PeerTier = "unknown"
     peer: PeerRecord | None = None
     payload: JsonValue = None
@@ -249,12 +251,16 @@ class _Asking:
         if agreed is None and self.peer is not None and self._may_look():
             agreed = await adopt_listed(self.engine, self.base_url, self.peer, self.task, self.deadline)
         document = None if agreed is None else self.engine.documents.get(agreed.protocol_hash)
+        if agreed is not None and agreed.demoted and self.engine.has_model:
+            self.distrusted = agreed.demoted > self.engine.clock.time()
         if document is not None and self._routine(document) is None:
             await recall(self.engine, sender_half(self.engine, self.task, document))
         return document
 
     def _routine(self, document: ProtocolDocument) -> Runnable | None:
         """The routine that may answer this request; while it is on trial it answers a share of them."""
+        if self.distrusted:
+            return None
         found = self.engine.routines.serving(document.hash, "sender", self.task.digest)
         share = self.engine.cost_policy.canary_share
         return found if found is not None and found.routine.takes(self.key, share) else None
@@ -322,7 +328,14 @@ class _Asking:
             self.demoted = True
             return None
         reply = await self._send(body, document)
-        return await self._back(document, runnable, body, self._body(reply, schemas))
+        try:
+            received = self._body(reply, schemas)
+        except PeerMisspoke:
+            self._step("demote", "the peer broke the document: a model reads what it says from now on")
+            seconds = self.engine.cost_policy.no_agreement_seconds
+            self.engine.agreements.demote(self.task.digest, self.base_url, seconds)
+            raise
+        return await self._back(document, runnable, body, received)
 
     async def _back(self, document: ProtocolDocument, runnable: Runnable, body: JsonValue, received: JsonValue) -> Done:
         """The reply is read by the routine, and by the model where that cannot."""

@@ -50,10 +50,12 @@ class Pins:
             self._put(base_url, seen)
         return found
 
-    def approve(self, base_url: str, tool: str | None = None) -> None:
-        """Take the definitions as they are from now on, of one function or of all."""
-        pins = {} if tool is None else {name: each for name, each in self._of(base_url).items() if name != tool}
-        self._put(base_url, pins)
+    def approve(self, base_url: str, tool: str | None = None) -> tuple[str, ...]:
+        """Take the definitions as they are from now on, of one function or of all; the hashes that stood till then."""
+        pins = self._of(base_url)
+        kept = {} if tool is None else {name: each for name, each in pins.items() if name != tool}
+        self._put(base_url, kept)
+        return tuple(each for name, each in pins.items() if name not in kept)
 
     def _of(self, base_url: str) -> dict[str, str]:
         text = self._store.get(self._key(base_url))

@@ -51,10 +51,16 @@ class SenderFace:
     def approve(self, peer: str, tool: str | None = None) -> None:
         """Take the definition of an MCP server's tool as it is now, or of all its tools, after it has changed.
 
-        Until then calls of a tool whose definition changed raise `DefinitionChanged`.
+        Until then calls of a tool whose definition changed raise `DefinitionChanged`. What was agreed with the peer on
+        the definition of before is forgotten, and the routines for it, unless another peer is asked under it too.
         """
-        self._mcp.approve(peer.rstrip("/"), tool)
-        self.engine.reach.forget(peer.rstrip("/"))
+        address = peer.rstrip("/")
+        for name in self._mcp.approve(address, tool):
+            if not self.engine.agreements.drop_document(address, name):
+                for routine in self.engine.routines.routines():
+                    if routine.protocol_hash == name and routine.role == "sender":
+                        self.engine.routines.drop(routine)
+        self.engine.reach.forget(address)
 
     def forget(self, peer: str) -> bool:
         """Choose a peer no more where none is named; True if it was known."""

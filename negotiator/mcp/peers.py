@@ -82,12 +82,20 @@ class McpPeers:
         self._commands[STDIO + name] = (words, dict(environment))
         return STDIO + name
 
-    def approve(self, base_url: str, tool: str | None = None) -> None:
-        """Take the definitions as they are from now on, of one tool or of all."""
-        self._pins.approve(base_url, tool)
-        for sessions in self._sessions.values():
-            if base_url in sessions:
-                sessions[base_url].listed_at = None
+    def approve(self, base_url: str, tool: str | None = None) -> tuple[str, ...]:
+        """Take the definitions as they are from now on, of one tool or of all.
+
+        Gives the hashes of documents that stand for nothing any more, as far as is known: what was agreed on them is
+        to be forgotten.
+        """
+        stood = self._pins.approve(base_url, tool)
+        here = [sessions[base_url] for sessions in self._sessions.values() if base_url in sessions]
+        listed = [session for session in here if session.tools or session.changed]
+        for session in here:
+            session.listed_at = None
+        if not listed:
+            return stood
+        return tuple(each for each in stood if any(each in session.changed for session in listed))
 
     # --- what `Reach` asks for ---
 

@@ -254,6 +254,32 @@ async def test_a_tool_that_lies_about_its_output_is_a_typed_error_and_the_next_c
     assert (await caller.ask(URL, FORECAST, {"city": "Rome"})).json == {"high": 21}
 
 
+async def test_a_tool_that_lied_is_read_by_a_model_for_a_while_and_other_servers_of_it_are_not():
+    liar, honest = Stranger(calls={"forecast": lambda _params: structured({"high": "hot"})}), Stranger()
+    world, caller = world_of(liar, model=ScriptedModel({}))
+    world.memory.serve("mem://honest/mcp", honest)
+    assert (await caller.ask("mem://honest/mcp", FORECAST, {"city": "Rome"})).tier == "routine"
+    with pytest.raises(PeerMisspoke):
+        await caller.ask(URL, FORECAST, {"city": "Rome"})
+    liar.calls = {}
+    assert (await caller.ask(URL, FORECAST, {"city": "Rome"})).tier == "structured"
+    assert (await caller.ask("mem://honest/mcp", FORECAST, {"city": "Rome"})).tier == "routine"
+    world.clock.advance(caller.engine.cost_policy.no_agreement_seconds + 1)
+    assert (await caller.ask(URL, FORECAST, {"city": "Rome"})).tier == "routine"
+
+
+async def test_that_a_tool_lied_is_remembered_by_the_state(tmp_path):
+    stranger = Stranger(calls={"forecast": lambda _params: structured({})})
+    world = World()
+    world.memory.serve(URL, stranger)
+    async with Agent(ScriptedModel({}), state=tmp_path, transport=world.memory) as caller:
+        with pytest.raises(PeerMisspoke):
+            await caller.ask(URL, FORECAST, {"city": "Rome"})
+    stranger.calls = {}
+    async with Agent(ScriptedModel({}), state=tmp_path, transport=world.memory) as caller:
+        assert (await caller.ask(URL, FORECAST, {"city": "Rome"})).tier == "structured"
+
+
 async def test_a_tool_that_asks_for_more_is_a_typed_error():
     wants = {"resultType": "input_required", "inputRequests": {"name": {"method": "elicitation/create"}}}
     _, caller = world_of(Stranger(calls={"book": lambda _params: wants}))
@@ -316,8 +342,56 @@ async def test_a_definition_that_changes_is_refused_until_it_is_approved():
     assert "tools/call" not in stranger.methods
     assert (await caller.ask(URL, BOOK, {"room": "1"})).json == {"reference": "r-1"}
     caller.approve(URL, "forecast")
-    caller.engine.agreements.drop(FORECAST.digest, URL)
-    assert (await caller.ask(URL, FORECAST, {"city": "Rome"})).json == {"high": 21}
+    outcome = await caller.ask(URL, FORECAST, {"city": "Rome"})
+    assert (outcome.json, outcome.tier) == ({"high": 21}, "routine")
+
+
+async def test_what_was_agreed_on_an_old_definition_is_forgotten_with_its_routine_once_another_is_approved():
+    stranger = Stranger()
+    world, caller = world_of(stranger)
+    world.memory.serve("mem://other/mcp", Stranger(tools=TOOLS[1:]))
+    old = (await caller.ask(URL, FORECAST, {"city": "Rome"})).protocol_hash
+    shared = (await caller.ask(URL, BOOK, {"room": "1"})).protocol_hash
+    await caller.ask("mem://other/mcp", BOOK, {"room": "1"})
+    stranger.tools = [each | {"description": each["description"] + " and more"} for each in TOOLS]
+    world.clock.advance(301)
+    for task, value in ((FORECAST, {"city": "Rome"}), (BOOK, {"room": "2"})):
+        with pytest.raises(DefinitionChanged):
+            await caller.ask(URL, task, value)
+    caller.approve(URL)
+    assert caller.engine.agreements.find(FORECAST.digest, URL) is None
+    # What another server still calls the same stands.
+    assert {each.protocol_hash for each in caller.routines()} == {shared}
+    assert caller.engine.agreements.find(BOOK.digest, "mem://other/mcp") is not None
+    new = await caller.ask(URL, FORECAST, {"city": "Rome"})
+    assert new.tier == "routine"
+    assert new.protocol_hash != old
+
+
+async def test_definitions_that_did_not_change_keep_their_agreements_when_all_are_approved():
+    stranger = Stranger()
+    world, caller = world_of(stranger)
+    await caller.ask(URL, FORECAST, {"city": "Rome"})
+    await caller.ask(URL, BOOK, {"room": "1"})
+    stranger.tools = [TOOLS[0] | {"description": "Weather forecast, for a city"}, TOOLS[1]]
+    world.clock.advance(301)
+    with pytest.raises(DefinitionChanged):
+        await caller.ask(URL, FORECAST, {"city": "Rome"})
+    caller.approve(URL)
+    assert caller.engine.agreements.find(BOOK.digest, URL) is not None
+    assert (await caller.ask(URL, BOOK, {"room": "2"})).tier == "routine"
+
+
+async def test_a_definition_that_is_approved_before_anything_was_asked_is_taken_too(tmp_path):
+    stranger = Stranger()
+    world = World()
+    world.memory.serve(URL, stranger)
+    async with Agent(state=tmp_path, transport=world.memory) as caller:
+        await caller.ask(URL, FORECAST, {"city": "Rome"})
+    stranger.tools = [TOOLS[0] | {"description": "Weather forecast, for a city"}, TOOLS[1]]
+    async with Agent(state=tmp_path, transport=world.memory) as caller:
+        caller.approve(URL, "forecast")
+        assert (await caller.ask(URL, FORECAST, {"city": "Rome"})).tier == "routine"
 
 
 async def test_what_was_approved_is_remembered_by_the_state(tmp_path):
