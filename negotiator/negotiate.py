@@ -131,7 +131,7 @@ async def adopt_listed(
     # A listing whose addresses do not answer must leave the request the larger part of its time.
     until = Deadline.after(max(deadline.remaining(), 0) / 4, engine.clock)
     known = engine.agreements.documents_for(task.digest)
-    async for document in listed_documents(engine, peer, until, first=known):
+    async for document in listed_documents(engine, peer, until, about=(task.name, task.description), first=known):
         # What another peer's agreement brought need not be judged again.
         fit = _TAUGHT if has_sender_routine(engine, task, document) else await judge_sender(engine, task, document)
         if fit.ready:
@@ -354,7 +354,8 @@ class _Negotiation:
 
     async def _from_listing(self, peer: PeerRecord) -> ProtocolDocument | None:
         """A peer that takes its own documents alone: the likeliest of those that our half can be made for."""
-        listed = [document async for document in listed_documents(self.engine, peer, self.deadline)]
+        about = (self.task.name, self.task.description)
+        listed = [document async for document in listed_documents(self.engine, peer, self.deadline, about=about)]
         said = [(document.name, document.description) for document in listed]
         near = likeness((self.task.name, self.task.description), said)
         ranked = sorted(zip(listed, near, strict=True), key=lambda pair: (-pair[1], pair[0].hash))

@@ -69,7 +69,9 @@ async def planned_document(
     """
     if not engine.has_model:
         return None
-    listed = [document async for document in listed_documents(engine, peer, deadline)]
+    listed = [
+        document async for document in listed_documents(engine, peer, deadline, about=(task.name, task.description))
+    ]
     open_ones = [document for document in listed if engine.schemas_of(document) is None and _may(task, document)]
     candidates = _nearest(task, open_ones)[:MAX_CANDIDATES]
     if not candidates:

@@ -80,6 +80,8 @@ class PeerRecord:
     """What else is needed to speak to a peer of another wire language."""
     says: tuple[tuple[str, str], ...] = ()
     """What it says it does, (name, description), where no document that it lists says so."""
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """What a document of its listing is called and about, where that was told with the listing."""
     negotiates: bool = False
     """Whether it selects by itself under what document a task is asked of it; see `Selector`."""
     refused: str | None = None
@@ -95,6 +97,7 @@ class Found:
     words: bool = True
     about: JsonObject = field(default_factory=dict)
     says: tuple[tuple[str, str], ...] = ()
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     negotiates: bool = False
 
 
@@ -275,6 +278,7 @@ class Reach:
             words=found.words,
             about=found.about,
             says=found.says,
+            names=found.names,
             negotiates=found.negotiates,
             seen=now,
             expires=now + self._remember_seconds,

@@ -22,7 +22,7 @@ from negotiator.task import Task
 from protocol_docs import DocumentError, ProtocolDocument, catalog
 
 MAX_LISTED: Final = 64
-"""Documents of a peer's listing that are looked at for one task."""
+"""Documents of a peer's listing that are looked at for one task: where it tells what they are about, the nearest."""
 MAX_FOUND: Final = 4
 """Documents of one search, at hand or in a directory, that are held against a task's schemas."""
 NEAR: Final = 0.2
@@ -32,14 +32,18 @@ MAX_PROPOSED: Final = 16
 
 
 async def listed_documents(
-    engine: Engine, peer: PeerRecord, until: Deadline, *, first: Sequence[str] = ()
+    engine: Engine, peer: PeerRecord, until: Deadline, *, about: tuple[str, str], first: Sequence[str] = ()
 ) -> AsyncIterator[ProtocolDocument]:
     """The texts that a peer lists, those of the hashes `first` before the others, but for the catalog's.
 
-    At hand, carried in the listing or fetched, and checked; what cannot be had by `until` is left out.
+    At hand, carried in the listing or fetched, and checked; what cannot be had by `until` is left out. Of a listing of
+    more than `MAX_LISTED`, those come that are the likest to `about`, a name and a description.
     """
-    listed = list(peer.listing)[:MAX_LISTED]
-    for spelling in sorted(listed, key=lambda name: name not in first):
+    listed = sorted(peer.listing, key=lambda name: name not in first)
+    if len(listed) > MAX_LISTED:
+        near = dict(zip(listed, likeness(about, [peer.names.get(name, ("", "")) for name in listed]), strict=True))
+        listed.sort(key=lambda name: (name not in first, -near[name]))
+    for spelling in listed[:MAX_LISTED]:
         left = until.remaining()
         if left <= 0:
             return
@@ -132,7 +136,7 @@ async def successor(
     engine: Engine, peer: PeerRecord, agreed: ProtocolDocument, until: Deadline
 ) -> ProtocolDocument | None:
     """The document that a peer lists and that says it replaces the agreed one; None where there is none."""
-    async for document in listed_documents(engine, peer, until):
+    async for document in listed_documents(engine, peer, until, about=(agreed.name, agreed.description)):
         annex = document.annex
         if annex is not None and annex.supersedes in agreed.aliases and document.hash != agreed.hash:
             return document

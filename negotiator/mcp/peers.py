@@ -43,6 +43,8 @@ EXPLICIT: Final = "mcp+"
 """Before an http(s) address that is a server's though its path does not end in `mcp`."""
 LIST_SECONDS: Final = 300.0
 """How old the list of a server's tools may be when one is called."""
+MAX_SAID: Final = 200
+"""Characters of a tool's description that its place in a search goes by."""
 MAX_ROUNDS: Final = 4
 """Times that a call is made again because its server wants it so."""
 
@@ -116,7 +118,10 @@ class McpPeers:
             raise PeerMisspoke(f"the server does not list its tools: {problem}") from problem
         about: JsonObject = {"url": base_url, "version": session.version}
         listing = {name: (as_data_uri(tool.document),) for name, tool in session.tools.items()}
-        return Found(listing=listing, about=about, words=False)
+        names = {
+            name: (tool.document.name, tool.document.description[:MAX_SAID]) for name, tool in session.tools.items()
+        }
+        return Found(listing=listing, about=about, words=False, names=names)
 
     async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
         """See `Speaker.exchange`. Raises also `DefinitionChanged`."""

@@ -71,7 +71,7 @@ class Tasks:
         """The tasks that are the most like the words of a query."""
         found = self._here()
         if self.relay:
-            found += await self._elsewhere(deadline)
+            found += await self._elsewhere(str(arguments["query"]), deadline)
         wanted = str(arguments["query"])
         near = likeness((wanted, wanted), [(each.name, each.description) for each in found])
         ranked = sorted(zip(found, near, strict=True), key=lambda pair: (-pair[1], pair[0].id))
@@ -106,7 +106,7 @@ class Tasks:
     async def _task(self, what: str, peer: KnownPeer, deadline: Deadline) -> Task:
         if what == _IN_WORDS[:-1]:
             return Task(peer.about or "do what is requested", input=_REQUEST, output=_ANSWER)
-        for found in await self._of(peer, deadline):
+        for found in await self._of(peer, deadline, wanted="", first=(what,)):
             if found.id == f"{what}@{peer.base_url}":
                 return Task(
                     found.description,
@@ -132,7 +132,7 @@ class Tasks:
             for tool in self.engine.tools.values()
         ]
 
-    async def _elsewhere(self, deadline: Deadline) -> list[_Found]:
+    async def _elsewhere(self, wanted: str, deadline: Deadline) -> list[_Found]:
         at_once = asyncio.Semaphore(MAX_AT_ONCE)
         # A peer that does not answer costs a part of the time, and its own tasks.
         until = Deadline.after(max(deadline.remaining(), 0) / 2, self.engine.clock)
@@ -140,16 +140,17 @@ class Tasks:
         async def look(peer: KnownPeer) -> list[_Found]:
             async with at_once:
                 try:
-                    return await self._of(peer, until)
+                    return await self._of(peer, until, wanted=wanted)
                 except NegotiatorError:
                     return []
 
         found = await asyncio.gather(*(look(peer) for peer in self.engine.peers.all()))
         return [each for of_one in found for each in of_one]
 
-    async def _of(self, peer: KnownPeer, until: Deadline) -> list[_Found]:
+    async def _of(self, peer: KnownPeer, until: Deadline, *, wanted: str, first: tuple[str, ...] = ()) -> list[_Found]:
         record = await self.engine.reach.discover(peer.base_url, until)
-        documents = [document async for document in listed_documents(self.engine, record, until)]
+        listed = listed_documents(self.engine, record, until, about=(wanted, wanted), first=first)
+        documents = [document async for document in listed]
         found = [each for document in documents if (each := self._under(document, peer)) is not None]
         if peer.about and self.engine.has_model:
             about = _Found(

@@ -18,6 +18,8 @@ from negotiator import (
     Task,
     UsageError,
 )
+from negotiator.mcp import Caller
+from negotiator.mcp.offer import LOCAL
 from negotiator.models.scripted import ScriptedModel
 from negotiator.testing import World
 from negotiator.transports import MemoryTransport
@@ -120,6 +122,15 @@ def world_of(stranger, **options):
     return world, world.agent("caller", **options)
 
 
+async def call_own(agent, tool, **arguments):
+    """One call of a tool of our own server's, as whoever started its process."""
+    agent.know(URL)
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    server, whose = agent.mcp_server(), Caller(principal=LOCAL)
+    handled = await server.handle(json.dumps(message).encode(), headers=None, caller=whose, spoken="2025-11-25")
+    return handled.message["result"]["structuredContent"]
+
+
 # --- both eras ---
 
 
@@ -148,6 +159,38 @@ async def test_a_server_of_old_is_greeted_and_asked_in_its_revision(era):
     ]
     _, _, headers = stranger.heard[-1]
     assert (headers["mcp-protocol-version"], headers["mcp-session-id"]) == (era, "s-1")
+
+
+class Paged(Stranger):
+    """Lists its tools a hundred at a time."""
+
+    def _answer(self, method, params):
+        if method != "tools/list":
+            return super()._answer(method, params)
+        start = int(params.get("cursor", 0))
+        more = {"nextCursor": str(start + 100)} if start + 100 < len(self.tools) else {}
+        return {"tools": self.tools[start : start + 100], **more}
+
+
+async def test_of_many_tools_those_nearest_to_the_task_are_looked_at():
+    others = [
+        {
+            "name": f"t{number}",
+            "description": f"Move piece {number}",
+            "inputSchema": obj(x=TEXT),
+            "outputSchema": obj(y=TEXT),
+        }
+        for number in range(500)
+    ]
+    stranger = Paged(tools=[*others, *TOOLS])
+    _, caller = world_of(stranger)
+    outcome = await caller.ask(URL, FORECAST, {"city": "Rome"})
+    assert (outcome.json, outcome.tier, outcome.usage.calls) == ({"high": 21}, "routine", 0)
+    assert stranger.methods.count("tools/list") == 6
+    found = await call_own(caller, "find_task", query="weather forecast for a city")
+    assert found["tasks"][0]["name"] == "forecast"
+    ran = await call_own(caller, "run_task", task=found["tasks"][0]["task"], input={"city": "Oslo"})
+    assert ran["output"] == {"high": 21}
 
 
 async def test_one_definition_is_one_document_wherever_it_is_met():
