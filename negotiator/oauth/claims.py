@@ -12,6 +12,7 @@ from negotiator.oauth.errors import TokenRefused
 SKEW_SECONDS: Final = 30.0
 """Difference of clocks that is let pass."""
 _MAX_NAME: Final = 255
+_LAST: Final = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,8 @@ def _seconds(claims: JsonObject, name: str) -> float | None:
     found = claims.get(name)
     if found is None:
         return None
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    # No other moment is within reach, and what is no number at all is none of these.
+    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) < _LAST:
         raise TokenRefused("invalid_token", "a time in the token is none")
     return float(found)
 

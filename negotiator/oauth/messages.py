@@ -140,7 +140,10 @@ def read_redirect(redirected: str, *, redirect_uri: str, state: str, server: Ser
         AuthorizationUntrusted: it is not the answer to what was asked, or another issuer's (RFC 9207 2.4).
         AuthorizationNeeded: the person, or the server, said no.
     """
-    given, expected = urlsplit(redirected[:MAX_TOKEN]), urlsplit(redirect_uri)
+    try:
+        given, expected = urlsplit(redirected[:MAX_TOKEN]), urlsplit(redirect_uri)
+    except ValueError:
+        raise AuthorizationUntrusted("the answer is no address") from None
     if (given.scheme, given.netloc, given.path or "/") != (expected.scheme, expected.netloc, expected.path or "/"):
         raise AuthorizationUntrusted("the answer came to another address than the one that was named")
     pairs = parse_qsl(given.query, keep_blank_values=True)
