@@ -24,6 +24,8 @@ class Doors:
 
     def at(self, path: str) -> Door:
         """The door that a path, with or without a query, belongs to."""
+        if path == "/":
+            return self._otherwise
         whole = path.partition("?")[0]
         for place, door in self._below.items():
             if whole == place or whole.startswith(place + "/"):

@@ -22,6 +22,7 @@ from negotiator.mapping import PairInference, infer_pair
 from negotiator.messages import Effect
 from negotiator.models.base import Model
 from negotiator.models.none import NoModel
+from negotiator.negotiation import Intent
 from negotiator.own_words import OwnWords
 from negotiator.peers import KnownPeers
 from negotiator.plan import CostPolicy
@@ -115,6 +116,8 @@ class Engine:
     """What their owner says of those functions, by the same hash."""
     meant: dict[str, str] = field(default_factory=dict)
     """The tool that a document of an asker's was agreed on for, by its hash: no model need be asked which it is."""
+    openings: dict[str, Intent] = field(default_factory=dict)
+    """What this agent is negotiating about as an opener at the moment, by the negotiation's id."""
     observed: dict[str, list[JsonValue]] = field(default_factory=dict)
     """The last inputs by task digest, in memory only: private examples for new routines."""
 
@@ -154,11 +157,13 @@ class Engine:
     @property
     def may_have_effects(self) -> bool:
         """Whether a request can do something that must not be done twice."""
-        effects = [
-            *(terms.effect for terms in self.native_terms.values()),
-            *(tool.effect for tool in self.tools.values()),
-        ]
-        return "transactional" in effects or (self.own_words is not None and self.own_words.effect == "transactional")
+        for terms in self.native_terms.values():
+            if terms.effect == "transactional":
+                return True
+        for tool in self.tools.values():
+            if tool.effect == "transactional":
+                return True
+        return self.own_words is not None and self.own_words.effect == "transactional"
 
     @property
     def words_alone(self) -> bool:
@@ -182,9 +187,12 @@ class Engine:
 
     def schemas_of(self, document: ProtocolDocument) -> "DocumentSchemas | None":
         """The compiled schemas of a document's annex; None where it has none that can be used."""
-        if document.hash not in self._schemas:
-            keep(self._schemas, document.hash, _compiled(document), MAX_COMPILED)
-        return self._schemas[document.hash]
+        try:
+            return self._schemas[document.hash]
+        except KeyError:
+            compiled = _compiled(document)
+            keep(self._schemas, document.hash, compiled, MAX_COMPILED)
+            return compiled
 
     async def pair(self, request: tuple[Schema, Schema], reply: tuple[Schema, Schema]) -> PairInference:
         """`mapping.infer_pair`, remembered; in a thread of its own, since a stranger's schemas can take it seconds."""

@@ -17,8 +17,8 @@ class OutOfTime(TimeoutError):
     """The deadline passed while the work was waiting; it was cancelled."""
 
 
-async def by(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns, by `deadline`. It runs in the task that is running.
+async def by(limit: Deadline | float, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, by a deadline, or within seconds from when it first waits. It runs in the running task.
 
     Raises what `work` does, and `OutOfTime`; a `TimeoutError` of the work's own stays what it is.
     """
@@ -29,7 +29,7 @@ async def by(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         returned = done.value
         return returned
-    timer = asyncio.timeout(max(deadline.remaining(), 0))
+    timer = asyncio.timeout(max(limit.remaining(), 0) if isinstance(limit, Deadline) else limit)
     try:
         async with timer:
             returned = await _Rest(waits_for, steps)

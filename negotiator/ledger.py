@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -38,7 +38,7 @@ class Account:
     max_tokens: int | None = None
     asks_no_model: bool = False
     """Whether every model call is refused: what rules can do is done."""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()  # noqa: RUF009 - it cannot change
     models: set[str] = field(default_factory=set)
     by_purpose: dict[str, Usage] = field(default_factory=dict)
     shared: SharedBudget | None = None
@@ -74,8 +74,7 @@ CALLERS = "callers"
 """The peer of a receiver's tool: whoever asks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where exchanges of one kind are counted: a task, at one peer."""
 
     task: str
@@ -123,8 +122,10 @@ class Ledger:
         """Enter one exchange. `key` names what is counted together; interpreted exchanges add to what was spent."""
         name = f"{side}/{tier}"
         self.exchanges[name] = self.exchanges.get(name, 0) + 1
+        if not account.usage.calls:
+            return
         self.total = self.total + account.usage
-        if account.usage.calls and tier != "routine":
+        if tier != "routine":
             row = self._read(key)
             row["spent"] = row.get("spent", 0.0) + self._policy.cost(account.usage)
             row["exchanges"] = row.get("exchanges", 0) + 1

@@ -9,21 +9,21 @@
 What answers is handed in, and so is all that is remembered.
 """
 
-import asyncio
 import logging
 import re
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from negotiator.admission import UnderWay
 from negotiator.clock import Clock, Deadline
 from negotiator.conversations import Conversation, Conversations, Turn
-from negotiator.dialects.agora import STANDARD_2025, AgoraDialect, refusal, sniff
+from negotiator.dialects.agora import STANDARD_2025, AgoraDialect, read, refusal
 from negotiator.dialects.agora.listing import write_listing
 from negotiator.dialects.base import Refused
 from negotiator.errors import DeadlinePassed, NegotiatorError, Overloaded, ToolFailed
+from negotiator.in_time import OutOfTime, by
 from negotiator.messages import PeerClass, Reply, Request
 from negotiator.wire import ANONYMOUS, WireReply, WireRequest
 from protocol_docs.document import ProtocolDocument
@@ -82,7 +82,7 @@ class DoorLimits:
     """Requests at a time; more are answered that there is too much work. `negotiator.admission` divides them."""
 
 
-Answer: TypeAlias = Callable[[Request, ExchangeContext], Awaitable[Reply]]
+Answer: TypeAlias = Callable[[Request, ExchangeContext], Coroutine[Any, Any, Reply]]
 """What an agent does with a request. It may raise; the peer then gets its dialect's word for the error."""
 Listing: TypeAlias = Callable[[], Mapping[str, Listed]]
 """What an agent lists at the moment, by `sha256:<hex>`."""
@@ -126,6 +126,8 @@ class AgoraDoor:
         return _marked(_refuse(code))
 
     async def _route(self, wire: WireRequest) -> WireReply:
+        if wire.path == "/" and wire.method == "POST" and len(wire.body) <= self._limits.body_bytes:
+            return await self._exchange(wire)
         path = wire.path.partition("?")[0] or "/"
         if path in _LISTINGS or path.startswith(_DOCUMENTS):
             if wire.method not in ("GET", "HEAD"):
@@ -172,12 +174,12 @@ class AgoraDoor:
     # --- exchanges ---
 
     async def _exchange(self, wire: WireRequest) -> WireReply:
-        dialect = sniff(wire)
+        dialect, envelope = read(wire)
         if self._under_way.full:
             return dialect.encode_reply(rendered(Overloaded()), None)
         request: Request | None = None
         try:
-            request = dialect.decode_request(wire)
+            request = dialect.decode_request(wire, envelope)
             with self._under_way.of(wire.principal, wire.peer, request.hashes[0] if request.hashes else ""):
                 return await self._admitted(wire, dialect, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
@@ -213,19 +215,18 @@ class AgoraDoor:
             return dialect.encode_reply(_of(rendered(error), opened), request)
 
     def _seconds(self, wire: WireRequest) -> float:
-        asked = _WAIT.search(wire.headers.get("prefer", ""))
+        preferred = wire.headers.get("prefer")
+        asked = None if preferred is None else _WAIT.search(preferred)
         return min(self._limits.seconds, float(asked[1])) if asked else self._limits.seconds
 
 
 async def in_time(answer: Answer, request: Request, context: ExchangeContext) -> Reply:
     """The answer by the context's deadline. Raises what `answer` does, and `DeadlinePassed`."""
+    context.deadline.require()
     try:
-        async with asyncio.timeout(context.deadline.require()) as timer:
-            return await answer(request, context)
-    except TimeoutError:
-        if timer.expired():
-            raise DeadlinePassed from None
-        raise
+        return await by(context.deadline, answer(request, context))
+    except OutOfTime:
+        raise DeadlinePassed from None
 
 
 def _marked(wire: WireReply) -> WireReply:

@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, cast
 
 from negotiator.context import Context, current_context
@@ -77,7 +77,7 @@ class Tool:
     takes_context: str | None = None
     """The parameter that is given the request's `Context`, and is no part of the schema."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Identifies the tool's interface, not its code."""
         return digest_of([self.name, self.description, self.input.digest, self.output.digest, self.effect])
@@ -157,17 +157,21 @@ class Tool:
         """`ready`, and run at once."""
         return await self.ready(arguments)()
 
+    @cached_property
+    def _is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
     async def _run(self, keywords: dict[str, Any]) -> JsonValue:
         if self.takes_context is not None:
             keywords = {**keywords, self.takes_context: current_context()}
         try:
-            if inspect.iscoroutinefunction(self.function):
+            if self._is_async:
                 value = await cast("Awaitable[Any]", self.function(**keywords))
             elif self.inline:
                 value = self.function(**keywords)
             else:
                 value = await asyncio.to_thread(self.function, **keywords)
-            if inspect.isawaitable(value):  # a callable object or a partial of an async function
+            if value.__class__ is not dict and inspect.isawaitable(value):  # of a callable object, or a partial
                 value = await value
             result = self.output.dump(value)
             self.output.check(result)

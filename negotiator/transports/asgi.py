@@ -8,10 +8,11 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
+from negotiator.in_time import OutOfTime, by
 from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireHandler, WireReply, WireRequest
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -108,58 +109,37 @@ class AsgiApp:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _headers(scope["headers"])
-        close = False
         path = _path(scope)
         door = None if self._door_at is None else self._door_at(path)
         try:
-            body = await self._body(headers, receive, self._body_bytes if door is None else door.body_bytes)
+            limit = self._body_bytes if door is None else door.body_bytes
+            body = await by(self._body_seconds, _body(headers.get("content-length", "0"), receive, limit))
         except _Gone:
             return
-        except _Refused as refused:
-            reply = (self._refuse if door is None else door.refuse)(refused.code)
+        except (_Refused, OutOfTime) as refused:
+            code = refused.code if isinstance(refused, _Refused) else "slow_request"
+            reply = (self._refuse if door is None else door.refuse)(code)
             # What is left of the body must not be read as the next request. HTTP/2 resets the stream instead.
             close = scope.get("http_version", "1.1").startswith("1")
-        else:
-            client = scope.get("client")
-            reply = await self._handler(
-                WireRequest(
-                    method=scope["method"].upper(),
-                    path=path,
-                    headers=headers,
-                    body=body,
-                    peer=client[0] if client else None,
-                    target=_target(scope),
-                    base=_base(scope, headers),
-                    principal=_named(self._principal_of(scope)),
-                )
+            await _respond(send, reply, head=scope["method"].upper() == "HEAD", close=close)
+            return
+        client = scope.get("client")
+        reply = await self._handler(
+            WireRequest(
+                method=scope["method"].upper(),
+                path=path,
+                headers=headers,
+                body=body,
+                peer=client[0] if client else None,
+                target=_target(scope),
+                base=_base(scope.get("scheme", "http"), headers.get("host", ""), scope.get("root_path", "")),
+                principal=_named(self._principal_of(scope)),
             )
+        )
         if reply.chunks is not None:
             await _stream(send, receive, reply, reply.chunks)
             return
-        await _respond(send, reply, head=scope["method"].upper() == "HEAD", close=close)
-
-    async def _body(self, headers: dict[str, str], receive: Receive, limit: int) -> bytes:
-        announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced[:20]) > limit:
-            raise _Refused("too_large")
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                more = True
-                while more:
-                    event = await receive()
-                    if event["type"] == "http.disconnect":
-                        raise _Gone
-                    part = event.get("body", b"")
-                    size += len(part)
-                    if size > limit:
-                        raise _Refused("too_large")
-                    parts.append(part)
-                    more = event.get("more_body", False)
-        except TimeoutError:
-            raise _Refused("slow_request") from None
-        return b"".join(parts)
+        await _respond(send, reply, head=scope["method"].upper() == "HEAD", close=False)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         for phase, hook in (("startup", self._on_startup), ("shutdown", self._on_shutdown)):
@@ -189,6 +169,26 @@ def asgi_app(
     if isinstance(handler, Door):
         return make(body_bytes=handler.body_bytes, refuse=handler.refuse)
     return make()
+
+
+async def _body(announced: str, receive: Receive, limit: int) -> bytes:
+    """A whole body. Raises `_Refused` where it is, or is announced to be, over `limit` bytes, and `_Gone`."""
+    if not announced.isdecimal() or int(announced[:20]) > limit:
+        raise _Refused("too_large")
+    parts: list[bytes] = []
+    body, more = b"", True
+    size = 0
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise _Gone
+        body = event.get("body", b"")
+        size += len(body)
+        if size > limit:
+            raise _Refused("too_large")
+        parts.append(body)
+        more = event.get("more_body", False)
+    return body if len(parts) == 1 else b"".join(parts)
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -239,28 +239,29 @@ async def _stream(send: Send, receive: Receive, reply: WireReply, chunks: AsyncG
         raise failed
 
 
-def _base(scope: Scope, headers: dict[str, str]) -> str | None:
+@lru_cache(64)
+def _base(scheme: str, host: str, root: str) -> str | None:
     """Where the application is mounted, by the name that the client used for it."""
-    host = headers.get("host", "")
-    if not _HOST.fullmatch(host):
-        return None
-    return f"{scope.get('scheme', 'http')}://{host}{quote(scope.get('root_path', '').rstrip('/'))}"
+    return f"{scheme}://{host}{quote(root.rstrip('/'))}" if _HOST.fullmatch(host) else None
 
 
 def _target(scope: Scope) -> str | None:
-    """The same as it came, where the server says."""
+    """The same as it came, where the server says and where that is another text."""
     raw = scope.get("raw_path")
     if not raw:
         return None
-    root = quote(scope.get("root_path", "").rstrip("/"))
-    return _path({**scope, "path": raw.decode("latin-1").partition("?")[0], "root_path": root})
+    came = raw.decode("latin-1").partition("?")[0]
+    if came == scope["path"]:
+        return None
+    return _path({**scope, "path": came, "root_path": quote(scope.get("root_path", "").rstrip("/"))})
 
 
 async def _respond(send: Send, reply: WireReply, *, head: bool, close: bool) -> None:
-    headers = {**reply.headers, "content-length": str(len(reply.body))}
+    headers = reply.headers.items()
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers if name != "content-length"]
+    raw.append((b"content-length", b"%d" % len(reply.body)))
     if close:
-        headers["connection"] = "close"
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        raw.append((b"connection", b"close"))
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": raw})
         await send({"type": "http.response.body", "body": b"" if head else reply.body})
