@@ -15,6 +15,7 @@ from negotiator.errors import NegotiatorError
 
 SCENARIOS = {
     "agora-trace": "policies of changing tiers, over traffic of a published shape",
+    "bfcl": "from how many calls of a function on an agreement pays, and what 1,000 calls take",
     "identity": "what it costs a request to be signed, and to be checked",
     "lmos-router": "which of 27 capabilities a sentence needs, by rules, search, embeddings and a model",
     "mutants": "wrong routines, and what the verdict lets through",

@@ -220,6 +220,10 @@ class Meeting:
                 output=offer.gives,
             )(tool)  # fmt: skip
 
+    def used(self, side: str) -> Usage:
+        """What one side's model has taken so far."""
+        return _usage(self._models[SIDES.index(side)])
+
     async def run(self) -> Met:
         """Agree, build, and be judged. Raises `UnknownPrompt` where a model has no answer on file."""
         met = Met()
@@ -269,7 +273,12 @@ class Meeting:
             self._note_routines(met)
 
     async def ask(self, exchange: Exchange) -> JsonObject:
-        """One exchange, and whether it was right: the tool got what it should, and the asker too."""
+        """One exchange, what it took, and whether it was right: the tool got what it should, and the asker too."""
+        before = sum(self.used(side).tokens for side in SIDES)
+        row = await self._asked(exchange)
+        return {**row, "tokens": sum(self.used(side).tokens for side in SIDES) - before}
+
+    async def _asked(self, exchange: Exchange) -> JsonObject:
         if self._gold is not None:
             self._gold.exchange = exchange
         self.called.clear()
