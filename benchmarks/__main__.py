@@ -18,6 +18,7 @@ SCENARIOS = {
     "bfcl": "from how many calls of a function on an agreement pays, and what 1,000 calls take",
     "identity": "what it costs a request to be signed, and to be checked",
     "lmos-router": "which of 27 capabilities a sentence needs, by rules, search, embeddings and a model",
+    "latency": "what one request takes, beside floors and rivals",
     "mutants": "wrong routines, and what the verdict lets through",
     "negotiation": "do two agents agree on a protocol, under three conditions, and is it worth something",
     "routerbench": "which protocol suits a module, beside published figures",
@@ -25,6 +26,7 @@ SCENARIOS = {
     "search": "which of 1,223 documents is meant, by words and with embeddings",
     "sgdx": "agents in two vocabularies, over recorded calls",
     "sgdx-mapping": "which field is which, inferred with and without embeddings and a model",
+    "throughput": "how many requests a second, with workers, and when there are too many",
 }
 DATA_SETS = {data_set.name: data_set for data_set in (BFCL, OCTOKIT, SGD)}
 

@@ -10,6 +10,8 @@ standard input. A server that closes its connections is connected to anew, withi
 
 import asyncio
 import base64
+import importlib
+import importlib.util
 import json
 import random
 import socket
@@ -19,7 +21,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 ROOT = Path(__file__).parent.parent
 _TICK = 0.001
@@ -42,6 +44,8 @@ class Order:
     rate: float = 0.0
     """Requests a second, in the open way: exponential gaps, drawn by `seed`."""
     seed: int = 0
+    waits: bool = False
+    """Whether a request that is due waits for a connection, in the open way; else it is not sent, and counted."""
     at_most: int = 0
     """Requests after which it ends before its time; 0 for no end but that."""
 
@@ -179,8 +183,7 @@ class _Connection(asyncio.Protocol):
         """When the request that is under way was due; None where none is."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def ask(self, since: float) -> None:
         """Send the request."""
@@ -213,6 +216,7 @@ class _Crowd:
         self._under_way = 0
         self._until = 0.0
         self._over = asyncio.Event()
+        self._due: deque[float] = deque()
         self._opening: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Result:
@@ -253,6 +257,8 @@ class _Crowd:
             while due <= now and due < self._until:
                 if self._free:
                     self._ask(self._free.popleft(), due)
+                elif self.order.waits:
+                    self._due.append(due)
                 else:
                     self.done.unsent += 1
                 due += lots.expovariate(self.order.rate)
@@ -272,6 +278,8 @@ class _Crowd:
                 self._again()
         elif self.order.way == "closed" and now < self._until and not enough:
             self._ask(connection, now)
+        elif self._due:
+            self._ask(connection, self._due.popleft())
         else:
             self._free.append(connection)
         if not self._under_way and not self._opening and (now >= self._until or enough):
@@ -300,10 +308,15 @@ def _result_row(result: Result) -> dict[str, Any]:
 
 def main() -> None:
     """Obey until standard input ends."""
+    new_loop = importlib.import_module("uvloop").new_event_loop if importlib.util.find_spec("uvloop") else None
     for line in sys.stdin:
         row = json.loads(line)
         order = Order(**row | {"request": base64.b64decode(row["request"])})
-        result = sequential(order) if order.way == "sequential" else asyncio.run(at_once(order))
+        if order.way == "sequential":
+            result = sequential(order)
+        else:
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                result = runner.run(at_once(order))
         sys.stdout.write(json.dumps(_result_row(result)) + "\n")
         sys.stdout.flush()
 

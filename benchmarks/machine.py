@@ -9,7 +9,18 @@ from typing import Any
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, system and the versions that matter."""
-    names = ("metaparley", "orjson", "jsonschema-rs", "pydantic", "httpx", "RestrictedPython", "xllamacpp")
+    names = (
+        "metaparley",
+        "orjson",
+        "jsonschema-rs",
+        "pydantic",
+        "httpx",
+        "uvicorn",
+        "httptools",
+        "uvloop",
+        "RestrictedPython",
+        "xllamacpp",
+    )
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

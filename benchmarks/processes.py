@@ -1,8 +1,10 @@
 """The processes of the speed benchmarks: servers, callers, rivals. All end with their standard input."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +20,18 @@ RIVALS: Final = Path(__file__).parent / "rivals"
 class Process:
     """One process that talks in lines of JSON; a context manager that ends it."""
 
-    def __init__(self, *command: object, first: Any = None) -> None:
-        """Start it, and give it a first line where there is one."""
+    def __init__(
+        self, *command: object, first: Any = None, environment: Mapping[str, str] | None = None, signalled: bool = False
+    ) -> None:
+        """Start it, and give it a first line where there is one. `signalled`: it ends with SIGTERM."""
+        self._signalled = signalled
         self._process = subprocess.Popen(
             [str(part) for part in command],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
             text=True,
         )
         if first is not None:
@@ -56,6 +62,8 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
+            if self._signalled:
+                self._process.terminate()
             self._process.communicate()
 
 
@@ -86,13 +94,18 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, *command: object, first: Any = None) -> Process:
-        """A process that ends with the run."""
-        return self._stack.enter_context(Process(*command, first=first))
+    def start(self, *command: object, **options: Any) -> Process:
+        """A process that ends with the run; `options` are those of `Process`."""
+        return self._stack.enter_context(Process(*command, **options))
 
     def module(self, *command: object) -> Process:
         """A module of ours."""
         return self.start(sys.executable, "-m", *command)
+
+    def served(self, named: str, workers: int, environment: Mapping[str, str]) -> Process:
+        """`negotiator serve`, with so many workers."""
+        command = ("-m", "negotiator.cli", "serve", named, "--port", 0, "--workers", workers, "--json")
+        return self.start(sys.executable, *command, environment=environment, signalled=True)
 
     def rival(self, name: str, module: str, *, high: int = 13) -> str | None:
         """The Python of a rival's environment; None, and noted, where it is not here."""

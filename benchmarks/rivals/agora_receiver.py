@@ -1,7 +1,7 @@
 """agora-protocol 0.2.0 as a receiver: `agora_receiver.py waitress|flask DOCUMENTS`. It runs in that package's environment.
 
-One line of JSON comes in, {"document", "source", "handler"}: a document's text, its source as the package spells it, and
-the routine that a model would have written for it. The port goes out in another; the process ends with its standard
+One line of JSON comes in, {"document", "handler"}: a document's text, and the routine that a model would have written
+for it. Another goes out, {"port", "hash", "source"}, both as the package spells them; the process ends with its standard
 input. Beside the document it knows others, DOCUMENTS in all.
 """
 
@@ -48,7 +48,7 @@ def receiver(folder, told, documents):
     made = agora.Receiver.make_default(NoModel(), tools=[forecast], storage_path=str(Path(folder) / "receiver.json"))
     name = compute_hash(told["document"])
     about = {"name": "Town forecast", "description": "The weather that is expected.", "multiround": False}
-    made.memory.register_new_protocol(name, [told["source"]], told["document"], about)
+    made.memory.register_new_protocol(name, [encode_as_data_uri(told["document"])], told["document"], about)
     made.memory.set_suitability(name, agora.Suitability.ADEQUATE)
     made.memory.register_implementation(name, told["handler"])
     for number in range(documents - 1):
@@ -82,7 +82,8 @@ def main():
             serving = make_server("127.0.0.1", 0, app, threaded=True)
             port, serve = serving.server_port, serving.serve_forever
         threading.Thread(target=serve, daemon=True).start()
-        print(json.dumps({"port": port, "hash": name}), file=channel, flush=True)
+        source = encode_as_data_uri(told["document"])
+        print(json.dumps({"port": port, "hash": name, "source": source}), file=channel, flush=True)
         sys.stdin.read()
     # Its timers of 300 seconds would keep the process.
     os._exit(0)

@@ -1,0 +1,139 @@
+"""What one request takes: receivers of ours, what stands below them, and what somebody would use instead.
+
+Every case is looked at twice a round: one request after the other over one connection, and sixteen connections at
+once, on one server process. All servers are behind what `negotiator serve` uses, but for agora-protocol, which brings
+its own and stands behind waitress too; its document, handler and body are the same. What has a client of its own (MCP,
+A2A, ANP, and an agent of ours) is called through it. Two figures are of one process: no network is in them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.bars import bar_plot
+from benchmarks.callers import KINDS
+from benchmarks.exchange import BODY_BYTES
+from benchmarks.processes import Bench, Spent, until_ready
+from benchmarks.rounds import Lines, Measured, Probe, interleaved
+from benchmarks.speed import (
+    FLOORS,
+    OURS,
+    SDKS,
+    Run,
+    room,
+    shortened,
+    start_agora,
+    start_ours,
+    start_sdks,
+)
+from benchmarks.speed import (
+    add_arguments as add_common,
+)
+
+SEVERAL: Final = (1_000, 100_000)
+"""Documents that stores hold beside the cases with one."""
+QUICK_MANY: Final = 10_000
+"""What stands for 100,000 documents in a quick run."""
+AGORA: Final = {"agora": ("waitress", 1), "agora_1000_documents": ("waitress", 1_000), "agora_flask": ("flask", 1)}
+
+BINDING: Final = (
+    ("mapping", "handwritten", 0.80, "a mapping, in parts of a hand-written handler"),
+    ("mapping", "echo", 0.45, "a mapping, in parts of an echo"),
+    ("code", "echo", 0.15, "a code routine in one locked worker, in parts of an echo"),
+    ("trusted", "echo", None, "a code routine that is trusted, in parts of an echo"),
+    ("native", "echo", None, "a person's own function, in parts of an echo"),
+)
+"""Each is a line twice: the requests a second bind, since one after the other is mostly the kernel waking processes."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, seconds=1.0)
+
+
+def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """Measure, and write the report."""
+    given = shortened(given, rounds=3, seconds=0.2)
+    running = Run("latency", given, out)
+    many = QUICK_MANY if given.quick else SEVERAL[-1]
+    with room(given) as (bench, folder):
+        running.progress.at("starting the servers")
+        found = probes(bench, folder, given.seconds, many)
+        for look in found.values():
+            look()
+        measured = interleaved(found, given.rounds, running.progress.at)
+    lines = promised(measured)
+    figures = {case: measured.median(case, "p50_us") for case in found}
+    ours = frozenset(case for case in found if case.partition("_")[0] in {*OURS, *KINDS})
+    return running.write(
+        "Latency",
+        f"One request of {BODY_BYTES} bytes and its reply: microseconds, and requests a second at 16 connections.",
+        lines,
+        table(measured, list(found)),
+        bench,
+        {"body_bytes": BODY_BYTES, "documents_in_the_largest_store": many},
+        bar_plot("Microseconds of one request, median, one after the other", figures, ours=ours),
+    )
+
+
+def probes(bench: Bench, folder: Path, seconds: float, many: int) -> dict[str, Probe]:
+    """A look at each case that can be had here."""
+    spent = Spent(sequential=seconds, at_once=seconds * 0.8)
+    cases = {name: (name, 1) for name in (*FLOORS, *OURS)}
+    cases |= {"mapping_1000_documents": ("mapping", SEVERAL[0]), "mapping_100000_documents": ("mapping", many)}
+    servers = start_ours(bench, folder, cases) | start_agora(bench, AGORA)
+    found = {case: bench.over_http(server.port, server.request, spent) for case, server in servers.items()}
+    port = servers["mapping"].port
+    callers = {kind: bench.module("benchmarks.callers", kind, port) for kind in KINDS}
+    until_ready(*callers.values())
+    networked = {**start_sdks(bench), "ask": callers["ask"], "client": callers["client"]}
+    found |= {case: bench.calling(process, spent) for case, process in networked.items()}
+    alone = Spent(sequential=seconds / 2, at_once=0.0)
+    return found | {kind: bench.calling(callers[kind], alone, None) for kind in ("own", "codec", "message")}
+
+
+def promised(measured: Measured) -> Lines:
+    """The lines of the report that something was promised of."""
+    lines = Lines(measured=measured)
+    ratio, higher, lower = lines.ratio, "higher", "lower"
+    for case, other, wanted, means in BINDING:
+        ratio(f"{case}_rps_vs_{other}", case, "rps", other, higher, wanted, f"{means}, requests a second")
+        ratio(f"{case}_p50_vs_{other}", case, "p50_us", other, lower, None, f"{means}, one after the other")
+    ratio("rps_vs_agora", "mapping", "rps", "agora", higher, 60, "times agora-protocol's, behind waitress")
+    ratio("p50_vs_agora", "agora", "p50_us", "mapping", higher, 25, "its time of one request, in times ours")
+    ratio(
+        "p50_vs_agora_1000_documents",
+        *("agora_1000_documents", "p50_us", "mapping_1000_documents", higher, 100),
+        "the same, with 1,000 documents on both sides",
+    )
+    ratio("p50_vs_agora_flask", "agora_flask", "p50_us", "mapping", higher, None, "its own server, in times ours")
+    ratio(
+        "p50_100000_vs_1_document",
+        *("mapping_100000_documents", "p50_us", "mapping", lower, 1.05),
+        "ours with many documents (see `documents_in_the_largest_store`), in times ours with one",
+    )
+    lines.median("in_process_us", "codec", "p50_us", lower, 50, "ask -> answer in one process, through bytes")
+    lines.median("in_process_message_us", "message", "p50_us", lower, 30, "the receiver, from message to message")
+    own = measured.over("ask", "p50_us", "client") if measured.has("ask", "client") else None
+    lines.add("sender_own_cost_us", own, lower, 60, "a sender's time over that of its HTTP client alone")
+    lines.median("sender_without_network_us", "own", "p50_us", lower, None, "a sender whose peer answers at once")
+    for name in SDKS:
+        ratio(f"{name}_sdk_vs_ours", f"{name}_sdk", "p50_us", "ask", higher, 1, "its call, in times ours, both sides")
+    for name in SDKS:
+        ratio(f"rps_vs_{name}_sdk", "ask", "rps", f"{name}_sdk", higher, 1, "ours at 16 at once, in times its")
+    return lines
+
+
+def table(measured: Measured, cases: list[str]) -> list[str]:
+    """All cases, for people."""
+    rows = ["| case | p50 us | p99 us | requests/s at 16 | p99 us at 16 |", "|---|---|---|---|---|"]
+    for case in cases:
+        cells = [_cell(measured, case, measure) for measure in ("p50_us", "p99_us", "rps", "loaded_p99_us")]
+        rows.append(f"| {case} | {' | '.join(cells)} |")
+    return rows
+
+
+def _cell(measured: Measured, case: str, measure: str) -> str:
+    try:
+        return f"{measured.median(case, measure):.0f}"
+    except KeyError:
+        return ""
