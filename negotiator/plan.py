@@ -9,6 +9,7 @@ all three tiers, `docs/cost.md` what it guarantees, shadow runs included.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -204,10 +205,16 @@ class Plan:
     """Whether a document has to be agreed before the exchange, as nothing else can serve it."""
 
 
+@lru_cache(1024)
+def by_routine(protocol_hash: str) -> Plan:
+    """The plan where a routine is ready: nothing is cheaper, whatever the situation."""
+    return Plan(tier="routine", protocol_hash=protocol_hash, reason="a verified routine is ready")
+
+
 def plan_sender(situation: SenderSituation) -> Plan:
     """Choose the cheapest tier that is ready."""
     if situation.document is not None and situation.routine_ready:
-        return Plan(tier="routine", protocol_hash=situation.document, reason="a verified routine is ready")
+        return by_routine(situation.document)
     if situation.document is not None and situation.model:
         return Plan(
             tier="structured",
