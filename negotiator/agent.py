@@ -169,6 +169,8 @@ class Agent(SenderFace, ReceiverFace):
             asked = [scope for _, scopes in (authority or Authority()).scopes for scope in scopes]
             revoked = Revocations(opened.text)
             self._tokens = TokenChecker(resource, guarded.exchange, clock, new_id, scopes=asked, revocations=revoked)
+        signed = self.identity is not None
+        prepare = None if self._authorizer is None else partial(self._authorizer.prepare, signed=signed)
         self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned)
         self._anp = AnpPeers(
             self._transport,
@@ -192,7 +194,7 @@ class Agent(SenderFace, ReceiverFace):
                 self._transport,
                 opened.text,
                 clock,
-                speakers=[self._mcp, A2ASpeaker(self._transport, self._reply_schema), self._anp],
+                speakers=[self._mcp, A2ASpeaker(self._transport, self._reply_schema, prepare=prepare), self._anp],
             ),
             find_document=guarded.document,
             executor=lambda: self._executor,

@@ -150,6 +150,7 @@ class ReceiverFace:
     def handler(self, *, origins: Sequence[str] = ()) -> WireHandler:
         """The agent as seen from the wire, for transports other than HTTP and for tests: see `asgi`."""
         from negotiator import a2a, anp  # noqa: PLC0415 - imported on use
+        from negotiator.a2a.security import Asked  # noqa: PLC0415 - imported on use
         from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
 
         engine = self.engine
@@ -165,7 +166,9 @@ class ReceiverFace:
             under_way=under_way,
         )
         mcp = McpDoor(self._mcp_server(limits, under_way), path="/mcp", body_bytes=limits.body_bytes, origins=origins)
-        a2a_door = a2a.door_of(engine, self._listing, conversations, limits, under_way)
+        signed = self._checker is not None
+        asked = Asked(trust=self._trust, authority=engine.authority, tokens=self._tokens, signed=signed)
+        a2a_door = a2a.door_of(engine, self._listing, conversations, limits, under_way, asked)
         anp_door = anp.door_of(engine, self._listing, limits, under_way, identity=self.identity, checker=self._checker)
         below: dict[str, Door] = {
             "/mcp": mcp,

@@ -15,6 +15,7 @@ from typing import Final
 from negotiator.a2a import meaning
 from negotiator.a2a.messages import Messages
 from negotiator.a2a.running import Running
+from negotiator.a2a.security import Asked
 from negotiator.a2a.task_calls import TaskCalls
 from negotiator.a2a.tasks import Tasks
 from negotiator.admission import UnderWay
@@ -48,6 +49,7 @@ class A2ADoor:
         answer: Answer,
         *,
         offer: Callable[[], Offer],
+        asked: Asked | None = None,
         tools: Mapping[str, Tool],
         request_schema: meaning.RequestSchema,
         conversations: Conversations,
@@ -63,6 +65,7 @@ class A2ADoor:
         Args:
             answer: What an agent does with a request.
             offer: What the card shows, at the moment.
+            asked: What it asks of callers; nothing, where not given.
             tools: What a data part may be the input of.
             request_schema: The schema of the body under a document, where one is at hand.
             conversations: Where rounds in words are kept, by context.
@@ -74,6 +77,7 @@ class A2ADoor:
             under_way: Shared with the other doors of the same agent.
         """
         self._offer = offer
+        self._asked = asked or Asked()
         self._limits = limits or DoorLimits()
         running: dict[str, Running] = {}
         self._calls = TaskCalls(tasks, running, may_have_effects)
@@ -105,7 +109,7 @@ class A2ADoor:
             return self.refuse("too_large")
         path = wire.path.partition("?")[0]
         if path in (card.PATH, card.EARLIER_PATH):
-            return self._card(wire)
+            return await self._card(wire)
         call = calls.read_call(wire, path.removeprefix(PATH))
         if call.rpc and wire.method != "POST":
             return WireReply(status=405, headers={"allow": "POST"})
@@ -120,11 +124,11 @@ class A2ADoor:
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
             return calls.write_fault(call, meaning.fault_of(rendered(error)))
 
-    def _card(self, wire: WireRequest) -> WireReply:
+    async def _card(self, wire: WireRequest) -> WireReply:
         if wire.method not in ("GET", "HEAD"):
             return WireReply(status=405, headers={"allow": "GET, HEAD"})
         try:
-            body = write_card(self._offer(), _address(wire), PATH)
+            body = write_card(await self._asked.of(self._offer(), wire.principal), _address(wire), PATH)
         except Exception as error:  # noqa: BLE001 - as above
             return calls.write_fault(Call(rpc=False), meaning.fault_of(rendered(error)))
         return WireReply(headers={"content-type": calls.JSON, "cache-control": "no-cache"}, body=body)

@@ -4,6 +4,7 @@ from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 
 from negotiator.a2a.door import A2ADoor
+from negotiator.a2a.security import Asked
 from negotiator.a2a.tasks import Tasks
 from negotiator.admission import UnderWay
 from negotiator.answer import answer
@@ -16,12 +17,18 @@ from protocol_docs import catalog
 
 
 def door_of(
-    engine: Engine, listing: Listing, conversations: Conversations, limits: DoorLimits, under_way: UnderWay
+    engine: Engine,
+    listing: Listing,
+    conversations: Conversations,
+    limits: DoorLimits,
+    under_way: UnderWay,
+    asked: Asked | None = None,
 ) -> A2ADoor:
-    """The A2A door of an agent."""
+    """The A2A door of an agent, whose card says what is `asked` of callers."""
     return A2ADoor(
         partial(answer, engine),
         offer=partial(offer_of, engine, listing),
+        asked=asked,
         tools=engine.tools,
         request_schema=partial(_request_schema, engine),
         conversations=conversations,

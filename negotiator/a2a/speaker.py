@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,9 +22,11 @@ from negotiator.dialects.a2a.asking import Place
 from negotiator.dialects.a2a.card import Card
 from negotiator.dialects.a2a.numbers import restored
 from negotiator.dialects.a2a.objects import Message, data_part, text_part
+from negotiator.dialects.a2a.security import NOTHING, Security
 from negotiator.errors import NotPossible, PeerHungUp, PeerMisspoke
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
+from negotiator.oauth.errors import AuthorizationNeeded
 from negotiator.reach import Found, PeerRecord
 from negotiator.schemas import Schema
 from negotiator.wire import Transport, WireReply, WireRequest
@@ -36,6 +38,7 @@ MAX_DRAFTED: Final = 64
 MAX_SAID: Final = 300
 """Characters of a skill's description that are kept of a peer."""
 _GATEWAY_LOST_IT: Final = (502, 504)
+_UNAUTHORIZED: Final = 401
 _FIRST_LOOK: Final = 0.05
 _LONGEST_WAIT: Final = 2.0
 """Seconds between two looks at a task, at first and at most."""
@@ -52,6 +55,16 @@ class _About:
     """Those that it lists itself."""
     skills: dict[str, str] = field(default_factory=dict)
     """The skill by the hash of the document that was drafted for it."""
+    security: Security = NOTHING
+    """What it asks of its callers."""
+
+
+class Prepare(Protocol):
+    """Sees to it that requests to an agent prove what its card asks for; `Authorizer.prepare` is one."""
+
+    async def __call__(self, url: str, security: Security, deadline: Deadline) -> None:
+        """Raises `AuthorizationNeeded` where that is not to be had."""
+        ...
 
 
 _ABOUT: Final = TypeAdapter(_About)
@@ -62,10 +75,23 @@ class A2ASpeaker:
 
     name = NAME
 
-    def __init__(self, transport: Transport, reply_schema: Callable[[str], Schema | None]) -> None:
-        """Send through `transport`; `reply_schema` tells what the reply under a document looks like, by its hash."""
+    def __init__(
+        self,
+        transport: Transport,
+        reply_schema: Callable[[str], Schema | None],
+        *,
+        prepare: Prepare | None = None,
+    ) -> None:
+        """Send through `transport`.
+
+        Args:
+            transport: What shows what `prepare` got.
+            reply_schema: What the reply under a document looks like, by its hash.
+            prepare: How what a card asks for is got; without it, nothing is.
+        """
         self._transport = transport
         self._reply_schema = reply_schema
+        self._prepare = prepare
 
     def claims(self, base_url: str) -> bool:
         """The address of a card leaves no doubt."""
@@ -101,6 +127,7 @@ class A2ASpeaker:
             ours=card.extended and catalog.negotiation_dialogue().hash in card.negotiates_by,
             documents=tuple(card.documents),
             skills=skills,
+            security=card.security,
         )
         listing = {name: sources for name, sources in card.documents.items() if sources}
         # Where the peer lists the document that its skill makes, there is nothing to fetch.
@@ -128,6 +155,8 @@ class A2ASpeaker:
         if message is None:
             return Reply(status="rejected", code="unsupported_protocol", error="the peer knows no such documents")
         place = about.place
+        if self._prepare is not None and about.security.needs:
+            await self._prepare(place.base + place.path, about.security, deadline)
         answered = asking.read_answer(await self._send(place, asking.write_send(place, message), deadline), place)
         wait = _FIRST_LOOK
         while (task := asking.under_way(answered)) is not None:
@@ -178,6 +207,10 @@ class A2ASpeaker:
 
     async def _send(self, place: Place, wire: WireRequest, deadline: Deadline) -> WireReply:
         reply = await self._transport.send(place.base, wire, deadline=deadline)
+        if reply.status == _UNAUTHORIZED:
+            raise AuthorizationNeeded(
+                f"{place.base} asks for a proof that is not at hand: see Agent(oauth=, identity=)"
+            )
         if reply.status in _GATEWAY_LOST_IT:
             raise PeerHungUp(f"{place.base}: a gateway before it answered {reply.status}")
         return reply

@@ -3,6 +3,7 @@
 GET <DID path>    the agent's own DID document, for everybody
 GET /.well-known/oauth-protected-resource...
                   whose tokens the agent takes, for everybody (RFC 9728)
+GET <agent card>  what must be proved, for everybody, and the rest of it to whom is heard
 anything else     with its principal, to the door that the path leads to
 """
 
@@ -13,6 +14,8 @@ from typing import Final
 
 import orjson
 
+from negotiator.dialects.a2a.card import EARLIER_PATH as EARLIER_CARD_PATH
+from negotiator.dialects.a2a.card import PATH as CARD_PATH
 from negotiator.errors import Overloaded
 from negotiator.events import listener, listening
 from negotiator.identity.authority import Authority
@@ -123,7 +126,7 @@ class Gate:
                 proven = await self._checker.check(wire)
                 if proven is not None:
                     wire, fields = replace(wire, principal=proven.holder.did), proven.fields
-        if not self._trust.hears(wire.principal):
+        if not self._trust.hears(wire.principal) and not _is_card(wire):
             error: AuthError = "invalid_request" if wire.principal == ANONYMOUS else "forbidden_did"
             raise NotProven(error, "this agent hears only callers that prove who they are, or that it knows")
         if self._tokens is not None and self._authority.scopes and (grant is not None or wire.principal == ANONYMOUS):
@@ -176,6 +179,10 @@ def document_path(identity: Identity) -> str:
     base = "/" + identity.url.partition("://")[2].partition("/")[2]
     path = identity.parsed.path
     return path.removeprefix(base) if base != "/" and path.startswith(base + "/") else path
+
+
+def _is_card(wire: WireRequest) -> bool:
+    return wire.method in ("GET", "HEAD") and wire.path.partition("?")[0] in (CARD_PATH, EARLIER_CARD_PATH)
 
 
 def _json(body: bytes, more: Mapping[str, str] | None = None) -> WireReply:

@@ -12,6 +12,7 @@ import orjson
 
 from negotiator.bounded import keep
 from negotiator.clock import Clock, Deadline
+from negotiator.dialects.a2a.security import Scheme, Security, chosen
 from negotiator.oauth.asking import identified
 from negotiator.oauth.challenge import Challenge
 from negotiator.oauth.discovery import Discovery, Exchange, carried
@@ -47,6 +48,8 @@ REFRESH_SECONDS: Final = 30.0
 DECLINED_SECONDS: Final = 60.0
 """How long nobody is asked again after nothing came of it: one request may knock several times."""
 _MAX_DECLINED: Final = 256
+_MAX_CARDS: Final = 256
+_OAUTH: Final = ("oauth2", "openIdConnect")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,7 @@ class Authorizer:
         self._new_id = new_id
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
         self._tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[str]]] = WeakKeyDictionary()
+        self._cards: dict[str, Security] = {}
         self._declined: dict[tuple[str, tuple[str, ...]], tuple[float, str]] = {}
 
     async def token(self, url: str, deadline: Deadline) -> str | None:
@@ -107,8 +111,13 @@ class Authorizer:
             return await self._alone(url, deadline, lambda: self._refreshed_again(url, held))
         return None
 
-    async def another(self, url: str, challenge: Challenge, shown: str | None, deadline: Deadline) -> str:
+    async def another(
+        self, url: str, challenge: Challenge, shown: str | None, deadline: Deadline, *, looking: bool = False
+    ) -> str:
         """A token that may do where `shown` did not, or none was shown.
+
+        `looking`: it is only being found out what speaks there. Then a server has to say of itself whose tokens it
+        takes, and that nothing comes of it says nothing of what is asked later.
 
         Raises `AuthorizationNeeded`, and `AuthorizationUntrusted`.
         """
@@ -116,7 +125,36 @@ class Authorizer:
             raise AuthorizationNeeded(f"{url} asks for an authorization, which is given over https alone")
         if self._terms.token_for(url) is not None:
             raise AuthorizationNeeded(f"{url} does not take the token that was given for it")
+        if looking:
+            return await self._alone(url, deadline, lambda: self._another(url, challenge, shown, looking=True))
         return await self._alone(url, deadline, lambda: self._noted(url, challenge, shown))
+
+    async def prepare(self, url: str, security: Security, deadline: Deadline, *, signed: bool) -> None:
+        """Have a token for an agent whose card asks for one, or another of what it takes for a proof.
+
+        `signed`: whether requests are signed with the key of a DID. What the agent says of itself, as a protected
+        resource, comes before what its card says.
+
+        Raises `AuthorizationNeeded` where nothing that the card takes is at hand, and `AuthorizationUntrusted`.
+        """
+        keep(self._cards, origin(url), security, _MAX_CARDS)
+        if await self.token(url, deadline) is not None:
+            return
+        met = chosen(security, lambda scheme: self._has(scheme, signed=signed))
+        if met is None:
+            kinds = ", ".join(sorted({each.kind for each in security.schemes.values()})) or "nothing that it names"
+            raise AuthorizationNeeded(f"{url} takes {kinds} for a proof, of which nothing is at hand")
+        scopes = [scope for scheme, asked in met if scheme.kind in _OAUTH for scope in asked]
+        if any(scheme.kind in _OAUTH for scheme, _ in met):
+            await self.another(url, Challenge("bearer", {"scope": " ".join(scopes)}), None, deadline)
+
+    def _has(self, scheme: Scheme, *, signed: bool) -> bool:
+        if scheme.kind == "http":
+            return signed and scheme.http == "didwba"
+        if scheme.kind not in _OAUTH:
+            return False
+        own = any(client.grant == "client_credentials" for client in self._terms.clients.values())
+        return own or (self._terms.authorize is not None and (scheme.kind != "oauth2" or not _only_own(scheme)))
 
     async def aclose(self) -> None:
         """Give up what is under way in this event loop."""
@@ -164,12 +202,12 @@ class Authorizer:
 
     # --- getting one ---
 
-    async def _another(self, url: str, challenge: Challenge, shown: str | None) -> str:
+    async def _another(self, url: str, challenge: Challenge, shown: str | None, *, looking: bool = False) -> str:
         held = self._kept.find(url)
         if held is not None and held.token.access != shown and not self._ends(held.token):
             # Somebody else, or another process, has got one meanwhile.
             return held.token.access
-        way = await self._way(url, challenge, held)
+        way = await self._way(url, challenge, held, looking=looking)
         if challenge.parameters.get("error") == "insufficient_scope":
             if held is not None and set(way.challenged) <= set(held.asked):
                 raise AuthorizationNeeded(
@@ -180,10 +218,15 @@ class Authorizer:
                 return await self._refreshed(held, way.server)
         return await self._fresh(url, way)
 
-    async def _way(self, url: str, challenge: Challenge, held: Held | None) -> _Way:
+    async def _way(self, url: str, challenge: Challenge, held: Held | None, *, looking: bool) -> _Way:
         """Looked for anew each time: what a server says of itself may have changed since its token was got."""
         metadata = await self._discovery.resource(url, challenge.parameters.get("resource_metadata"))
-        if metadata is None or not metadata.authorization_servers:
+        card = self._cards.get(origin(url))
+        if metadata is None and card is not None and card.schemes:
+            metadata, server = None, await self._server_of(card)
+        elif looking and metadata is None:
+            raise AuthorizationNeeded(f"{url} does not say whose tokens it takes")
+        elif metadata is None or not metadata.authorization_servers:
             server = await self._discovery.legacy(url)
         else:
             named = metadata.authorization_servers
@@ -196,6 +239,27 @@ class Authorizer:
             metadata=metadata,
             challenged=challenge.scopes,
             before=held.asked if same and held is not None else (),
+        )
+
+    async def _server_of(self, card: Security) -> ServerMetadata:
+        """The authorization server that a card names: as it says itself, where the card or its address lead to that.
+
+        Raises `AuthorizationNeeded` and `AuthorizationUntrusted`.
+        """
+        scheme = next((each for each in card.schemes.values() if each.kind in _OAUTH), None)
+        if scheme is None or (scheme.metadata_url is None and scheme.token_url is None):
+            raise AuthorizationNeeded("the card names no authorization server")
+        if scheme.metadata_url is not None:
+            return await self._discovery.at(scheme.metadata_url)
+        token_url = scheme.token_url or ""
+        if not all(confidential(each) for each in (token_url, scheme.authorization_url or token_url)):
+            raise AuthorizationUntrusted("the card names an authorization server that is not https")
+        return ServerMetadata(
+            issuer=origin(token_url),
+            token_endpoint=token_url,
+            authorization_endpoint=scheme.authorization_url,
+            code_challenge_methods_supported=("S256",) if scheme.s256 else None,
+            token_endpoint_auth_methods_supported=("client_secret_basic", "client_secret_post", "private_key_jwt"),
         )
 
     async def _fresh(self, url: str, way: _Way) -> str:
@@ -294,6 +358,7 @@ class Authorizer:
             asked=scopes,
             token=token,
             legacy=way.metadata is None,
+            token_url=way.server.token_endpoint if way.metadata is None else None,
         )
         self._kept.put(held)
 
@@ -306,7 +371,10 @@ class Authorizer:
         latest = self._kept.find(url)
         if latest is not None and not self._ends(latest.token):
             return latest.token.access
-        server = await (self._discovery.legacy(url) if held.legacy else self._discovery.server(held.issuer))
+        if held.token_url is not None:
+            server = ServerMetadata(issuer=held.issuer, token_endpoint=held.token_url)
+        else:
+            server = await self._discovery.server(held.issuer)
         return await self._refreshed(latest or held, server)
 
     async def _refreshed(self, held: Held, server: ServerMetadata) -> str:
@@ -329,3 +397,8 @@ class Authorizer:
             raise
         self._kept.put(replace(held, token=token))
         return token.access
+
+
+def _only_own(scheme: Scheme) -> bool:
+    """Whether no person is asked for a token of a scheme."""
+    return scheme.authorization_url is None and scheme.metadata_url is None

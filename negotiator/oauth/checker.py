@@ -26,6 +26,7 @@ SAID_SECONDS: Final = 30.0
 """How long an issuer's word on a token holds."""
 _AGAIN_SECONDS: Final = 15.0
 """The least time between two looks at the keys of one issuer: strangers can name keys that are not there."""
+_SERVERS_SECONDS: Final = 3.0
 _MAX_SAID: Final = 1024
 _MAX_KEYS: Final = 64
 _OK: Final = 200
@@ -127,7 +128,7 @@ class TokenChecker:
         self._exchange = exchange
         self._clock = clock
         self._new_id = new_id
-        self._scopes = tuple(scopes)
+        self.scopes = tuple(scopes)
         self._revocations = revocations
         self._discovery = Discovery(exchange, clock)
         self._issuers = resource.known
@@ -136,6 +137,8 @@ class TokenChecker:
             for url, issuer in self._issuers.items()
             if issuer.client is None
         }
+        self._turn = asyncio.Lock()
+        self._servers: tuple[float, tuple[ServerMetadata, ...]] = (0.0, ())
         self._said: dict[bytes, tuple[float, Grant]] = {}
 
     async def check(self, token: str) -> Grant:
@@ -162,12 +165,25 @@ class TokenChecker:
 
     def metadata_at(self, path: str) -> Any:
         """What the agent says of itself at a path; None where it says nothing there."""
-        return self.resource.metadata_at(path, self._scopes)
+        return self.resource.metadata_at(path, self.scopes)
 
-    async def servers(self) -> list[ServerMetadata]:
-        """What the issuers say of themselves, as far as that is to be had now."""
-        found = await asyncio.gather(*map(self._discovery.server, self._issuers), return_exceptions=True)
-        return [each for each in found if isinstance(each, ServerMetadata)]
+    async def servers(self) -> tuple[ServerMetadata, ...]:
+        """What the issuers say of themselves, as far as that was to be had lately."""
+        async with self._turn:
+            until, found = self._servers
+            if until <= self._clock.monotonic():
+                found = await self._heard()
+                again = REMEMBER_SECONDS if len(found) == len(self._issuers) else _AGAIN_SECONDS
+                self._servers = (self._clock.monotonic() + again, found)
+            return found
+
+    async def _heard(self) -> tuple[ServerMetadata, ...]:
+        asked = [asyncio.ensure_future(self._discovery.server(each)) for each in self._issuers]
+        done, late = await asyncio.wait(asked, timeout=_SERVERS_SECONDS)
+        for each in late:
+            each.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return tuple(each.result() for each in asked if each in done and each.exception() is None)
 
     async def _granted(self, token: str) -> Grant:
         named = _issuer_of(token)

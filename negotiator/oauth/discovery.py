@@ -85,6 +85,16 @@ class Discovery:
             raise AuthorizationNeeded(f"the authorization server {issuer} does not say how it is asked")
         return found
 
+    async def at(self, place: str) -> ServerMetadata:
+        """What an authorization server says of itself at an address that a card names. Raises as `server` does."""
+        found = await self._look(place)
+        issuer = None if found is None else found.get("issuer")
+        if found is None or not isinstance(issuer, str):
+            raise AuthorizationNeeded(f"the authorization server at {place} does not say how it is asked")
+        if place not in server_metadata_urls(issuer):
+            raise AuthorizationUntrusted(f"what stands at {place} is said of another, {issuer[:200]!r}")
+        return read_server(found, issuer).model_copy(update={"found_at": place})
+
     async def legacy(self, url: str) -> ServerMetadata:
         """The authorization server of a server that says nothing of itself (MCP, 2025-03-26): its own host.
 
@@ -98,7 +108,7 @@ class Discovery:
         for place in server_metadata_urls(issuer):
             found = await self._look(place)
             if found is not None:
-                read = read_server(found, issuer)
+                read = read_server(found, issuer).model_copy(update={"found_at": place})
                 keep(self._servers, issuer, (self._clock.monotonic() + REMEMBER_SECONDS, read), _MAX_REMEMBERED)
                 return read
         return None

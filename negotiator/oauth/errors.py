@@ -11,13 +11,9 @@ TokenError: TypeAlias = Literal["invalid_request", "invalid_token", "insufficien
 class AuthorizationNeeded(NotPossible):
     """A server asks for an authorization that is not at hand; the message says of whom to get it, or why not."""
 
-    code = "authorization_needed"
-
 
 class AuthorizationUntrusted(PeerError):
     """What a server or its authorization server says of itself does not fit together; nothing secret was sent to it."""
-
-    code = "authorization_untrusted"
 
 
 class TokenRefused(PeerError):

@@ -31,7 +31,7 @@ class Held:
     legacy: bool = False
     """Whether the server told nothing of itself, so that its token was asked for without naming it."""
     token_url: str | None = None
-    """The token endpoint, where a card told it and no metadata do."""
+    """Where it is renewed, where that is not to be read from the issuer's own metadata by its name."""
 
 
 @dataclass(frozen=True, slots=True)

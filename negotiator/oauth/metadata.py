@@ -57,6 +57,8 @@ class ServerMetadata(BaseModel):
     code_challenge_methods_supported: _Texts | None = None
     authorization_response_iss_parameter_supported: bool | None = None
     client_id_metadata_document_supported: bool | None = None
+    found_at: _Text | None = Field(default=None, exclude=True)
+    """Where it said so; it does not say that itself."""
 
 
 _M = TypeVar("_M", ResourceMetadata, ServerMetadata)

@@ -15,6 +15,7 @@ from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
 MAX_TURNS: Final = 3
 """Times that one request is sent: without a token, with one, and with one that is good for more."""
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
+_READING: Final = ("GET", "HEAD")
 
 _Carry: TypeAlias = Callable[[WireRequest], Awaitable[WireReply]]
 
@@ -55,8 +56,16 @@ class AuthorizingTransport:
                 return reply
             if reply.chunks is not None:
                 await reply.chunks.aclose()
-            if turn < MAX_TURNS - 1:
-                token = await self._authorizer.another(url, challenge, token, deadline)
+            if turn == MAX_TURNS - 1:
+                break
+            # Nobody acts on what is only read: it is how it is found out who is there.
+            looking = request.method in _READING
+            try:
+                token = await self._authorizer.another(url, challenge, token, deadline, looking=looking)
+            except AuthorizationNeeded:
+                if not looking:
+                    raise
+                return replace(reply, chunks=None)
         raise AuthorizationNeeded(f"{url} takes none of the tokens that are given for it")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from negotiator.dialects.a2a import extension
 from negotiator.dialects.a2a.numbers import whole
 from negotiator.dialects.a2a.objects import Version
+from negotiator.dialects.a2a.security import NOTHING, Security, read_security, write_needs, write_security
 from negotiator.dialects.json_body import read_object, write
 from negotiator.errors import PeerMisspoke
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -41,6 +42,8 @@ class Skill:
     input_schema: JsonObject | None = None
     """None where it is not told."""
     output_schema: JsonObject | None = None
+    needs: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    """What is enough for it, where that is more than for the agent; see `Security`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class Offer:
     """Canonical hash to sources; with none, the agent itself gives the text."""
     negotiates_by: tuple[str, ...]
     """Documents of dialogues that it answers under, canonical."""
+    security: Security = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,7 @@ class Card:
     negotiates_by: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     """Extensions that it requires and that are not ours."""
+    security: Security = NOTHING
 
 
 def write_card(offer: Offer, base: str, path: str) -> bytes:
@@ -120,6 +125,7 @@ def write_card(offer: Offer, base: str, path: str) -> bytes:
             "defaultInputModes": list(MODES),
             "defaultOutputModes": list(MODES),
             "skills": [_written_skill(skill) for skill in offer.skills],
+            **write_security(offer.security),
             # What clients of 0.3 read.
             "protocolVersion": "0.3.0",
             "url": url,
@@ -132,7 +138,8 @@ def write_card(offer: Offer, base: str, path: str) -> bytes:
 def _written_skill(skill: Skill) -> JsonObject:
     tags = list(dict.fromkeys(word.lower() for word in _WORDS.findall(skill.id))) or [skill.effect]
     description = skill.description or skill.id
-    return {"id": skill.id, "name": skill.id.replace("_", " "), "description": description, "tags": tags}
+    said: JsonObject = {"id": skill.id, "name": skill.id.replace("_", " "), "description": description, "tags": tags}
+    return said | write_needs(skill.needs)
 
 
 def read_card(data: bytes) -> Card:
@@ -162,6 +169,7 @@ def read_card(data: bytes) -> Card:
         documents=_documents(params),
         negotiates_by=extension.texts(params, "negotiation"),
         requires=tuple(each["uri"] for each in declared if each.get("required") is True and each is not ours),
+        security=read_security(found),
     )
 
 
