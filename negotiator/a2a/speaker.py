@@ -108,6 +108,11 @@ class A2ASpeaker:
         card = await self._card(base_url, deadline)
         if card is None:
             return None
+        if self._prepare is not None and card.security.needs and not card.skills:
+            # To whom it does not know, an agent may say no more than what it asks for.
+            with suppress(AuthorizationNeeded):
+                await self._prepare(base_url.removesuffix(cards.PATH), card.security, deadline)
+                card = await self._card(base_url, deadline) or card
         if card.requires:
             raise PeerMisspoke(f"{base_url} requires an extension of A2A that is not spoken here: {card.requires[0]}")
         origin = _origin(base_url)

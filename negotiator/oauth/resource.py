@@ -14,8 +14,10 @@ from negotiator.oauth.jose import ALGORITHMS
 from negotiator.oauth.messages import Client
 from negotiator.oauth.metadata import RESOURCE_PATH, confidential
 
-DOORS: Final = ("", "/mcp", "/a2a")
+DOORS: Final = ("", "/mcp")
 """The paths below an agent that are resources of their own to clients, who name them as they reach them."""
+_ALSO: Final = ("/", "/a2a")
+"""Other paths that a token may be made for, by clients who were told of no identifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ class ProtectedResource:
     @property
     def identifiers(self) -> frozenset[str]:
         """What a token may be made for."""
-        return frozenset({*(self.url + door for door in DOORS), self.url + "/", *self.audiences})
+        return frozenset({*(self.url + door for door in (*DOORS, *_ALSO)), *self.audiences})
 
     def metadata_at(self, path: str, scopes: Iterable[str]) -> JsonObject | None:
         """The metadata at a path below the agent, or below its host's root; None where there are none.

@@ -98,7 +98,7 @@ class World:
 
 @pytest.mark.parametrize(
     ("path", "resource"),
-    [(PLACE, HERE), (f"{PLACE}/mcp", f"{HERE}/mcp"), (f"{PLACE}/a2a", f"{HERE}/a2a")],
+    [(PLACE, HERE), (f"{PLACE}/mcp", f"{HERE}/mcp")],
 )
 async def test_everybody_may_read_whose_tokens_are_taken(path, resource):
     world = World(trust="authenticated", scopes=("weather",))
