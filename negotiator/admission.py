@@ -108,3 +108,45 @@ def _less(counts: dict[_Key, int], key: _Key) -> None:
         counts[key] = left
     else:
         del counts[key]
+
+
+class Backlog:
+    """Whether requests come faster than they can be begun, in a server that works on one at a time.
+
+    What one event loop finds at once is a batch: it takes them all in, and then begins them one after the other. Where
+    batches have been larger than a `crowd` for a while (`patience`, which lets a burst pass), of each further one a
+    `few` are taken and the rest refused, until one is no larger than that, or there is a `pause`. So those that are
+    taken wait for a few others, however many ask: it is the delay that is kept, and not the queue (as in Nichols and
+    Jacobson, "Controlling queue delay", ACM Queue 10(5), 2012, which tells the two apart by times).
+    """
+
+    def __init__(self, *, crowd: int = 64, few: int = 4, patience: float = 0.02, pause: float = 0.001) -> None:
+        """`patience` and `pause` are in seconds."""
+        self._crowd = crowd
+        self._few = few
+        self._patience = patience
+        self._pause = pause
+        self._waiting = self._came = 0
+        self._calm = self._ended = float("-inf")
+        self._refuses = False
+
+    def takes(self, now: float) -> bool:
+        """Whether a request that came is to be begun; if so, `begins` follows. `now` is in seconds, monotonic."""
+        if not self._came and now - self._ended > self._pause:
+            self._calm, self._refuses = now, False
+        self._came += 1
+        if self._refuses and self._waiting >= self._few:
+            return False
+        self._waiting += 1
+        return True
+
+    def begins(self, now: float) -> None:
+        """One that was taken has begun."""
+        self._waiting = max(self._waiting - 1, 0)
+        if self._waiting:
+            return
+        if self._came <= (self._few if self._refuses else self._crowd):
+            self._calm, self._refuses = now, False
+        elif now - self._calm > self._patience:
+            self._refuses = True
+        self._came, self._ended = 0, now

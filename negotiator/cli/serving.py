@@ -90,8 +90,14 @@ async def serve_app(
             await super().startup(sockets)
             ready()
 
+    protocol: Any = "auto"
+    if importlib.util.find_spec("httptools") is not None:
+        from negotiator.cli.shedding import shedding  # noqa: PLC0415 - an extra, loaded on use
+
+        app, protocol = shedding(app)
     config = uvicorn.Config(
         app,
+        http=protocol,
         ws="none",
         log_config=None,
         access_log=False,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negotiator.admission import Shares, UnderWay
+from negotiator.admission import Backlog, Shares, UnderWay
 from negotiator.errors import Overloaded
 from negotiator.wire import ANONYMOUS
 
@@ -156,3 +156,69 @@ def test_a_newcomer_is_let_in_as_long_as_a_place_is_free(shares, floods):
             continue
     if not room.full:
         room.enter("newcomer", "another document")
+
+
+# --- more than can be begun ---
+
+
+class Loop:
+    """Batches of requests on a clock of their own; each that is begun takes a millisecond of it."""
+
+    def __init__(self, backlog):
+        self.backlog, self.now = backlog, 100.0
+
+    def batch(self, number, *, after=0.0):
+        """How many of `number` requests are taken that are found at once."""
+        self.now += after
+        taken = sum(self.backlog.takes(self.now) for _ in range(number))
+        for _ in range(taken):
+            self.now += 0.001
+            self.backlog.begins(self.now)
+        return taken
+
+
+def overloaded():
+    loop = Loop(Backlog(crowd=8, few=2, patience=0.05))
+    while loop.batch(20) == 20:
+        pass
+    return loop
+
+
+def test_a_burst_is_taken_whole_and_a_flood_is_not():
+    loop = Loop(Backlog(crowd=8, few=2, patience=0.05))
+    assert loop.batch(200) == 200
+    # It took longer than the patience, so that the next one is a flood and no burst.
+    assert loop.batch(20) == 2
+    assert loop.batch(20) == 2
+
+
+def test_what_no_crowd_brings_is_always_taken():
+    loop = Loop(Backlog(crowd=8, few=2, patience=0.05))
+    assert all(loop.batch(8) == 8 for _ in range(1000))
+
+
+@pytest.mark.parametrize(("number", "next_taken"), [(2, 20), (3, 2)])
+def test_a_flood_is_over_with_a_batch_of_a_few(number, next_taken):
+    loop = overloaded()
+    assert loop.batch(number) == 2
+    assert loop.batch(20) == next_taken
+
+
+def test_a_pause_takes_a_burst_again():
+    loop = overloaded()
+    assert loop.batch(20, after=0.01) == 20
+
+
+@given(batches=st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0.0, 0.0, 0.0, 0.01])), max_size=60))
+def test_of_each_batch_something_is_taken_and_in_a_flood_no_more_than_a_few_wait(batches):
+    loop = Loop(Backlog(crowd=8, few=2, patience=0.05))
+    for number, after in batches:
+        taken = loop.batch(number, after=after)
+        assert taken in (number, 2)
+        assert loop.backlog._waiting == 0
+
+
+def test_one_that_begins_without_having_been_asked_about_upsets_nothing():
+    backlog = Backlog(crowd=8, few=2)
+    backlog.begins(1.0)
+    assert backlog.takes(1.0)

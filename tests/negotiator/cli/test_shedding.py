@@ -1,0 +1,135 @@
+"""What comes faster than it can be begun is refused below the application, and everything else is left to it."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+
+from negotiator.admission import Backlog
+from negotiator.cli.serving import listen, serve_app
+
+pytest.importorskip("httptools")
+pytestmark = pytest.mark.anyio
+
+WHOLE = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
+
+
+class Refuses(Backlog):
+    """Refuses while it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = True
+        self.begun = 0
+
+    def takes(self, now):
+        return not self.now
+
+    def begins(self, now):
+        self.begun += 1
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        event = await receive()
+        body, more = body + event.get("body", b""), event.get("more_body", False)
+    said = scope["method"].encode() + b" " + body
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
+    await send({"type": "http.response.body", "body": said})
+
+
+@asynccontextmanager
+async def served(monkeypatch):
+    """(backlog, connect), of a server that ends with the context."""
+    from negotiator.cli import shedding
+
+    backlog, made = Refuses(), shedding.shedding
+    monkeypatch.setattr(shedding, "shedding", lambda app: made(app, backlog))
+    listening, up, ended = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
+    port = listening.getsockname()[1]
+    serving = asyncio.create_task(serve_app(app, listening, ready=up.set, until=ended))
+    await up.wait()
+    writers = []
+
+    async def connect():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(writer)
+        return reader, writer
+
+    try:
+        yield backlog, connect
+    finally:
+        for writer in writers:
+            writer.close()
+        ended.set()
+        await serving
+
+
+async def reply(reader):
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+    return head, await reader.readexactly(length)
+
+
+async def test_a_refusal_says_when_to_come_back_and_keeps_the_connection(monkeypatch):
+    async with served(monkeypatch) as (backlog, connect):
+        reader, writer = await connect()
+        for _ in range(3):
+            writer.write(WHOLE)
+            head, body = await reply(reader)
+            assert head.startswith("http/1.1 503 ")
+            assert "\r\nretry-after: 1\r\n" in head
+            assert b"overloaded" in body
+        backlog.now = False
+        writer.write(WHOLE)
+        head, body = await reply(reader)
+        assert (head[:13], body) == ("http/1.1 200 ", b"POST body")
+        assert backlog.begun == 1
+
+
+async def test_what_is_no_exchange_is_never_refused_here(monkeypatch):
+    async with served(monkeypatch) as (_, connect):
+        reader, writer = await connect()
+        writer.write(b"GET /wellknown HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reply(reader))[1] == b"GET "
+
+
+async def test_a_body_that_waits_for_a_sign_is_left_to_the_application(monkeypatch):
+    async with served(monkeypatch) as (_, connect):
+        reader, writer = await connect()
+        writer.write(WHOLE.replace(b"\r\n\r\nbody", b"\r\nexpect: 100-continue\r\n\r\n"))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        writer.write(b"body")
+        assert (await reply(reader))[1] == b"POST body"
+
+
+async def test_the_rest_of_a_long_body_is_not_waited_for(monkeypatch):
+    async with served(monkeypatch) as (_, connect):
+        reader, writer = await connect()
+        writer.write(WHOLE.replace(b"content-length: 4", b"content-length: 4000"))
+        assert (await reply(reader))[0].startswith("http/1.1 503 ")
+        assert await reader.read() == b""
+
+
+async def test_one_who_asks_to_close_is_refused_and_closed(monkeypatch):
+    async with served(monkeypatch) as (_, connect):
+        reader, writer = await connect()
+        writer.write(WHOLE.replace(b"host: x", b"host: x\r\nconnection: close"))
+        assert (await reply(reader))[0].startswith("http/1.1 503 ")
+        assert await reader.read() == b""
+
+
+async def test_who_leaves_while_refused_upsets_nothing(monkeypatch):
+    async with served(monkeypatch) as (backlog, connect):
+        _, writer = await connect()
+        writer.write(WHOLE[:-2])
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        writer.transport.abort()
+        backlog.now = False
+        reader, writer = await connect()
+        writer.write(WHOLE)
+        assert (await reply(reader))[1] == b"POST body"
