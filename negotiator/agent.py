@@ -30,6 +30,7 @@ from negotiator.identity.trust import Revocations, TrustPolicy
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Ledger
 from negotiator.loop_thread import LoopThread
+from negotiator.mcp.elicitation import Elicit
 from negotiator.mcp.peers import McpPeers
 from negotiator.messages import Effect
 from negotiator.models import open_model
@@ -87,6 +88,8 @@ class Agent(SenderFace, ReceiverFace):
             `agora-paper` and `agora-package`.
         request_seconds: The deadline of a request that names none, seconds.
         pinned: Whether a tool of an MCP server's whose definition changes is refused until `approve` takes it.
+        elicit: Who answers what an MCP server asks in the middle of a call; without, such a call fails with
+            `input_required`.
         relay: Whether anybody may have this agent ask its peers for them, as an MCP client does with `run_task`, at
             this agent's cost and in its name. Whoever starts it over pipes, and whom the program around it vouches for,
             always may.
@@ -126,6 +129,7 @@ class Agent(SenderFace, ReceiverFace):
         cost_policy: CostPolicy | str | None = None,
         request_seconds: float = 60.0,
         pinned: bool = True,
+        elicit: Elicit | None = None,
         relay: bool = False,
         allow_sources: Sequence[str] = (),
         transport: Transport | None = None,
@@ -171,7 +175,7 @@ class Agent(SenderFace, ReceiverFace):
             self._tokens = TokenChecker(resource, guarded.exchange, clock, new_id, scopes=asked, revocations=revoked)
         signed = self.identity is not None
         prepare = None if self._authorizer is None else partial(self._authorizer.prepare, signed=signed)
-        self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned)
+        self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned, elicit=elicit)
         self._anp = AnpPeers(
             self._transport,
             opened.text,

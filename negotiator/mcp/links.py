@@ -2,27 +2,31 @@
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 from negotiator.clock import Deadline
-from negotiator.dialects.json_rpc import METHOD_NOT_FOUND, RpcError, error, notification, request, result, to_bytes
+from negotiator.dialects.json_rpc import RpcError, error, notification, request, result, to_bytes
 from negotiator.dialects.mcp import sse
 from negotiator.dialects.mcp.client import read_message
-from negotiator.dialects.mcp.words import (
-    SESSION_HEADER,
-)
-from negotiator.errors import NotPossible, PeerError, PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.dialects.mcp.words import METHOD_HEADER, SESSION_HEADER
+from negotiator.errors import PeerError, PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.mcp.elicitation import Elicit, reply_to
+from negotiator.oauth.errors import AuthorizationNeeded
 from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
 
+MAX_RESUMED: Final = 8
+"""Times that one stream is gone on with."""
 MAX_MESSAGE: Final = 4_194_304
 """Bytes of one message of a server's."""
 _ACCEPT: Final = "application/json, text/event-stream"
 _ENVIRONMENT: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
 """What a server's process is told of ours, beside what it is given: nothing that may be a secret."""
 _END_SECONDS: Final = 2.0
+_RETRY_SECONDS: Final = 1.0
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 
 
 class SessionEnded(PeerError):
@@ -67,14 +71,15 @@ def _outcome(message: JsonObject) -> JsonObject:
     return made
 
 
-def _to_server(message: JsonObject) -> JsonObject | None:
+async def _to_server(message: JsonObject, peer: str, elicit: Elicit | None) -> JsonObject | None:
     """The answer to something that a server asks of its client; None where it asked nothing."""
-    identifier, method = message.get("id"), message.get("method")
+    identifier, method, params = message.get("id"), message.get("method"), message.get("params", {})
     if not isinstance(method, str) or not isinstance(identifier, str | int):
         return None
-    if method == "ping":
-        return result({}, identifier)
-    return error(RpcError(METHOD_NOT_FOUND, "this client offers no such thing", id=identifier))
+    try:
+        return result(await reply_to(elicit, peer, method, params if isinstance(params, dict) else {}), identifier)
+    except RpcError as problem:
+        return error(RpcError(problem.code, str(problem), id=identifier))
 
 
 class HttpLink:
@@ -82,9 +87,10 @@ class HttpLink:
 
     http = True
 
-    def __init__(self, transport: Transport, url: str) -> None:
+    def __init__(self, transport: Transport, url: str, elicit: Elicit | None = None) -> None:
         self._transport = transport
         self._url = url
+        self._elicit = elicit
         self._number = 0
         self._session: str | None = None
         self._headers: dict[str, str] = {}
@@ -94,6 +100,12 @@ class HttpLink:
         self._number += 1
         number = self._number
         self._headers = dict(headers)
+        async with self._listening(method, deadline, headers):
+            return await self._called(method, params, number, deadline, headers)
+
+    async def _called(
+        self, method: str, params: JsonObject, number: int, deadline: Deadline, headers: Mapping[str, str]
+    ) -> JsonObject:
         wire = await self._post(request(method, params, number), deadline, headers)
         if method == "initialize":
             self._session = wire.headers.get(SESSION_HEADER)
@@ -101,6 +113,8 @@ class HttpLink:
         if media == sse.MEDIA_TYPE and wire.status == 200:  # noqa: PLR2004 - HTTP
             return _outcome(await self._from_events(wire, number, deadline))
         body = await _whole(wire)
+        if wire.status == _UNAUTHORIZED or (wire.status == _FORBIDDEN and "www-authenticate" in wire.headers):
+            raise AuthorizationNeeded(f"{self._url} asks for an authorization: see Agent(oauth=OAuthClient(...))")
         if media == "application/json":
             message = read_message(body)
             # Of a request that was refused unread some servers do not know the id, and say one of their own.
@@ -125,8 +139,6 @@ class HttpLink:
     def _no_message(self, status: int) -> JsonObject:
         if status == 404 and self._session is not None:  # noqa: PLR2004 - HTTP
             self._ended()
-        if status in (401, 403):
-            raise NotPossible(f"the server at {self._url} asks for an authorization, which cannot be given here")
         if status in (502, 504):
             raise PeerHungUp(f"a gateway before the server answered {status}")
         if 400 <= status < 500:  # noqa: PLR2004 - HTTP
@@ -137,30 +149,88 @@ class HttpLink:
         said = {"content-type": "application/json", "accept": _ACCEPT, **headers}
         if self._session is not None:
             said[SESSION_HEADER] = self._session
-        wire = WireRequest(headers=said, body=to_bytes(message))
+        return await self._carried(WireRequest(headers=said, body=to_bytes(message)), deadline)
+
+    async def _carried(self, wire: WireRequest, deadline: Deadline) -> WireReply:
         if isinstance(self._transport, StreamTransport):
             return await self._transport.open(self._url, wire, deadline=deadline)
         return await self._transport.send(self._url, wire, deadline=deadline)
 
     async def _from_events(self, wire: WireReply, number: int, deadline: Deadline) -> JsonObject:
-        """The response among the events; what a server asks on the way is answered that there is nothing."""
+        """The response among the events; what a server asks on the way is answered.
+
+        A stream of the handshake era that ends before the response is gone on with, where its server lets it
+        (2025-11-25, transports: resumability).
+        """
         reader = sse.EventReader(MAX_MESSAGE)
-        if wire.chunks is None:
-            for data in reader.feed(wire.body + b"\n\n"):
-                message = read_message(data) if data else {}
-                if message.get("id") == number and "method" not in message:
-                    return message
-        else:
-            async with aclosing(wire.chunks) as chunks:
-                async for part in chunks:
-                    for data in reader.feed(part):
-                        message = read_message(data) if data else {}
-                        if message.get("id") == number and "method" not in message:
-                            return message
-                        answer = _to_server(message)
-                        if answer is not None:
-                            await _whole(await self._post(answer, deadline, self._headers))
+        for _ in range(MAX_RESUMED):
+            found = await self._read(wire, reader, number, deadline)
+            if found is not None:
+                return found
+            wait = _RETRY_SECONDS if reader.retry is None else reader.retry
+            if reader.last_id is None or METHOD_HEADER in self._headers or deadline.remaining() <= wait:
+                break
+            await asyncio.sleep(wait)
+            going_on = await self._get(deadline, self._headers, {"last-event-id": reader.last_id})
+            if going_on is None:
+                break
+            wire, before = going_on, reader
+            reader = sse.EventReader(MAX_MESSAGE)
+            reader.last_id, reader.retry = before.last_id, before.retry
         raise PeerHungUp("the server's stream ended before its response")
+
+    async def _read(
+        self, wire: WireReply, reader: sse.EventReader, number: int | None, deadline: Deadline
+    ) -> JsonObject | None:
+        """The response of that number among the events of a stream; None where it ended before it."""
+
+        async def taken(part: bytes) -> JsonObject | None:
+            for data in reader.feed(part):
+                message = read_message(data) if data else {}
+                if message.get("id") == number and number is not None and "method" not in message:
+                    return message
+                answer = await _to_server(message, self._url, self._elicit)
+                if answer is not None:
+                    await _whole(await self._post(answer, deadline, self._headers))
+            return None
+
+        if wire.chunks is None:
+            return await taken(wire.body + b"\n\n")
+        async with aclosing(wire.chunks) as chunks:
+            async for part in chunks:
+                if (found := await taken(part)) is not None:
+                    return found
+        return None
+
+    async def _get(self, deadline: Deadline, headers: Mapping[str, str], more: Mapping[str, str]) -> WireReply | None:
+        """A stream of events from the server; None where it gives none, as it may."""
+        said = {"accept": sse.MEDIA_TYPE, **headers, **more}
+        if self._session is not None:
+            said[SESSION_HEADER] = self._session
+        wire = await self._carried(WireRequest(method="GET", headers=said), deadline)
+        media = wire.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if wire.status == 200 and media == sse.MEDIA_TYPE:  # noqa: PLR2004 - HTTP
+            return wire
+        if wire.chunks is not None:
+            await wire.chunks.aclose()
+        return None
+
+    @asynccontextmanager
+    async def _listening(self, method: str, deadline: Deadline, headers: Mapping[str, str]) -> AsyncIterator[None]:
+        """Hear, while a tool is called, what a server of the handshake era asks beside the call's own stream."""
+        asks = self._elicit is not None and self._session is not None and METHOD_HEADER not in headers
+        streams = isinstance(self._transport, StreamTransport)
+        wire = await self._get(deadline, headers, {}) if asks and streams and method == "tools/call" else None
+        if wire is None:
+            yield
+            return
+        hearing = asyncio.create_task(self._read(wire, sse.EventReader(MAX_MESSAGE), None, deadline))
+        try:
+            yield
+        finally:
+            hearing.cancel()
+            # What became of that stream is nothing to the call: the server answers that on its own.
+            await asyncio.gather(hearing, return_exceptions=True)
 
 
 async def _whole(wire: WireReply) -> bytes:
@@ -175,7 +245,12 @@ class StdioLink:
 
     http = False
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, peer: str = "", elicit: Elicit | None = None
+    ) -> None:
+        self._peer = peer
+        self._elicit = elicit
+        self._answering: set[asyncio.Task[None]] = set()
         self._command = tuple(command)
         self._environment = dict(environment)
         self._process: asyncio.subprocess.Process | None = None
@@ -232,6 +307,9 @@ class StdioLink:
                     end()
         if reading is not None:
             await reading
+        for answering in self._answering:
+            answering.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def _running(self, *, fresh: bool) -> asyncio.subprocess.Process:
         async with self._starting:
@@ -286,11 +364,19 @@ class StdioLink:
 
     async def _hear(self, process: asyncio.subprocess.Process, message: JsonObject) -> None:
         if "method" in message:
-            answer = _to_server(message)
-            if answer is not None:
-                await self._write(process, answer)
+            # Beside the reading: an answer may take a person's time, and what else comes goes on.
+            answering = asyncio.create_task(self._answer(process, message))
+            self._answering.add(answering)
+            answering.add_done_callback(self._answering.discard)
             return
         identifier = message.get("id")
         waiting = self._waiting.get(identifier) if isinstance(identifier, int) else None
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
+
+    async def _answer(self, process: asyncio.subprocess.Process, message: JsonObject) -> None:
+        answer = await _to_server(message, self._peer, self._elicit)
+        if answer is not None:
+            # Whoever waits for a process that ended is told so where it is read.
+            with suppress(PeerHungUp):
+                await self._write(process, answer)

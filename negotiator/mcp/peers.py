@@ -28,6 +28,7 @@ from negotiator.errors import (
 )
 from negotiator.interpret import body_value
 from negotiator.jsonvalue import JsonObject
+from negotiator.mcp.elicitation import CAPABILITY, METHOD, Elicit, reply_to
 from negotiator.mcp.links import HttpLink, Link, SessionEnded, StdioLink
 from negotiator.mcp.session import Session
 from negotiator.messages import Reply, Request
@@ -45,8 +46,9 @@ LIST_SECONDS: Final = 300.0
 """How old the list of a server's tools may be when one is called."""
 MAX_SAID: Final = 200
 """Characters of a tool's description that its place in a search goes by."""
-MAX_ROUNDS: Final = 4
+MAX_ROUNDS: Final = 8
 """Times that a call is made again because its server wants it so."""
+_OF_A_ROUND: Final = ("requestState", "inputResponses")
 
 
 class McpPeers:
@@ -61,6 +63,7 @@ class McpPeers:
         clock: Clock,
         *,
         pinned: bool = True,
+        elicit: Elicit | None = None,
     ) -> None:
         """Reach them through `transport`.
 
@@ -69,10 +72,12 @@ class McpPeers:
             store: Where is kept which definitions were seen.
             clock: Where time comes from.
             pinned: Whether a tool whose definition changes is refused until it is approved.
+            elicit: Who answers what a server asks in the middle of a call; nobody, where not given.
         """
         self._transport = transport
         self._pins = Pins(store, "mcp-tools/", pinned=pinned)
         self._clock = clock
+        self._elicit = elicit
         self._commands: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {}
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Session]] = WeakKeyDictionary()
 
@@ -159,16 +164,16 @@ class McpPeers:
     def _session(self, base_url: str) -> Session:
         sessions = self._sessions.setdefault(asyncio.get_running_loop(), {})
         if base_url not in sessions:
-            sessions[base_url] = Session(self._link(base_url), self._clock)
+            sessions[base_url] = Session(self._link(base_url), self._clock, {} if self._elicit is None else CAPABILITY)
         return sessions[base_url]
 
     def _link(self, base_url: str) -> Link:
         if not base_url.startswith(STDIO):
-            return HttpLink(self._transport, base_url.removeprefix(EXPLICIT))
+            return HttpLink(self._transport, base_url.removeprefix(EXPLICIT), self._elicit)
         if base_url not in self._commands:
             # An address alone starts nothing: it may come from anywhere.
             raise UsageError(f"there is no command for {base_url}: give it with Agent.know_command")
-        return StdioLink(*self._commands[base_url])
+        return StdioLink(*self._commands[base_url], peer=base_url, elicit=self._elicit)
 
     async def _listed(self, base_url: str, session: Session, deadline: Deadline, *, afresh: bool = False) -> None:
         """Know the server's tools, as of lately; one look for all that want to know at the same time."""
@@ -221,10 +226,26 @@ class McpPeers:
                 return _failed(problem)
             if made.get("resultType") != "input_required":
                 return wire.read_result(made)
-            if made.get("inputRequests") or "requestState" not in made:
+            asked = wire.input_requests(made)
+            if not asked and "requestState" not in made:
+                raise PeerMisspoke("the server wants a call again, and says neither why nor with what")
+            if any(method != METHOD for method, _ in asked.values()) or (asked and self._elicit is None):
                 return Reply(status="failure", code="input_required", error=wire.wanted_input(made)[:300])
-            params = {**params, "requestState": made["requestState"]}
+            # What was said of the round before is not said again.
+            params = {name: value for name, value in params.items() if name not in _OF_A_ROUND}
+            params |= {"requestState": made["requestState"]} if "requestState" in made else {}
+            params |= {"inputResponses": await self._responses(base_url, asked)} if asked else {}
         return Reply(status="failure", code="input_required", error="the tool asks to be called again without end")
+
+    async def _responses(self, base_url: str, asked: Mapping[str, tuple[str, JsonObject]]) -> JsonObject:
+        """What is answered to what a server asks for, by its names for that."""
+        made: JsonObject = {}
+        for name, (method, params) in asked.items():
+            try:
+                made[name] = await reply_to(self._elicit, base_url, method, params)
+            except RpcError as problem:
+                raise PeerMisspoke(f"the server asks in a form that cannot be answered: {problem}") from problem
+        return made
 
 
 def _failed(problem: RpcError) -> Reply:

@@ -30,6 +30,8 @@ class Session:
 
     link: Link
     clock: Clock
+    capabilities: JsonObject = field(default_factory=dict)
+    """What is offered to the server, beside what every client of ours does."""
     version: str | None = None
     """The revision that is spoken, once that is known."""
     tools: dict[str, PeerTool] = field(default_factory=dict)
@@ -65,7 +67,7 @@ class Session:
     async def _probe(self, deadline: Deadline) -> str | None:
         """The modern revision that a server speaks; None for a server of old. Raises as `Link.call` does."""
         version = MODERN[0]
-        params = wire.modern_params({}, version, self._client)
+        params = wire.modern_params({}, version, self._client, self.capabilities)
         headers = wire.modern_headers("server/discover", {}, version)
         for _ in range(2):
             try:
@@ -81,7 +83,7 @@ class Session:
         return None
 
     async def _handshake(self, deadline: Deadline) -> None:
-        found = await self.link.call("initialize", wire.handshake(self._client), deadline, {})
+        found = await self.link.call("initialize", wire.handshake(self._client, self.capabilities), deadline, {})
         self.version = wire.agreed_handshake(found)
         await self.link.notify("notifications/initialized", deadline, {VERSION_HEADER: self.version})
 
@@ -96,7 +98,7 @@ class Session:
         version = self.version or MODERN[0]
         if version in MODERN:
             params, headers = (
-                wire.modern_params(params, version, self._client),
+                wire.modern_params(params, version, self._client, self.capabilities),
                 wire.modern_headers(method, params, version, tool),
             )
         else:

@@ -14,6 +14,7 @@ import httpx
 
 from negotiator import Agent, NegotiatorError
 from negotiator.clock import Deadline, SystemClock
+from negotiator.mcp.elicitation import Question
 from negotiator.messages import Request
 from negotiator.oauth import Client, OAuthClient
 
@@ -25,6 +26,11 @@ async def says_yes(url: str) -> str:
     """A person in a hurry: whatever the suite's authorization servers ask is answered by the redirect they give."""
     async with httpx.AsyncClient(trust_env=False) as browser:
         return str((await browser.get(url)).headers["location"])
+
+
+async def answers(_question: Question) -> dict[str, Any]:
+    """A person who takes what a form has by default."""
+    return {}
 
 
 def oauth(url: str, context: dict[str, Any]) -> OAuthClient:
@@ -68,7 +74,8 @@ async def main(url: str) -> None:
     # What the scenario would have called, where it says so.
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
     calls = context.get("toolCalls", [])
-    async with Agent(state="memory", oauth=oauth(url, context), allow_sources=["loopback"]) as agent:
+    options: dict[str, Any] = {"oauth": oauth(url, context), "elicit": answers, "allow_sources": ["loopback"]}
+    async with Agent(state="memory", **options) as agent:
         record = await agent.engine.reach.discover(peer, deadline)
         for name, sources in record.listing.items():
             document = await agent.engine.find_document((name,), sources, timeout=10)

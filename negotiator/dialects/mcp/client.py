@@ -27,6 +27,8 @@ from negotiator.messages import PeerTier, Reply
 
 MAX_TOOLS: Final = 1024
 """Tools of one server that are looked at."""
+MAX_INPUTS: Final = 16
+"""Things that one result asks for."""
 _SENTENCE: Final = 300
 _TIERS: Final[Mapping[object, PeerTier]] = {
     "natural_language": "natural_language",
@@ -35,17 +37,17 @@ _TIERS: Final[Mapping[object, PeerTier]] = {
 }
 
 
-def handshake(client: JsonObject) -> JsonObject:
+def handshake(client: JsonObject, capabilities: JsonObject) -> JsonObject:
     """The parameters of `initialize`."""
-    return {"protocolVersion": HANDSHAKE[0], "capabilities": {}, "clientInfo": client}
+    return {"protocolVersion": HANDSHAKE[0], "capabilities": capabilities, "clientInfo": client}
 
 
-def modern_params(params: JsonObject, version: str, client: JsonObject) -> JsonObject:
+def modern_params(params: JsonObject, version: str, client: JsonObject, capabilities: JsonObject) -> JsonObject:
     """The parameters of a modern request, with what each must say of itself."""
     meta: JsonObject = {
         META_VERSION: version,
         META_CLIENT: client,
-        META_CAPABILITIES: {"extensions": {DOCUMENTS_EXTENSION: {}}},
+        META_CAPABILITIES: {"extensions": {DOCUMENTS_EXTENSION: {}}, **capabilities},
     }
     given = params.get("_meta")
     return {**params, "_meta": {**(given if isinstance(given, dict) else {}), **meta}}
@@ -131,6 +133,22 @@ def read_result(result: JsonObject) -> Reply:
     else:
         raise PeerMisspoke("the result has no content")
     return Reply(status="success", body=body, tier=_TIERS.get(tier, "unknown") if _is_text(tier) else "unknown")
+
+
+def input_requests(result: JsonObject) -> dict[str, tuple[str, JsonObject]]:
+    """What a result that needs more input asks for: method and parameters by the server's names for them.
+
+    Raises `PeerMisspoke` where that cannot be read.
+    """
+    asked = result.get("inputRequests", {})
+    read: dict[str, tuple[str, JsonObject]] = {}
+    for name, given in asked.items() if isinstance(asked, dict) and len(asked) <= MAX_INPUTS else [("", None)]:
+        method = given.get("method") if isinstance(given, dict) else None
+        params = given.get("params", {}) if isinstance(given, dict) else None
+        if not isinstance(method, str) or not isinstance(params, dict):
+            raise PeerMisspoke("what the server asks for cannot be read")
+        read[name] = (method, params)
+    return read
 
 
 def wanted_input(result: JsonObject) -> str:

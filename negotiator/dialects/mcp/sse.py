@@ -5,6 +5,8 @@ from typing import Final
 from negotiator.errors import PeerMisspoke
 
 MEDIA_TYPE: Final = "text/event-stream"
+MAX_ID: Final = 1024
+"""Characters of an event's id."""
 KEEP_ALIVE: Final = b": still at work\n\n"
 """A comment, which readers skip, so that nothing between takes the silence for an end."""
 
@@ -15,10 +17,14 @@ def event(data: bytes) -> bytes:
 
 
 class EventReader:
-    """The data of events, from bytes as they come. Everything but `data` is skipped."""
+    """The data of events, from bytes as they come, and from where the stream can be gone on with."""
 
     def __init__(self, limit: int) -> None:
         """Hold at most `limit` bytes of one event."""
+        self.last_id: str | None = None
+        """The id of the last event that had one; None where the stream cannot be gone on with."""
+        self.retry: float | None = None
+        """Seconds that the server wants to be left alone before that; None where it did not say."""
         self._limit = limit
         self._rest = b""
         self._data: list[bytes] = []
@@ -46,8 +52,14 @@ class EventReader:
             self._data, self._size = [], 0
             return
         name, _, value = line.partition(b":")
-        if name == b"data":
-            self._data.append(value.removeprefix(b" "))
+        value = value.removeprefix(b" ")
+        if name == b"id" and b"\0" not in value and len(value) <= MAX_ID and value.isascii():
+            # An empty one takes it back.
+            self.last_id = value.decode() or None
+        elif name == b"retry" and value.isdigit() and len(value) < 10:  # noqa: PLR2004 - milliseconds
+            self.retry = int(value) / 1000
+        elif name == b"data":
+            self._data.append(value)
             self._size += len(value)
             if self._size > self._limit:
                 raise PeerMisspoke("an event of more bytes than one may have")
