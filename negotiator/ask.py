@@ -13,7 +13,7 @@ what is not.
 
 from dataclasses import replace
 
-from negotiator.negotiate import adopt_listed
+from negotiator.adopting import adopt_listed
 from negotiator.ask_by_model import Done, ask_by_model, ask_in_words, read_by_model, read_from_words
 from negotiator.ask_learning import learn, may_agree_first, may_look, negotiate_now, require_room, situation_of
 from negotiator.asking import Asking

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from negotiator.adopting import take_listed
 from negotiator.choosing import CLEAR_LEAD, LEAST_LIKENESS, likeness
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
@@ -19,7 +20,7 @@ from negotiator.interpret import Interpreter
 from negotiator.jsonvalue import JsonObject
 from negotiator.ledger import Account
 from negotiator.models.asking import quoted
-from negotiator.negotiate import agree_and_make, take_listed
+from negotiator.negotiate import agree_and_make
 from negotiator.peers import KnownPeer
 from negotiator.prompts import prompt
 from negotiator.reach import PeerRecord

@@ -126,6 +126,7 @@ async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, d
     if engine.cost_policy.documents_of_askers:
         theirs = await _document_of_asker(engine, call.intent, tool)
         if theirs is not None:
+            theirs = await _first_of(engine, theirs, tool)
             engine.documents.put(theirs)
             keep(engine.meant, theirs.hash, tool.name, MAX_OPEN)
             return _accept(dialogue.id, theirs, "structured", with_text=True)
@@ -139,10 +140,20 @@ async def _document_of_asker(engine: Engine, intent: Intent, tool: Tool) -> Prot
 
     It does where rules can say how; else where words have cost more here than finding out is expected to.
     """
+    document = _document_of_intent(intent)
+    if document is None or engine.schemas_of(document) is None or not effect_allowed(document, tool):
+        return None
+    served = await suitable_tool(engine, document)
+    if served is None and engine.has_model and engine.within_budget and _worth_it(engine, tool):
+        served = tool
+    return document if served is tool else None
+
+
+def _document_of_intent(intent: Intent) -> ProtocolDocument | None:
     if intent.input_schema is None or intent.output_schema is None:
         return None
     try:
-        document = draft_document(
+        return draft_document(
             name=intent.name,
             description=intent.description,
             request_schema=intent.input_schema,
@@ -151,12 +162,20 @@ async def _document_of_asker(engine: Engine, intent: Intent, tool: Tool) -> Prot
         )
     except (DocumentError, ValueError):
         return None
-    if engine.schemas_of(document) is None or not effect_allowed(document, tool):
-        return None
-    served = await suitable_tool(engine, document)
-    if served is None and engine.has_model and engine.within_budget and _worth_it(engine, tool):
-        served = tool
-    return document if served is tool else None
+
+
+async def _first_of(engine: Engine, theirs: ProtocolDocument, tool: Tool) -> ProtocolDocument:
+    """The document for an opening that has come while this agent's own openings are under way.
+
+    Two that open at once for the same task each know both openings, and so both documents that are drafted from them.
+    Where one tool serves both documents by rule, the one whose hash comes first is the answer, on either side.
+    """
+    first = theirs
+    for intent in list(engine.openings.values()):
+        ours = _document_of_intent(intent)
+        if ours is not None and ours.hash < first.hash and await suitable_tool(engine, ours) is tool:
+            first = ours
+    return first if first is theirs or await suitable_tool(engine, theirs) is tool else theirs
 
 
 def _worth_it(engine: Engine, tool: Tool) -> bool:

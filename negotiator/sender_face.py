@@ -17,6 +17,8 @@ from negotiator.outcome import Outcome
 from negotiator.peers import KnownPeer
 from negotiator.stream import Stream
 from negotiator.task import Task
+from negotiator.together import agree_together
+from protocol_docs import ProtocolDocument
 
 
 class SenderFace:
@@ -61,6 +63,14 @@ class SenderFace:
                     if routine.protocol_hash == name and routine.role == "sender":
                         self.engine.routines.drop(routine)
         self.engine.reach.forget(address)
+
+    async def agree(self, task: Task, *peers: str) -> ProtocolDocument:
+        """Agree with all `peers` on one document for `task` and return it, before anything is asked of them.
+
+        See `negotiator.together.agree_together` for what it raises.
+        """
+        engine = self.engine.without_model() if task.sensitive else self.engine
+        return await agree_together(engine, [peer.rstrip("/") for peer in peers], task)
 
     def forget(self, peer: str) -> bool:
         """Choose a peer no more where none is named; True if it was known."""

@@ -1,0 +1,92 @@
+"""Documents that a peer lists, taken without a word: to list a document is to offer it."""
+
+from contextlib import suppress
+from typing import Final
+
+from negotiator.agreements import Agreed
+from negotiator.choosing import LEAST_LIKENESS, likeness
+from negotiator.clock import Deadline
+from negotiator.engine import Engine
+from negotiator.fitting import Fit, judge_sender
+from negotiator.ledger import Account
+from negotiator.reach import PeerRecord
+from negotiator.sharing import has_sender_routine, listed_documents, successor
+from negotiator.synthesis import make_sender
+from negotiator.task import Task
+from protocol_docs import ProtocolDocument, StoreUnusable
+
+VALID_SECONDS: Final = 2_592_000.0
+"""How long an agreement that a peer put no date on is taken to hold: 30 days."""
+_TAUGHT: Final = Fit(ready=True, exact=False)
+
+
+async def adopt_listed(
+    engine: Engine,
+    base_url: str,
+    peer: PeerRecord,
+    task: Task,
+    deadline: Deadline,
+) -> Agreed | None:
+    """Take a document that the peer lists and that fits the task by rule, without a word or a model.
+
+    Looked for once per listing; a document that fits only with a model's help is left to a negotiation. Many functions
+    have the same schemas: the one is taken whose words are the nearest to the task's, and one that may have an effect
+    only where they have something in common.
+    """
+    if not engine.first_look(base_url, task.digest, tuple(peer.listing)):
+        return None
+    # A listing whose addresses do not answer must leave the request the larger part of its time.
+    until = Deadline.after(max(deadline.remaining(), 0) / 4, engine.clock)
+    known = engine.agreements.documents_for(task.digest)
+    about = (task.name, task.description)
+    documents = [each async for each in listed_documents(engine, peer, until, about=about, first=known)]
+    near = likeness(about, [(each.name, each.description) for each in documents])
+    ranked = sorted(zip(documents, near, strict=True), key=lambda pair: (pair[0].hash not in known, -pair[1]))
+    for document, lead in ranked:
+        safe = document.annex is not None and document.annex.effect == "safe"
+        if lead < LEAST_LIKENESS and not safe and document.hash not in known:
+            continue
+        # What another peer's agreement brought need not be judged again.
+        fit = _TAUGHT if has_sender_routine(engine, task, document) else await judge_sender(engine, task, document)
+        if fit.ready:
+            await take_listed(engine, base_url, task, document, deadline, exact=fit.exact)
+            return engine.agreements.find(task.digest, base_url)
+    return None
+
+
+async def take_listed(
+    engine: Engine, base_url: str, task: Task, document: ProtocolDocument, deadline: Deadline, *, exact: bool
+) -> None:
+    """Agree to a document that a peer lists: to list it is to offer it, and its hash in a request is the answer."""
+    # Only what is used is kept: a listing may hold any number of texts.
+    with suppress(StoreUnusable):
+        engine.documents.put(document)
+    if exact:
+        await make_sender(engine, task, document, Account(), deadline)  # by rule: it asks no model
+    engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
+
+
+async def adopt_successor(
+    engine: Engine, base_url: str, peer: PeerRecord, task: Task, agreed: ProtocolDocument
+) -> None:
+    """Go over to the document that replaces the agreed one, where the peer lists it and our half can be made for it.
+
+    Off the request's path, under the caps of a negotiation. Until our half is made, and where it cannot be, the
+    agreed document goes on to serve: that a text calls itself a successor changes nothing by itself.
+    """
+    policy = engine.cost_policy
+    account = Account(max_usd=policy.max_negotiation_usd, max_tokens=policy.max_negotiation_tokens)
+    deadline = Deadline.after(policy.max_negotiation_seconds, engine.clock)
+    try:
+        document = await successor(engine, peer, agreed, deadline)
+        if document is None:
+            return
+        if task.effect == "safe" and (document.annex is None or document.annex.effect != "safe"):
+            return
+        engine.documents.put(document)
+        if not await make_sender(engine, task, document, account, deadline):
+            engine.agreements.agree(task.digest, base_url, document.hash, VALID_SECONDS)
+    finally:
+        engine.ledger.asked(engine.today, base_url, account)
+        if account.usage.calls:
+            engine.ledger.routine(account)
