@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from negotiator.negotiate import adopt_successor
+from negotiator.adopting import adopt_successor
 from negotiator.asking import Asking
 from negotiator.errors import BudgetSpent
 from negotiator.heat import expected_exchanges
