@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from negotiator.context import Context, context_of, within
+from negotiator.context import context_of, within
 from negotiator.engine import Engine
 from negotiator.errors import NotAllowed, NotPossible
 from negotiator.fitting import Way, receiver_half
@@ -62,13 +62,12 @@ class Answering:
 
     def in_context(self, run: Callable[[], Awaitable[JsonValue]]) -> Callable[[], Awaitable[JsonValue]]:
         """`run`, which can know of the request what a function that serves it may."""
-        context = self.context
-        return within(self._context_of(context), run)
+        return in_context(self.engine, self.context, run, self.name_it)
 
-    def _context_of(self, context: ExchangeContext) -> Context:
-        return context_of(
-            principal=context.principal, deadline=context.deadline, request=self.name_it(), history=context.history
-        )
+    def made_already(self, tool: Tool, arguments: JsonObject, result: JsonValue) -> None:
+        """Enter a safe call that was made before this began."""
+        self.tool, self.tier = tool, "routine"
+        self.journal.enter(tool.name, arguments, result)
 
     def callable(self, tool: Tool) -> Callable[..., Awaitable[JsonValue]]:
         """A tool as a handler's code sees it: a function of positional and named arguments."""
@@ -84,14 +83,7 @@ class Answering:
 
     def require(self, name: str, effect: Effect, *, public: bool) -> None:
         """Raises `NotAllowed` where this caller may not have that run in the tier that is at work."""
-        principal = self.context.principal
-        granted = granted_scopes()
-        allowed = self.engine.authority.allows(principal, name, effect, self.tier, public=public, granted=granted)
-        # What was done, and for whom, is to be found again: names alone, no values.
-        word = "is used" if allowed else "is not allowed"
-        _log.info("%s (%s) %s for %.200r, in the tier %s", name, effect, word, principal, self.tier)
-        if not allowed:
-            raise NotAllowed
+        require(self.engine, self.context.principal, self.tier, name, effect, public=public)
 
     def allowed(self) -> dict[str, Tool]:
         """The tools that this caller may have run in the tier that is at work: what a model is shown.
@@ -152,3 +144,26 @@ class Answering:
         engine.ledger.exchange("receiver", self.tier, self.counted, account)
         if self.tool is not None:
             engine.ledger.arrived(place_of(self.tool), engine.clock.time(), interpreted=called)
+
+
+def require(engine: Engine, principal: str, tier: Tier, name: str, effect: Effect, *, public: bool) -> None:
+    """Raises `NotAllowed` where this caller may not have that run in this tier."""
+    allowed = engine.authority.allows(principal, name, effect, tier, public=public)
+    # What was done, and for whom, is to be found again: names alone, no values.
+    if _log.isEnabledFor(logging.INFO):
+        word = "is used" if allowed else "is not allowed"
+        _log.info("%s (%s) %s for %.200r, in the tier %s", name, effect, word, principal, tier)
+    if not allowed:
+        raise NotAllowed
+
+
+def in_context(
+    engine: Engine,
+    known: ExchangeContext,
+    run: Callable[[], Awaitable[JsonValue]],
+    name_it: Callable[[], str] | None,
+) -> Callable[[], Awaitable[JsonValue]]:
+    """`run`, which can know of the request what a function that serves it may; an own name where it has none."""
+    name_it = name_it or engine.new_id
+    context = context_of(principal=known.principal, deadline=known.deadline, request=name_it, history=known.history)
+    return within(context, run)

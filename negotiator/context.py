@@ -36,13 +36,13 @@ class Context:
         *,
         principal: str,
         deadline: Deadline,
-        request: str,
+        request: Callable[[], str],
         history: tuple[tuple[str, str], ...] = (),
         trace: Mapping[str, str] | None = None,
     ) -> None:
         self._principal = principal
         self._deadline = deadline
-        self._request = request
+        self._request: str | Callable[[], str] = request
         self._history = history
         self._trace = trace
         self._cancelled = False
@@ -64,6 +64,8 @@ class Context:
     @property
     def request(self) -> str:
         """The request's name: the same for one that comes again under the same idempotency key."""
+        if not isinstance(self._request, str):
+            self._request = self._request()
         return self._request
 
     @property
@@ -120,7 +122,10 @@ def within(context: Context, run: Callable[[], Awaitable[T]]) -> Callable[[], Aw
 
 
 def context_of(
-    *, principal: str, deadline: Deadline, request: str, history: tuple[tuple[str, str], ...] = ()
+    *, principal: str, deadline: Deadline, request: Callable[[], str], history: tuple[tuple[str, str], ...] = ()
 ) -> Context:
-    """The context of a request that is answered in this task, its trace included."""
+    """The context of a request that is answered in this task, its trace included.
+
+    `request` names it, and is called where somebody asks: unguessable names are dear.
+    """
     return Context(principal=principal, deadline=deadline, request=request, history=history, trace=current_trace())

@@ -121,6 +121,9 @@ class Engine:
     observed: dict[str, list[JsonValue]] = field(default_factory=dict)
     """The last inputs by task digest, in memory only: private examples for new routines."""
 
+    ready: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """What stands ready to answer under a document, by the spellings that name it; see `negotiator.answer`."""
+
     directories: Sequence[Directory] = ()
     """Where documents are looked for before one is negotiated, beside what peers list and what is at hand."""
     embedder: Embedder | None = None

@@ -138,6 +138,10 @@ class Journal:
                 self._write(self._entries)
         return result if fresh else orjson.loads(entry.result)
 
+    def enter(self, tool: str, arguments: JsonObject, result: JsonValue) -> None:
+        """Enter a safe call that was made and came back."""
+        self._entries.append(Entry(tool, canonical(arguments), "safe", "done", canonical(result)))
+
     def close(self) -> None:
         """The request has its reply: what was kept for a crash is dropped."""
         if self._stored:

@@ -1,6 +1,7 @@
 """A routine made ready to run in this process."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from negotiator.comparison import same_fields
@@ -37,10 +38,18 @@ class Runnable:
         self.peer = peer or _PEER_OF[routine.role]
         self._run = run_source
         self._others: dict[PeerClass, Runnable] = {}
-        self._into = _compiled(routine.into.mapping)
-        self._back = _compiled(routine.back.mapping)
+        self.map_into = _compiled(routine.into.mapping)
+        """What the mapping makes of what `into` is given. Raises `BadInput`."""
+        self.map_back = _compiled(routine.back.mapping)
+        """The same of what `back` is given."""
         self._guard_into = _compiled(routine.into.guard)
         self._guard_back = _compiled(routine.back.guard)
+
+    @cached_property
+    def straight(self) -> bool:
+        """Whether it answers every request, and by its mappings alone."""
+        routine = self.routine
+        return routine.firm and not routine.whole and routine.into.entry is None and routine.back.entry is None
 
     def on_behalf_of(self, peer: PeerClass) -> "Runnable":
         """The same routine for another class of peers: its source runs in other processes."""
@@ -56,14 +65,14 @@ class Runnable:
         Raises `BadInput`, `SandboxError`, and `PeerMisspoke` where the parts of the routine contradict each other.
         """
         if self.routine.into.entry is None:
-            return self._into(value)
-        return await self._mixed(self.routine.into, self._into, self._guard_into, value)
+            return self.map_into(value)
+        return await self._mixed(self.routine.into, self.map_into, self._guard_into, value)
 
     async def back(self, value: JsonValue) -> JsonValue:
         """Reply body to output, or tool result to reply body. Raises as `into` does."""
         if self.routine.back.entry is None:
-            return self._back(value)
-        return await self._mixed(self.routine.back, self._back, self._guard_back, value)
+            return self.map_back(value)
+        return await self._mixed(self.routine.back, self.map_back, self._guard_back, value)
 
     async def handle(self, request: JsonValue, tools: Mapping[str, Callable[..., Any]]) -> JsonValue:
         """The whole of a receiver's half, calling `tools`."""

@@ -230,7 +230,8 @@ async def in_time(answer: Answer, request: Request, context: ExchangeContext) ->
 
 
 def _marked(wire: WireReply) -> WireReply:
-    return replace(wire, headers={**wire.headers, ENGINE_HEADER: ENGINE})
+    headers = {**wire.headers, ENGINE_HEADER: ENGINE}
+    return WireReply(status=wire.status, headers=headers, body=wire.body, chunks=wire.chunks)
 
 
 def _of(reply: Reply, conversation: Conversation | None) -> Reply:
