@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Protocol, cast
 
@@ -314,7 +315,7 @@ class Reach:
             UsageError: the request cannot be spelt in it.
         """
         try:
-            record = await self.discover(base_url, deadline)
+            record = self.known(base_url) or await self.discover(base_url, deadline)
         except PeerHungUp as error:
             # It hung up on a question about itself: nothing of the request was sent.
             raise PeerUnreachable(str(error)) from error
@@ -355,7 +356,8 @@ class Reach:
     async def _send(self, base_url: str, wire: WireRequest, deadline: Deadline, *, watched: bool = False) -> WireReply:
         # Whole seconds are all that RFC 7240 has; a peer that does not know it ignores it.
         wait = f"wait={max(1, math.ceil(deadline.remaining()))}"
-        wire = replace(wire, headers={**wire.headers, "prefer": wait})
+        headers = {**wire.headers, "prefer": wait}
+        wire = WireRequest(method=wire.method, path=wire.path, headers=headers, body=wire.body)
         if watched:
             reply = await send_watched(self._transport, base_url, wire, deadline=deadline)
         else:
@@ -423,15 +425,18 @@ def error_of(reply: Reply) -> NegotiatorError | None:
 
 def _read(wire: WireReply, dialect: AgoraDialect, request: Request) -> tuple[Reply, AgoraDialect]:
     """A reply, and the dialect that it is in: the one asked in, where it may be; else the one it looks like."""
-    spoken = sniff_reply(wire)
     try:
         reply = dialect.decode_reply(wire, request)
     except PeerMisspoke:
+        spoken = sniff_reply(wire)
         if spoken is None or spoken is dialect:
             raise
         return spoken.decode_reply(wire, request), spoken
+    if wire.status < 400:  # noqa: PLR2004 - HTTP
+        return reply, dialect
     # An HTTP error is read without regard to its words, which may still be another dialect's.
-    if spoken is None or wire.status < 400 or dialect.says(wire):  # noqa: PLR2004 - HTTP
+    spoken = sniff_reply(wire)
+    if spoken is None or dialect.says(wire):
         return reply, dialect
     return spoken.decode_reply(wire, request), spoken
 
@@ -457,5 +462,6 @@ def _is_ours(wire: WireReply) -> bool:
     return wire.headers.get(ENGINE_HEADER) == ENGINE
 
 
+@lru_cache(_IN_MEMORY)
 def _key(base_url: str) -> str:
     return _PREFIX + sha256(base_url.rstrip("/").encode()).hexdigest()

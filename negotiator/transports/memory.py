@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from negotiator.clock import Deadline
 from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.in_time import OutOfTime, by
 from negotiator.wire import WireHandler, WireReply, WireRequest
 
 Fault: TypeAlias = Literal["unreachable", "hang_up_before", "hang_up_after", "silence"]
@@ -61,24 +62,9 @@ class MemoryTransport:
         if handler is None or fault == "unreachable" or left <= 0:
             raise PeerUnreachable(f"nobody answers at {base_url}" if left > 0 else "no time was left to send")
         try:
-            async with asyncio.timeout(left) as timer:
-                if fault == "hang_up_before":
-                    raise PeerHungUp("the peer hung up before it handled the request")
-                if fault == "silence":
-                    await asyncio.Event().wait()
-                received = WireRequest(
-                    method=request.method,
-                    path=request.path,
-                    headers={name.lower(): value for name, value in request.headers.items()},
-                    body=request.body,
-                    peer="memory",
-                    base=_bare(base_url),
-                )
-                reply = await handler(received)
-        except TimeoutError:
-            if timer.expired():
-                raise PeerHungUp("no reply by the deadline") from None
-            raise
+            reply = await by(deadline, self._handled(handler, base_url, request, fault))
+        except OutOfTime:
+            raise PeerHungUp("no reply by the deadline") from None
         if fault == "hang_up_after":
             raise PeerHungUp("the peer hung up after it handled the request")
         if len(reply.body) > self._reply_bytes:
@@ -86,6 +72,24 @@ class MemoryTransport:
         if reply.chunks is not None:
             return replace(reply, chunks=self._in_parts(reply.chunks, deadline))
         return reply
+
+    async def _handled(
+        self, handler: WireHandler, base_url: str, request: WireRequest, fault: Fault | None
+    ) -> WireReply:
+        if fault == "hang_up_before":
+            raise PeerHungUp("the peer hung up before it handled the request")
+        if fault == "silence":
+            await asyncio.Event().wait()
+        return await handler(
+            WireRequest(
+                method=request.method,
+                path=request.path,
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=request.body,
+                peer="memory",
+                base=_bare(base_url),
+            )
+        )
 
     async def _in_parts(self, chunks: AsyncGenerator[bytes, None], deadline: Deadline) -> AsyncGenerator[bytes, None]:
         size = 0
