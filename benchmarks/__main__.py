@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import fetch
 from benchmarks.data import DataMissing
+from benchmarks.fetch_agentdojo import AGENTDOJO
 from benchmarks.fetch_bfcl import BFCL
 from benchmarks.fetch_octokit import OCTOKIT
 from benchmarks.fetch_sgd import SGD
@@ -15,10 +16,12 @@ from negotiator.errors import NegotiatorError
 
 SCENARIOS = {
     "agora-trace": "policies of changing tiers, over traffic of a published shape",
+    "agentdojo": "how many injected calls run in each tier, where the model obeys every injection",
     "bfcl": "from how many calls of a function on an agreement pays, and what 1,000 calls take",
     "identity": "what it costs a request to be signed, and to be checked",
     "lmos-router": "which of 27 capabilities a sentence needs, by rules, search, embeddings and a model",
     "latency": "what one request takes, beside floors and rivals",
+    "memory": "what documents and routines weigh, and how soon a process is ready",
     "mutants": "wrong routines, and what the verdict lets through",
     "negotiation": "do two agents agree on a protocol, under three conditions, and is it worth something",
     "routerbench": "which protocol suits a module, beside published figures",
@@ -28,7 +31,7 @@ SCENARIOS = {
     "sgdx-mapping": "which field is which, inferred with and without embeddings and a model",
     "throughput": "how many requests a second, with workers, and when there are too many",
 }
-DATA_SETS = {data_set.name: data_set for data_set in (BFCL, OCTOKIT, SGD)}
+DATA_SETS = {data_set.name: data_set for data_set in (AGENTDOJO, BFCL, OCTOKIT, SGD)}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -117,24 +117,27 @@ def offer(agent: Agent, kind: str) -> str:
         return agent.register(DOCUMENT, _native, effect="safe")
     agent.tool(effect="safe")(forecast)
     engine.documents.put(DOCUMENT)
-    code = kind == "code"
-    engine.routines.put(
-        Routine(
-            protocol_hash=DOCUMENT.hash,
-            role="receiver",
-            kind="code" if code else "mapping",
-            key_digest=engine.toolset,
-            into=Direction(entry="arguments") if code else Direction(mapping=INTO),
-            back=Direction(mapping=BACK),
-            source=SOURCE if code else "",
-            tool="forecast",
-            state="serving",
-            verdict=Verdict(passed=True, basis="exact", sandbox_policy=POLICY_VERSION if code else ""),
-        )
-    )
+    engine.routines.put(routine(kind, DOCUMENT.hash, engine.toolset))
     # So that it is listed, and senders find it.
     engine.agreements.serve(engine.toolset, DOCUMENT.hash)
     return DOCUMENT.hash
+
+
+def routine(kind: str, protocol_hash: str, toolset: str) -> Routine:
+    """A receiver's routine for the exchange, `mapping` or `code`, as if its verdict had been reached."""
+    code = kind == "code"
+    return Routine(
+        protocol_hash=protocol_hash,
+        role="receiver",
+        kind="code" if code else "mapping",
+        key_digest=toolset,
+        into=Direction(entry="arguments") if code else Direction(mapping=INTO),
+        back=Direction(mapping=BACK),
+        source=SOURCE if code else "",
+        tool="forecast",
+        state="serving",
+        verdict=Verdict(passed=True, basis="exact", sandbox_policy=POLICY_VERSION if code else ""),
+    )
 
 
 async def _native(body: Any) -> JsonObject:
