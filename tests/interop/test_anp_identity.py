@@ -26,7 +26,7 @@ Order = Callable[..., Any]
 @pytest.fixture(scope="module")
 def anp() -> Iterator[Order]:
     """Have the package do something; see `peers/anp_orders.py`."""
-    peer = _Peer(_python_with("anp-1.0.7", "anp"), "anp_orders.py")
+    peer = _Peer(_python_with("anp-1.0.7", "anp, fastapi, uvicorn"), "anp_orders.py")
     try:
         yield lambda order, **options: peer.tell(order=order, **options)
     finally:

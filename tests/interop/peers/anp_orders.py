@@ -1,6 +1,7 @@
 """Does what it is told with anp 1.0.7, a line of JSON each way. It runs in that package's environment.
 
-Its resolver asks https addresses alone and knows no loopback, so the DID documents it is to find are handed to it.
+Its resolver asks https addresses alone and knows no plain http for this machine, so the DID documents that it is to find
+are handed to it; `resolve` has one over TLS, under an authority of the test's in SSL_CERT_FILE.
 """
 
 import asyncio
@@ -14,8 +15,17 @@ from typing import Any
 
 import anp.authentication.did_wba_verifier as verifier_module
 from anp.authentication import DIDWbaAuthHeader, create_did_wba_document
-from anp.authentication.did_wba import validate_did_document_binding
+from anp.authentication.did_wba import resolve_did_wba_document, validate_did_document_binding
 from anp.authentication.did_wba_verifier import DidWbaVerifier, DidWbaVerifierConfig, DidWbaVerifierError
+from anp.authentication.verification_methods import create_verification_method
+from anp.openanp import RemoteAgent
+from anp.openanp.client.agent import RpcError
+from anp.proof import (
+    Rfc9421OriginProofGenerationOptions,
+    generate_rfc9421_origin_proof,
+    verify_rfc9421_origin_proof,
+    verify_w3c_proof,
+)
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jcs import canonicalize
@@ -66,9 +76,9 @@ def verify(method: str, url: str, headers: dict[str, str], body: str) -> dict[st
     return {"did": found["did"], "headers": found["response_headers"]}
 
 
-def new(host: str, path: list[str]) -> dict[str, Any]:
+def new(host: str, path: list[str], port: int | None = None) -> dict[str, Any]:
     """Make an identity as the package does."""
-    document, keys = create_did_wba_document(host, path_segments=path)
+    document, keys = create_did_wba_document(host, port=port, path_segments=path)
     (FOLDER / "did.json").write_text(json.dumps(document))
     (FOLDER / "key.pem").write_bytes(keys["key-1"][0])
     return {"document": document}
@@ -96,12 +106,74 @@ def take_token(url: str, headers: dict[str, str]) -> dict[str, Any]:
     return {"headers": client.get_auth_header(url)}
 
 
+def resolve(did: str) -> dict[str, Any]:
+    """Look a document up as the package does."""
+    return {"document": asyncio.run(resolve_did_wba_document(did))}
+
+
+def call(url: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Discover an agent by its description, and call a method of it, as the package's client does."""
+
+    async def calling() -> dict[str, Any]:
+        auth = DIDWbaAuthHeader(str(FOLDER / "did.json"), str(FOLDER / "key.pem"))
+        agent = await RemoteAgent.discover(url, auth)
+        try:
+            result = await agent.call(method, **params)
+        except RpcError as error:
+            return {"methods": agent.method_names, "error": {"code": error.code, "data": error.data}}
+        return {"methods": agent.method_names, "tools": agent.tools, "name": agent.name, "result": result}
+
+    return asyncio.run(calling())
+
+
+def prove(method: str, meta: dict[str, Any], body: dict[str, Any], **times: Any) -> dict[str, Any]:
+    """Make an origin proof as the package does."""
+    key = serialization.load_pem_private_key((FOLDER / "key.pem").read_bytes(), None)
+    options = Rfc9421OriginProofGenerationOptions(**times)
+    keyid = json.loads((FOLDER / "did.json").read_text())["id"] + "#key-1"
+    return {"proof": generate_rfc9421_origin_proof(method, meta, body, key, keyid, options=options)}
+
+
+def proved(proof: dict[str, str], method: str, meta: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Check an origin proof as the package does."""
+    document = DOCUMENTS[meta["sender_did"]]
+    try:
+        verify_rfc9421_origin_proof(proof, method, meta, body, did_document=document)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is refused
+        return {"holds": False, "why": str(error)}
+    return {"holds": True}
+
+
+def statement(value: dict[str, Any]) -> dict[str, Any]:
+    """Check a statement's proof as the package does."""
+    named = value["proof"]["verificationMethod"]
+    document = DOCUMENTS[named.partition("#")[0]]
+    method = next(each for each in document["verificationMethod"] if each["id"] == named)
+    return {"holds": bool(verify_w3c_proof(value, create_verification_method(method).public_key))}
+
+
 def canonical(value: Any) -> dict[str, Any]:
     """A value as the package writes it to be signed."""
     return {"text": canonicalize(value).decode()}
 
 
-ORDERS = {each.__name__: each for each in (know, verify, new, sign, answer_challenge, take_token, canonical)}
+ORDERS = {
+    each.__name__: each
+    for each in (
+        know,
+        verify,
+        new,
+        sign,
+        answer_challenge,
+        take_token,
+        resolve,
+        call,
+        prove,
+        proved,
+        statement,
+        canonical,
+    )
+}
 
 if __name__ == "__main__":
     for line in sys.stdin:
