@@ -1,15 +1,14 @@
 """LangChain and LangGraph: graphs and runnables that answer, tools and tool nodes, chat models."""
 
-import typing
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from negotiator.clock import Deadline
 from negotiator.context import Context
-from negotiator.errors import UsageError
 from negotiator.events import listener
 from negotiator.frameworks.host_model import HostModel, Said
 from negotiator.frameworks.recognize import no_agent, no_model, no_tool
+from negotiator.frameworks.returned import returned_by
 from negotiator.messages import Effect
 from negotiator.models.base import Message, Model
 from negotiator.schemas import Schema
@@ -85,18 +84,10 @@ def _tool(given: Any, effect: Effect) -> Tool:
         name=given.name,
         description=" ".join(given.description.split()),
         input=Schema.of(schema),
-        output=_returned(getattr(given, "coroutine", None) or getattr(given, "func", None)),
+        output=returned_by(getattr(given, "coroutine", None) or getattr(given, "func", None)) or Schema({}),
         effect=effect,
         function=run,
     )
-
-
-def _returned(function: Any) -> Schema:
-    try:
-        hint = typing.get_type_hints(function, include_extras=True).get("return")
-        return Schema({}) if hint is None else Schema.of(hint, mode="serialization")
-    except (NameError, TypeError, UsageError):
-        return Schema({})
 
 
 def _text(message: Any) -> str:

@@ -11,6 +11,7 @@ from negotiator.context import Context
 from negotiator.errors import UsageError
 from negotiator.frameworks.host_model import HostModel, Said
 from negotiator.frameworks.recognize import no_agent, no_model, no_tool
+from negotiator.frameworks.returned import returned_by
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Effect
 from negotiator.models.base import Message, Model
@@ -65,7 +66,6 @@ def _tool(given: Any, effect: Effect) -> Tool:
         "required": [name for name, told in given.inputs.items() if not told.get("nullable")],
         "additionalProperties": False,
     }
-    returned = given.output_schema or ({} if given.output_type == "any" else {"type": given.output_type})
 
     def run(**arguments: Any) -> Any:
         return given(**arguments)
@@ -74,10 +74,20 @@ def _tool(given: Any, effect: Effect) -> Tool:
         name=given.name,
         description=" ".join(given.description.split()),
         input=Schema.of(schema),
-        output=Schema.of(returned),
+        output=_returned(given),
         effect=effect,
         function=run,
     )
+
+
+def _returned(given: Any) -> Schema:
+    """What it gives: as it says in a schema, else as its function is annotated, else by the one word that it has."""
+    if given.output_schema:
+        return Schema.of(given.output_schema)
+    annotated = returned_by(getattr(given.forward, "__wrapped__", None))
+    if annotated is not None:
+        return annotated
+    return Schema.of({} if given.output_type == "any" else {"type": given.output_type})
 
 
 def model(given: Any) -> Model:

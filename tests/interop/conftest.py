@@ -126,6 +126,20 @@ class _Peer:
         self._process.stdout.close()
 
 
+@pytest.fixture(scope="session")
+def start_peer() -> Iterator[Callable[..., _Peer]]:
+    """Start a script of `peers/` in the environment of some Python; it ends with the session."""
+    running: list[_Peer] = []
+
+    def start(python: str, script: str, *arguments: object) -> _Peer:
+        running.append(_Peer(python, script, *arguments))
+        return running[-1]
+
+    yield start
+    for peer in running:
+        peer.end()
+
+
 class AgoraReceiver:
     """The package's receiver in a process of its own, with a scripted partner for its model."""
 
@@ -268,9 +282,7 @@ class Served:
             await agent.aclose()
 
 
-@pytest.fixture
-def serve_app() -> Iterator[Callable[..., Served]]:
-    """Serve an ASGI application, and the agents behind it, over HTTP until the test ends."""
+def _serving() -> Iterator[Callable[..., Served]]:
     running: list[Served] = []
 
     def start(app: Callable[..., Any], *agents: Agent) -> Served:
@@ -280,6 +292,18 @@ def serve_app() -> Iterator[Callable[..., Served]]:
     yield start
     for served in reversed(running):
         served.end()
+
+
+@pytest.fixture
+def serve_app() -> Iterator[Callable[..., Served]]:
+    """Serve an ASGI application, and the agents behind it, over HTTP until the test ends."""
+    yield from _serving()
+
+
+@pytest.fixture(scope="session")
+def serve_on() -> Iterator[Callable[..., Served]]:
+    """The same until the session ends."""
+    yield from _serving()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from negotiator import Agent, NotPossible, PeerFailed, PeerRejected, Task, Tool, UsageError
+from negotiator import Agent, CostPolicy, DeadlinePassed, NotPossible, PeerFailed, PeerRejected, Task, Tool, UsageError
 from negotiator.context import Context, current_context
 from negotiator.identity import Authority
 from negotiator.identity.callers import current_principal
@@ -75,9 +75,9 @@ class Message:
         (lambda text: f"sync {text}", "sync hello"),
         (with_context, "hello for anonymous as anonymous"),
         (parts, "in parts"),
-        (lambda text: Said(said=text), {"said": "hello"}),
+        (lambda text: Said(said=text), '{"said":"hello"}'),
         (lambda text: Run("an output"), "an output"),
-        (lambda text: Run(Said(said="typed")), {"said": "typed"}),
+        (lambda text: Run(Said(said="typed")), '{"said":"typed"}'),
         (lambda text: {"messages": [Message("first"), Message("last")]}, "last"),
         (
             lambda text: Message([{"type": "text", "text": "of "}, {"type": "image"}, {"type": "text", "text": "two"}]),
@@ -148,8 +148,6 @@ async def test_with_tools_it_answers_words_and_the_tools_answer_documents(world:
     def say(city: str) -> dict[str, str]:
         return {"said": f"{city}!"}
 
-    from negotiator import CostPolicy
-
     caller = world.agent("caller", reading(), cost_policy=CostPolicy(agree_first=False))
     first = await caller.ask("mem://server", SAY, ROME)
     assert (first.tier, len(heard)) == ("natural_language", 1)
@@ -210,11 +208,13 @@ async def test_a_request_that_comes_again_runs_it_once_unless_it_is_safe(world: 
 async def test_a_caller_who_has_no_time_left_cancels_it_and_what_runs_in_a_thread_can_see_it(world: World) -> None:
     ended: list[object] = []
     seen: list[Context] = []
+    begun = asyncio.Event()
 
     async def slow(text: str, context: Context) -> str:
         seen.append(context)
         assert current_context() is context
         assert 0 < context.seconds_left() <= 5
+        begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -223,8 +223,11 @@ async def test_a_caller_who_has_no_time_left_cancels_it_and_what_runs_in_a_threa
         return "never"
 
     world.agent("server", respond=slow)
-    with pytest.raises(Exception, match="."):
-        await world.agent("caller", reading()).ask("mem://server", SAY, ROME, seconds=5)
+    asking = asyncio.ensure_future(world.agent("caller", reading()).ask("mem://server", SAY, ROME, seconds=5))
+    await begun.wait()
+    world.clock.advance(6)
+    with pytest.raises(DeadlinePassed):
+        await asking
     assert ended == ["cancelled"]
     assert seen[0].cancelled
     assert current_context() is None
