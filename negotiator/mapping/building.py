@@ -24,16 +24,22 @@ _EXACT_MARGIN: Final = 100.0
 
 
 def is_exact(source: Shape, target: Shape, direction: Direction, depth: int = 0) -> bool:
-    """Whether every field has its namesake of the same values, and nothing that was meant would be left out."""
+    """Whether every field has its namesake of the same values, and nothing that was meant would be left out.
+
+    A request may leave out what its receiver need not be told: of a function with options, none is then set.
+    """
     if not (source.is_whole and target.is_whole):
         return False
     here = {found.path: found for found in source.fields}
     there = {found.path: found for found in target.fields}
-    if here.keys() != there.keys() and (direction == "request" or not there.keys() <= here.keys()):
+    if direction == "request":
+        if not here.keys() <= there.keys() or any(there[path].required for path in there.keys() - here.keys()):
+            return False
+    elif not there.keys() <= here.keys():
         return False
     if not _same_objects(source, target):
         return False
-    return all(_is_same(here[path], wanted, direction, depth) for path, wanted in there.items())
+    return all(_is_same(here[path], there[path], direction, depth) for path in here.keys() & there.keys())
 
 
 def _is_same(given: Field, wanted: Field, direction: Direction, depth: int) -> bool:
@@ -74,14 +80,14 @@ def no_inference(problem: Problem, why: str) -> Inference:
 
 def exact_inference(source: Shape, target: Shape, problem: Problem) -> Inference:
     """The inference of two shapes that `is_exact` holds for."""
-    mapping, matches = _exact_mapping(target, "")
-    left = {found.path for found in source.fields} - {found.path for found in target.fields}
+    mapping, matches = _exact_mapping(source, target, "")
+    here, there = ({found.path for found in shape.fields} for shape in (source, target))
     return Inference(
         matches=tuple(matches),
         doubtful=(),
         unmatched_required=(),
-        unmatched_optional=(),
-        unmatched_source=tuple(pointer(path) for path in sorted(left)),
+        unmatched_optional=tuple(pointer(path) for path in sorted(there - here)),
+        unmatched_source=tuple(pointer(path) for path in sorted(here - there)),
         blocking=(),
         mapping=mapping,
         partial=mapping,
@@ -91,19 +97,23 @@ def exact_inference(source: Shape, target: Shape, problem: Problem) -> Inference
     )
 
 
-def _exact_mapping(target: Shape, above: str, depth: int = 0) -> tuple[Mapping, list[Match]]:
+def _exact_mapping(source: Shape, target: Shape, above: str, depth: int = 0) -> tuple[Mapping, list[Match]]:
+    given = {found.path: found for found in source.fields}
     fields = [FieldMapping(to=pointer(path), const={}) for path in target.required_objects]
     whole = Conversion("to_empty_object")
     may_be_absent = sorted((*target.optional_objects, *(path for path, _ in target.nullable_objects)), key=len)
     fields += [FieldMapping(to=at, source=at, convert=whole) for at in map(pointer, may_be_absent)]
     matches: list[Match] = []
     for wanted in target.fields:
+        if wanted.path not in given:
+            continue
         at = pointer(wanted.path)
         each = None
         matches.append(Match(above + at, above + at, _EXACT_MARGIN, _EXACT_MARGIN, "exact"))
-        if depth < MAX_ARRAYS_DEEP and holds_objects(wanted):
-            inside = shape_of(wanted.items or {}, wanted.document)
-            each, inner = _exact_mapping(inside, f"{above}{at}/-", depth + 1)
+        read = given[wanted.path]
+        if depth < MAX_ARRAYS_DEEP and holds_objects(wanted) and holds_objects(read):
+            theirs, inside = shape_of(read.items or {}, read.document), shape_of(wanted.items or {}, wanted.document)
+            each, inner = _exact_mapping(theirs, inside, f"{above}{at}/-", depth + 1)
             matches += inner
         fields.append(FieldMapping(to=at, source=at, required=wanted.required, each=each))
     return Mapping(tuple(fields)), matches

@@ -453,3 +453,19 @@ def test_a_renamed_schema_maps_to_its_original(chosen: list[int], random: Any) -
     found = infer(source, target)
     assert found.mapping is not None, found.blocking
     assert pairs(found) == {f"/{WORDS[at]}": f"/{OTHER_WORDS[at]}" for at in chosen}
+
+
+def test_options_that_the_source_knows_nothing_of_are_left_out_of_a_request_and_only_there() -> None:
+    plain = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+    options = {**plain, "properties": {**plain["properties"], "head": {"type": "integer"}}}
+    rows = [{"type": "object", "properties": {"r": {"type": "array", "items": each}}} for each in (plain, options)]
+    found = infer(plain, options)
+    assert found.exact
+    assert found.unmatched_optional == ("/head",)
+    assert found.mapping.compile()({"path": "a", "head": 3}) == {"path": "a"}
+    nested = infer(*rows)
+    assert nested.exact
+    assert nested.mapping.compile()({"r": [{"path": "a", "head": 3}]}) == {"r": [{"path": "a"}]}
+    assert not infer(plain, {**options, "required": ["path", "head"]}).exact
+    assert not infer_pair((plain, plain), (plain, options)).reply.exact
+    assert not infer(options, plain).exact

@@ -161,6 +161,56 @@ async def test_a_server_of_old_is_greeted_and_asked_in_its_revision(era):
     assert (headers["mcp-protocol-version"], headers["mcp-session-id"]) == (era, "s-1")
 
 
+OPTIONS = obj(path=TEXT) | {"properties": {"path": TEXT, "head": {"type": "integer"}, "quick": {"type": "boolean"}}}
+
+
+def reader(name, description, takes=None):
+    safe = {"readOnlyHint": True}
+    takes = takes or obj(path=TEXT)
+    return {"name": name, "description": description, "inputSchema": takes, "outputSchema": obj(content=TEXT)} | {
+        "annotations": safe
+    }
+
+
+async def test_of_tools_with_the_same_schemas_the_one_that_is_meant_is_called_and_its_options_left_alone():
+    tools = [
+        reader("file_info", "Tell the size and the age of a file"),
+        reader("list_directory", "List the files of a directory"),
+        reader("read_text_file", "Read the contents of a text file", OPTIONS),
+    ]
+    stranger = Stranger(tools=tools, calls={"read_text_file": {"content": "text"}})
+    _, caller = world_of(stranger)
+    read = Task(
+        "Read the contents of a text file", name="read_text_file", input=OPEN, output=obj(content=TEXT), effect="safe"
+    )
+    outcome = await caller.ask(URL, read, {"path": "a", "head": 3})
+    assert (outcome.json, outcome.tier) == ({"content": "text"}, "routine")
+    assert stranger.heard[-1][1]["arguments"] == {"path": "a"}
+
+
+OPEN = {"type": "object", "properties": {"path": TEXT}, "required": ["path"]}
+
+
+async def test_where_what_is_meant_cannot_be_done_by_rule_nothing_else_is_called_instead():
+    needs = obj(path=TEXT, encoding=TEXT)
+    tools = [reader("list_directory", "List a directory"), reader("read_text_file", "Read the text of a file", needs)]
+    stranger = Stranger(tools=tools)
+    _, caller = world_of(stranger)
+    with pytest.raises(NotPossible):
+        await caller.ask(
+            URL, Task("Read the text of a file", input=OPEN, output=obj(content=TEXT), effect="safe"), {"path": "a"}
+        )
+    assert "tools/call" not in stranger.methods
+
+
+async def test_an_effect_needs_more_than_schemas_that_fit():
+    stranger = Stranger(tools=[TOOLS[1] | {"name": "erase", "description": "Wipe everything"}])
+    _, caller = world_of(stranger)
+    with pytest.raises(NotPossible):
+        await caller.ask(URL, BOOK, {"room": "1"})
+    assert "tools/call" not in stranger.methods
+
+
 class Paged(Stranger):
     """Lists its tools a hundred at a time."""
 
