@@ -143,32 +143,54 @@ class _Replies:
 def sequential(order: Order) -> Result:
     """One request after the other, on a blocking socket."""
     done = Result(seconds=0.0)
-    connection: socket.socket | None = None
+    line = _Line(order)
     begun = time.perf_counter()
     until, now = begun + order.seconds, begun
     while now < until and not (order.at_most and done.count >= order.at_most):
-        replies, found = _Replies(), None
-        if connection is None:
-            connection = socket.create_connection(("127.0.0.1", order.port), _GIVE_UP)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(order.request)
-        while found is None:
-            data = connection.recv(65536)
-            if not data:
-                break
-            found = replies.feed(data)
+        # A server may close a connection between two requests without a word; once is not held against it.
+        found = line.ask() or (line.ask() if line.was_used else None)
         ended = time.perf_counter()
-        status, body, keeps = found or (0, b"", False)
+        status, body, _ = found or (0, b"", False)
         done.microseconds.setdefault(status, []).append((ended - now) * 1e6)
         done.body = done.body or body
-        if not keeps:
-            connection.close()
-            connection = None
         now = time.perf_counter()
-    if connection is not None:
-        connection.close()
+    line.close()
     done.seconds = now - begun
     return done
+
+
+class _Line:
+    """One connection at a time."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._socket: socket.socket | None = None
+        self.was_used = False
+        """Whether the last request went over a connection that had carried another."""
+
+    def ask(self) -> tuple[int, bytes, bool] | None:
+        """The reply; None where the connection ended before it."""
+        self.was_used = self._socket is not None
+        connection = self._socket or socket.create_connection(("127.0.0.1", self._order.port), _GIVE_UP)
+        if not self.was_used:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connection
+        replies, found = _Replies(), None
+        try:
+            connection.sendall(self._order.request)
+            while found is None and (data := connection.recv(65536)):
+                found = replies.feed(data)
+        except OSError:
+            found = None
+        if found is None or not found[2]:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 class _Connection(asyncio.Protocol):

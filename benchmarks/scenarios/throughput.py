@@ -55,7 +55,7 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         running.progress.at("at 300 %")
         overload = bench.load(_open(server, capacity * OVERLOAD, given.overload, seed, connections=_CROWD))
     lines = promised(measured, workers)
-    under_load(lines, sustained, overload)
+    under_load(lines, sustained, overload, offered=capacity * SUSTAINED)
     shown = {case: [measured.median(case, f"rps_{number}") for number in CONNECTIONS] for case in found}
     more = {"body_bytes": BODY_BYTES, "workers": workers, "capacity_rps": capacity}
     more |= {"sustained": _told(sustained), "overload": _told(overload)}
@@ -135,12 +135,14 @@ def promised(measured: Measured, workers: int) -> Lines:
     return lines
 
 
-def under_load(lines: Lines, sustained: Result, overload: Result) -> None:
-    """The lines about load that does not wait."""
+def under_load(lines: Lines, sustained: Result, overload: Result, *, offered: float) -> None:
+    """The lines about load that does not wait; `offered` is how many a second were due at 80 %."""
     good, errors = sustained.microseconds.get(200, []), sustained.count - len(sustained.microseconds.get(200, []))
     errors += len(sustained.microseconds.get(0, []))
     p99 = percentile(good, 0.99)
     lines.add("sustained_errors", float(errors), "lower", 0, "replies other than 200 at 80 % of capacity")
+    served = len(good) / sustained.seconds / offered
+    lines.add("sustained_served_vs_offered", served, "higher", 0.98, "whether it kept up at 80 %")
     lines.add("sustained_p99_vs_p50", p99 / percentile(good, 0.5), "lower", 5, "spread of the times at 80 %")
     accepted, refused = overload.microseconds.get(200, []), overload.microseconds.get(503, [])
     others = sum(len(each) for status, each in overload.microseconds.items() if status not in (200, 503))
@@ -149,7 +151,7 @@ def under_load(lines: Lines, sustained: Result, overload: Result) -> None:
     lines.add("overload_others", float(others), "lower", 0, "replies at 300 % that are neither 200 nor 503")
     at_once = percentile(refused, 0.99) / percentile(accepted, 0.99) if refused and accepted else None
     lines.add("overload_refused_p99_vs_accepted", at_once, "lower", 1, "how soon the rest hears 503")
-    share = len(accepted) / overload.seconds / (len(good) / sustained.seconds / SUSTAINED)
+    share = len(accepted) / overload.seconds / (offered / SUSTAINED)
     lines.add("overload_goodput_vs_capacity", share, "higher", None, "accepted a second at 300 %, in parts of capacity")
 
 

@@ -1,0 +1,407 @@
+"""The benchmarks of speed compute their figures from what was measured, and say what they left out."""
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from benchmarks import load, speed
+from benchmarks.environments import NotHere, python_of
+from benchmarks.exchange import ANSWERED, ASKED, DOCUMENT, envelope, http_request, stored, texts
+from benchmarks.load import Order, Result
+from benchmarks.processes import Bench, Spent
+from benchmarks.receivers import agent_of, by_hand
+from benchmarks.rounds import Line, Lines, Measured, interleaved, percentile
+from benchmarks.scenarios import latency, memory, throughput
+from negotiator.state import open_state
+from protocol_docs import ProtocolDocument
+
+# --- rounds ---
+
+
+def test_cases_take_turns_and_no_round_begins_where_the_last_did() -> None:
+    asked: list[str] = []
+    probes = {name: lambda name=name: asked.append(name) or {"us": float(len(asked))} for name in "abc"}
+    measured = interleaved(probes, 3)
+    assert "".join(asked) == "abcbcacab"
+    assert measured.values("a", "us") == [1.0, 6.0, 8.0]
+
+
+def test_a_ratio_is_the_median_of_quotients_within_a_round() -> None:
+    # The machine was three times as slow in the second round; both cases were.
+    measured = Measured({"a": [{"us": 2.0}, {"us": 6.0}, {"us": 2.0}], "b": [{"us": 1.0}, {"us": 3.0}, {"us": 0.5}]})
+    assert measured.ratio("a", "us", "b") == 2.0
+    assert measured.over("a", "us", "b") == 1.5
+    assert measured.median("a", "us") == 2.0
+    assert measured.to_json()["a"]["us"] == {"median": 2.0, "rounds": [2.0, 6.0, 2.0]}
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
+def test_a_percentile_is_a_value_that_was_measured(share: float, value: int) -> None:
+    assert percentile(list(range(100, 0, -1)), share) == value
+
+
+@pytest.mark.parametrize(
+    ("better", "value", "wanted", "met"),
+    [
+        ("lower", 1.0, 2.0, True),
+        ("lower", 3.0, 2.0, False),
+        ("higher", 3.0, 2.0, True),
+        ("higher", 1.0, 2.0, False),
+        ("higher", 2.0, 2.0, True),
+        ("lower", None, 2.0, None),
+        ("lower", 1.0, None, None),
+    ],
+)
+def test_a_line_knows_which_way_is_better(better: Any, value: Any, wanted: Any, met: Any) -> None:
+    line = Line(name="n", value=value, better=better, wanted=wanted)
+    assert line.met is met
+    assert line.to_json()["met"] is met
+
+
+def test_a_line_whose_cases_were_left_out_is_there_without_a_value() -> None:
+    lines = Lines(measured=Measured({"a": [{"us": 1.0}]}))
+    lines.ratio("r", "a", "us", "rival", "higher", 60, "times a rival's")
+    lines.median("m", "rival", "us", "lower", 50, "a rival")
+    assert lines.ratios() == {"r": None, "m": None}
+    assert "| `r` | not measured | >= 60 |  | times a rival's |" in lines.table()
+
+
+# --- the client ---
+
+
+class Server:
+    """Answers each request with the next of its replies, cut in pieces."""
+
+    def __init__(self, replies: list[bytes], *, closes: bool = False) -> None:
+        self.replies, self.closes = replies, closes
+        self.heard: list[bytes] = []
+        self.connections = 0
+        self.port = 0
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                self.heard.append(await reader.readexactly(length))
+                reply = self.replies[len(self.heard) % len(self.replies)]
+                for at in range(0, len(reply), 7):
+                    writer.write(reply[at : at + 7])
+                    await writer.drain()
+                if self.closes:
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
+    """`server` in a thread of its own, until the context ends."""
+    up, loop = threading.Event(), asyncio.new_event_loop()
+    ended = asyncio.Event()
+
+    async def main() -> None:
+        listening = await asyncio.start_server(server.talk, "127.0.0.1", 0)
+        server.port = listening.sockets[0].getsockname()[1]
+        up.set()
+        await ended.wait()
+        listening.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread.start()
+    up.wait(30)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(30)
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+def said(status: int, body: bytes, *more: str) -> bytes:
+    head = "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *more))
+    return head.encode() + b"\r\n" + body
+
+
+REQUEST = http_request(b"four")
+
+
+def done(way: str, port: int, **options: Any) -> Result:
+    order = Order(port=port, request=REQUEST, way=way, seconds=30.0, **options)  # type: ignore[arg-type]
+    return load.sequential(order) if way == "sequential" else asyncio.run(load.at_once(order))
+
+
+@pytest.mark.parametrize(("way", "connections"), [("sequential", 1), ("closed", 3)])
+def test_each_reply_is_counted_once_by_its_status(way: str, connections: int) -> None:
+    with served(Server([said(200, b"good"), said(503, b"")])) as server:
+        result = done(way, server.port, connections=connections, at_most=40)
+    assert len(server.heard) == result.count
+    assert 40 <= result.count < 40 + connections
+    assert set(server.heard) == {b"four"}
+    assert server.connections == connections
+    assert {status: len(each) for status, each in result.microseconds.items()} == {
+        200: len(server.heard) // 2,
+        503: -(-len(server.heard) // 2),
+    }
+    with pytest.raises(RuntimeError, match="not 200"):
+        result.good()
+
+
+@pytest.mark.parametrize("way", ["sequential", "closed"])
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_server_that_closes_its_connections_is_connected_to_anew(way: str, says_so: bool) -> None:
+    replies = [said(200, b"good", *(["Connection: close"] if says_so else []))]
+    with served(Server(replies, closes=True)) as server:
+        result = done(way, server.port, at_most=10)
+    assert len(result.microseconds[200]) >= 5
+    assert server.connections >= 5
+    assert result.body == b"good"
+
+
+def test_what_does_not_wait_is_counted_from_when_it_was_due_and_what_found_no_connection_is_said() -> None:
+    with served(Server([said(200, b"good")])) as server:
+        order = Order(port=server.port, request=REQUEST, way="open", rate=2000, seconds=0.2, connections=2, seed=1)
+        result = asyncio.run(load.at_once(order))
+        waiting = asyncio.run(load.at_once(Order(**_fields(order) | {"waits": True})))
+    due = waiting.count
+    assert result.count + result.unsent == due
+    assert waiting.unsent == 0
+    assert due > 200
+
+
+def _fields(order: Order) -> dict[str, Any]:
+    return {name: getattr(order, name) for name in order.__slots__}
+
+
+# --- the exchange ---
+
+
+async def asked_of(app: Any, body: bytes) -> tuple[int, Any]:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(event: dict[str, Any]) -> None:
+        sent.append(event)
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "http_version": "1.1"}
+    await app(scope, receive, send)
+    return sent[0]["status"], orjson.loads(b"".join(event.get("body", b"") for event in sent[1:]))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("case", ["handwritten", "mapping", "trusted", "native"])
+async def test_all_receivers_do_the_same_work(case: str) -> None:
+    assert len(orjson.dumps(ASKED)) == 1024
+    agent = None if case == "handwritten" else agent_of(case, "memory")
+    app = by_hand() if agent is None else agent.asgi()
+    status, reply = await asked_of(app, envelope())
+    assert (status, reply["status"], reply["body"]) == (200, "success", ANSWERED)
+    assert agent is None or reply["tier"] == "routine"
+    # Both check: what does not fit is refused. A person's own function is given whatever comes.
+    wrong = orjson.loads(envelope())
+    wrong["body"]["on"] = "soon"
+    if case != "native":
+        assert (await asked_of(app, orjson.dumps(wrong)))[1]["status"] == "failure"
+    if agent is not None:
+        await agent.aclose()
+
+
+def test_documents_that_are_stored_at_once_are_what_putting_them_would_have_made(tmp_path: Path) -> None:
+    pytest.importorskip("diskcache")
+    found = {}
+    for way in ("put", "at once"):
+        documents = open_state(tmp_path / way).documents()
+        if way == "put":
+            for text in texts(20):
+                documents.put(ProtocolDocument.from_text(text))
+        else:
+            stored(tmp_path / way, texts(20))
+        connection = sqlite3.connect(tmp_path / way / "store" / "cache.db")
+        rows = "SELECT key, raw, size, mode, value FROM Cache WHERE key GLOB 'document/*' OR key GLOB 'alias/*' ORDER BY key"
+        sizes = "SELECT value FROM Settings WHERE key IN ('count', 'size') ORDER BY key"
+        found[way] = (connection.execute(rows).fetchall(), connection.execute(sizes).fetchall())
+        connection.close()
+        assert documents.get(ProtocolDocument.from_text(next(iter(texts(1)))).hash) is not None
+    assert found["put"] == found["at once"]
+    assert len(found["put"][0]) == 40
+
+
+# --- reports ---
+
+
+def canned(*cases: str, **figures: float) -> Measured:
+    return Measured({case: [figures] * 3 for case in cases})
+
+
+def test_latency_has_every_line_that_was_promised_and_computes_it_from_its_cases() -> None:
+    ours = {"p50_us": 100.0, "p99_us": 200.0, "rps": 9000.0}
+    cases = {
+        "echo": ours | {"rps": 18_000.0},
+        "handwritten": ours | {"rps": 10_000.0},
+        "mapping": ours,
+        "code": ours | {"rps": 3_000.0},
+        "mapping_1000_documents": ours,
+        "mapping_100000_documents": ours | {"p50_us": 104.0},
+        "agora": {"p50_us": 5_000.0, "p99_us": 1.0, "rps": 150.0},
+        "agora_1000_documents": {"p50_us": 17_000.0, "p99_us": 1.0, "rps": 50.0},
+        "ask": ours | {"p50_us": 500.0},
+        "client": ours | {"p50_us": 450.0},
+        "codec": {"p50_us": 40.0},
+        "message": {"p50_us": 20.0},
+        "mcp_sdk": ours | {"p50_us": 2_000.0},
+    }
+    lines = latency.promised(Measured({case: [sample] * 5 for case, sample in cases.items()}))
+    ratios = lines.ratios()
+    wanted = {
+        "mapping_rps_vs_handwritten": 0.9,
+        "mapping_rps_vs_echo": 0.5,
+        "code_rps_vs_echo": 0.1667,
+        "rps_vs_agora": 60.0,
+        "p50_vs_agora": 50.0,
+        "p50_vs_agora_1000_documents": 170.0,
+        "p50_100000_vs_1_document": 1.04,
+        "in_process_us": 40.0,
+        "in_process_message_us": 20.0,
+        "sender_own_cost_us": 50.0,
+        "mcp_sdk_vs_ours": 4.0,
+        "a2a_sdk_vs_ours": None,
+        "anp_sdk_vs_ours": None,
+    }
+    assert {name: ratios[name] for name in wanted} == wanted
+    met = {line.name: line.met for line in lines.lines}
+    assert all(met[name] for name in wanted if wanted[name] is not None)
+    assert met["anp_sdk_vs_ours"] is None
+
+
+def test_throughput_tells_a_server_that_keeps_up_from_one_that_does_not() -> None:
+    good = Result(seconds=10.0, microseconds={200: [100.0] * 980 + [300.0] * 20})
+    over = Result(seconds=10.0, microseconds={200: [400.0] * 500, 503: [50.0] * 2000}, unsent=7)
+    lines = Lines(measured=Measured({}))
+    throughput.under_load(lines, good, over, offered=100.0)
+    assert lines.ratios() == {
+        "sustained_errors": 0.0,
+        "sustained_served_vs_offered": 1.0,
+        "sustained_p99_vs_p50": 3.0,
+        "overload_accepted_p99_vs_sustained": 1.333,
+        "overload_others": 0.0,
+        "overload_refused_p99_vs_accepted": 0.125,
+        "overload_goodput_vs_capacity": 0.4,
+    }
+    assert all(line.met in (True, None) for line in lines.lines)
+
+    behind = Result(seconds=20.0, microseconds={200: [1e6] * 1000, 503: [1.0], 0: [1.0]})
+    lost = Result(seconds=10.0, microseconds={200: [5e6], 500: [1.0], 503: [6e6]})
+    lines = Lines(measured=Measured({}))
+    throughput.under_load(lines, behind, lost, offered=100.0)
+    assert {line.name for line in lines.lines if line.met is False} == {
+        "sustained_errors",
+        "sustained_served_vs_offered",
+        "overload_accepted_p99_vs_sustained",
+        "overload_others",
+        "overload_refused_p99_vs_accepted",
+    }
+
+
+def test_throughput_compares_cases_at_sixteen_connections() -> None:
+    sample = {f"rps_{number}": float(number) for number in throughput.CONNECTIONS}
+    rounds = {case: [sample] for case in ("mapping", "handwritten", "echo", "code", "trusted", "native")}
+    rounds["echo"] = [sample | {"rps_16": 32.0}]
+    rounds["mapping_2_workers"] = [sample | {"rps_64": 96.0}]
+    ratios = throughput.promised(Measured(rounds), 2).ratios()
+    assert (ratios["mapping_rps_vs_echo"], ratios["mapping_rps_vs_handwritten"]) == (0.5, 1.0)
+    assert (ratios["mapping_rps_workers_vs_1"], ratios["code_rps_workers_vs_1"], ratios["rps_vs_agora"]) == (
+        1.5,
+        None,
+        None,
+    )
+
+
+def test_memory_compares_starts_with_that_of_python() -> None:
+    seconds = {"python": 0.02, "import negotiator": 0.1, "an agent": 0.5, "first routine": 0.6, "all routines": 1.2}
+    rounds = {name: [{"seconds": each}] for name, each in seconds.items()}
+    rounds |= {"document": [{"bytes": 3000.0}], "routine": [{"mapping": 9000.0, "code": 8000.0}]}
+    lines = memory.promised(Measured(rounds), {"requests": 10, "warm_bytes": 100, "bytes": 106})
+    ratios = lines.ratios()
+    assert (ratios["import_vs_python"], ratios["agent_vs_python"]) == (5.0, 25.0)
+    assert (ratios["first_of_1000_routines_s"], ratios["bytes_per_code_routine"]) == (0.6, 8000.0)
+    assert {line.name for line in lines.lines if line.met is False} == {"rss_growth"}
+
+
+def test_a_report_says_what_was_left_out_and_on_which_machine(tmp_path: Path) -> None:
+    given = argparse.Namespace(quick=True, rounds=3)
+    running = speed.Run("latency", given, tmp_path)
+    lines = Lines(measured=canned("echo", p50_us=1.0))
+    lines.median("m", "echo", "p50_us", "lower", 2, "an echo")
+    bench = Bench(tmp_path, make=False)
+    bench.left_out["agora"] = "it is not there"
+    running.write("Latency", "About it.", lines, ["| a table |"], bench, {"body_bytes": 1024}, "<svg/>")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["ratios"] == {"m": 1.0}
+    assert report["targets"]["m"] == {
+        "value": 1.0,
+        "better": "lower",
+        "wanted": 2,
+        "met": True,
+        "means": "an echo",
+    }
+    assert report["left_out"] == {"agora": "it is not there"}
+    assert {"machine", "load_average", "rounds", "seconds", "figures", "body_bytes"} <= report.keys()
+    text = (tmp_path / "report.md").read_text()
+    assert "Left out: agora (it is not there)." in text
+    assert "rough" in text
+    assert (tmp_path / "plot.svg").read_text() == "<svg/>"
+
+
+def test_fewer_than_five_rounds_are_for_a_quick_run() -> None:
+    given = argparse.Namespace(quick=False, rounds=4, seconds=1.0)
+    with pytest.raises(SystemExit):
+        speed.shortened(given, rounds=3, seconds=0.1)
+    quick = speed.shortened(argparse.Namespace(quick=True, rounds=9, seconds=1.0), rounds=3, seconds=0.1)
+    assert (quick.rounds, quick.seconds) == (3, 0.1)
+
+
+def test_an_environment_that_is_not_there_is_made_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    pinned = tmp_path / "rival.txt"
+    pinned.write_text("", encoding="utf-8")
+    with pytest.raises(NotHere):
+        python_of(pinned, "json", home=tmp_path / "peers", make=False)
+    assert not (tmp_path / "peers").exists()
+
+
+def test_servers_in_processes_of_their_own_are_measured_and_end(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("diskcache")
+    with Bench(tmp_path / "peers", make=False) as bench:
+        assert speed.start_agora(bench, {"agora": ("waitress", 1)}) == {}
+        assert speed.start_sdks(bench) == {}
+        assert set(bench.left_out) == {"agora", "mcp", "a2a", "anp"}
+        servers = speed.start_ours(bench, tmp_path, {"echo": ("echo", 1), "many": ("mapping", 50)})
+        spent = Spent(sequential=0.05, at_once=0.05)
+        for server in servers.values():
+            sample = bench.over_http(server.port, server.request, spent)()
+            assert sample.keys() == {"p50_us", "p99_us", "rps", "loaded_p99_us"}
+            assert sample["p50_us"] <= sample["p99_us"]
+        caller = bench.module("benchmarks.callers", "message")
+        assert caller.hear() == {"ready": True}
+        assert bench.calling(caller, spent, None)().keys() == {"p50_us", "p99_us"}
+        pids = [server.process.pid for server in servers.values()]
+        assert open_state(tmp_path / "many").documents().get(DOCUMENT.hash) is not None
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
