@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from negotiator.errors import BadInput
 from negotiator.jsonvalue import JsonValue
 from negotiator.mapping.pointers import ABSENT, PLAIN, copied, getter, key_of, putter, steps_of
+from negotiator.mapping.straight import straightened
 
 if TYPE_CHECKING:
     from negotiator.mapping.conversions import Transform
@@ -39,7 +40,7 @@ def compile_mapping(mapping: "Mapping") -> Compiled:
                 raise BadInput("an object would lack what it needs", ((part, "has no value to be made from"),))
         return result
 
-    return apply
+    return straightened(mapping, apply)
 
 
 def _plainly(mapping: "Mapping", field: "FieldMapping") -> tuple[str | None, str]:
