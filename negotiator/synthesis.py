@@ -32,6 +32,7 @@ from negotiator.sharing import taught
 from negotiator.task import Task, Tool
 from negotiator.verdicts import held_against, nothing_shown
 from protocol_docs import ProtocolDocument
+from protocol_docs.header import MAX_NAME, one_line
 from sandbox import POLICY_VERSION, SandboxError, SandboxUnavailable
 
 MAX_VOTES: Final = 3
@@ -91,23 +92,40 @@ async def exact_receiver(engine: Engine, document: ProtocolDocument) -> Runnable
     schemas = engine.schemas_of(document)
     if schemas is None or not engine.routines.wanted(*place):
         return engine.routines.get(*place)
+    fitting: dict[str, PairInference] = {}
     for tool in engine.tools.values():
-        if not effect_allowed(document, tool):
-            continue
-        pair = await receiver_pair(engine, tool, schemas)
-        if pair.request.exact and pair.reply.exact:
-            routine = Routine(
-                protocol_hash=document.hash,
-                role="receiver",
-                kind="mapping",
-                key_digest=engine.toolset,
-                into=Direction(mapping=pair.request.mapping),
-                back=Direction(mapping=pair.reply.mapping),
-                tool=tool.name,
-            )
-            examples = 0 if document.annex is None else len(document.annex.examples)
-            return engine.routines.put(passed_exactly(routine, examples))
-    return None
+        if effect_allowed(document, tool):
+            pair = await receiver_pair(engine, tool, schemas)
+            if pair.request.exact and pair.reply.exact:
+                fitting[tool.name] = pair
+    name = _meant_among(engine, document, list(fitting))
+    if name is None:
+        return None
+    routine = Routine(
+        protocol_hash=document.hash,
+        role="receiver",
+        kind="mapping",
+        key_digest=engine.toolset,
+        into=Direction(mapping=fitting[name].request.mapping),
+        back=Direction(mapping=fitting[name].reply.mapping),
+        tool=name,
+    )
+    examples = 0 if document.annex is None else len(document.annex.examples)
+    return engine.routines.put(passed_exactly(routine, examples))
+
+
+def _meant_among(engine: Engine, document: ProtocolDocument, fitting: Sequence[str]) -> str | None:
+    """Which of the tools that fit exactly a document is for; None where that is not sure.
+
+    Schemas do not tell `lock` from `unlock`: the one that was agreed on, or the only one, or the one of the document's
+    own name, which is what a document that was drafted from a tool has.
+    """
+    agreed = engine.meant.get(document.hash)
+    if agreed is not None:
+        return agreed if agreed in fitting else None
+    named = [name for name in fitting if one_line(name, MAX_NAME) == document.name]
+    found = fitting if len(fitting) == 1 else named
+    return found[0] if len(found) == 1 else None
 
 
 async def make_receiver(
