@@ -40,7 +40,9 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
 from negotiator.outcome import Outcome
 from negotiator.plan import Plan, by_routine, plan_sender
+from negotiator.reach import PeerRecord
 from negotiator.running import Runnable
+from negotiator.selecting import select
 from negotiator.shadow import recall
 from negotiator.structured import decode_reply
 from negotiator.task import Task
@@ -106,6 +108,8 @@ async def _asked(work: Asking, value: object) -> Outcome:
     canonical(work.payload)
     reach = engine.reach
     work.peer = reach.known(work.base_url) or await reach.discover(work.base_url, work.deadline)
+    if work.peer.negotiates:
+        work.peer = await select(engine, work.base_url, work.peer, task, work.deadline)
     if work.again is not None:
         tier, document, output = await _once_more(work, work.again)
     else:
@@ -213,12 +217,23 @@ async def _perform(work: Asking, plan: Plan) -> Done:
             agreements.drop(work.task.digest, work.base_url)
             agreements.refuse(work.task.digest, work.base_url, "the peer rejects the document", seconds)
             work.step("fall_back", "the peer does not use the document")
+            if work.peer is not None and work.peer.negotiates and (done := await _anew(work, work.peer)) is not None:
+                return done
     if engine.has_model and work.may_use_words:
         return await ask_in_words(work)
     if work.demoted:
         raise RoutineFailed
     why = engine.agreements.refused(work.task.digest, work.base_url)
     raise NotPossible(work.reason if why is None else f"{work.reason} (no agreement: {why})")
+
+
+async def _anew(work: Asking, peer: PeerRecord) -> Done | None:
+    """A peer that selects documents by itself is asked once more which; None where that is none."""
+    work.peer = await select(work.engine, work.base_url, peer, work.task, work.deadline)
+    await _agree(work)
+    if work.agreed is None or work.runnable is None:
+        return None
+    return await _under(work, work.agreed, by_routine(work.agreed.hash))
 
 
 async def _under(work: Asking, document: ProtocolDocument, plan: Plan) -> Done | None:

@@ -16,6 +16,7 @@ from negotiator.ledger import ASKED, Account, Place
 from negotiator.negotiation import Objection
 from negotiator.planner import planned_document
 from negotiator.reach import PeerRecord
+from negotiator.selecting import select
 from negotiator.sharing import listed_documents, proposals
 from negotiator.synthesis import make_sender
 from negotiator.talk import Talk, document_of_task, may_change, remember_none
@@ -97,11 +98,24 @@ class _Negotiation:
                     return listed
         if peer.ours:
             return await self._dialogue()
+        if peer.negotiates:
+            return await self._selected(peer)
         if not peer.words or peer.about:  # another wire language has documents that are listed, or none
             return await self._from_listing(peer)
         if peer.dialect == "agora-0.2.0":
             return await self._in_words()
         return await self._propose_by_use()
+
+    async def _selected(self, peer: PeerRecord) -> ProtocolDocument | None:
+        """A peer that selects by itself: what it has selected, else a document of ours that it would serve."""
+        chosen = await select(self.engine, self.base_url, peer, self.task, self.deadline)
+        self.why = chosen.refused or self.why
+        document = await self._from_listing(chosen)
+        if document is None and not self.account.asks_no_model and self.task.natural_language:
+            draft = document_of_task(self.engine, self.task)
+            drafted = await self.engine.reach.drafted(peer, self.task, draft, self.deadline)
+            document = await self._from_listing(drafted)
+        return document
 
     async def _dialogue(self) -> ProtocolDocument | None:
         engine, task = self.engine, self.task

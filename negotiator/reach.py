@@ -87,6 +87,8 @@ class PeerRecord:
     """Whether it selects by itself under what document a task is asked of it; see `Selector`."""
     refused: str | None = None
     """Why it selected none for the task at hand."""
+    selection: str = ""
+    """Names what it selected: asked for anew, it is looked at anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

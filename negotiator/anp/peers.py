@@ -237,7 +237,9 @@ class AnpPeers:
     def _with(self, record: PeerRecord, found: FoundAgent, entry: Entry) -> PeerRecord:
         for name, way in entry.ways.items():
             keep(self._ways, (found.described.url, name), way, MAX_ROUTES)
-        return replace(record, listing=entry.listing, words="" in entry.ways, refused=entry.refused)
+        return replace(
+            record, listing=entry.listing, words="" in entry.ways, refused=entry.refused, selection=entry.negotiation
+        )
 
     async def _authorized(self, url: str, way: Way, params: JsonObject) -> None:
         """Ask whoever may say so, for this call alone. Raises `HumanAuthorizationRequired`."""

@@ -20,8 +20,9 @@ from negotiator.dialects.json_body import MAX_DEPTH, read_object
 from negotiator.dialects.peer_tool import drafted_tool
 from negotiator.errors import PeerError
 from negotiator.jsonvalue import JsonObject, JsonValue
-from protocol_docs import DocumentError, MalformedHash, ProtocolDocument
 from protocol_docs.annex import Annex, AnnexProblem, validator
+from protocol_docs.document import ProtocolDocument
+from protocol_docs.errors import DocumentError, MalformedHash
 from protocol_docs.strict_json import canonical
 
 MAX_BYTES: Final = 1_048_576
