@@ -1,0 +1,136 @@
+"""Servers of MCP that others wrote and publish, as peers of an agent of ours that has no model at all."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from negotiator import Agent, PeerFailed, Task
+
+pytestmark = [pytest.mark.interop, pytest.mark.anyio]
+
+FOLDER = Path(__file__).parents[2] / ".peers" / "mcp-servers-2026.8.31"
+SERVERS = ("everything", "filesystem", "memory")
+TEXT = {"type": "string"}
+
+
+def obj(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+FORECAST = Task(
+    "Weather forecast for a city and a day",
+    input=obj(city=TEXT, day=TEXT),
+    output=obj(high={"type": "integer"}, summary=TEXT),
+    effect="safe",
+    name="forecast",
+)
+WEATHER = Task(
+    "Returns structured content along with an output schema for client data validation",
+    name="get-structured-content",
+    input=obj(location={"type": "string", "enum": ["New York", "Chicago", "Los Angeles"]}),
+    output={
+        "type": "object",
+        "properties": {
+            "temperature": {"type": "number", "description": "in celsius"},
+            "conditions": TEXT,
+            "humidity": {"type": "number"},
+        },
+    },
+    effect="safe",
+)
+READ = Task(
+    "Read the contents of a text file",
+    name="read_text_file",
+    input=obj(path=TEXT),
+    output=obj(content=TEXT),
+    effect="safe",
+)
+WRITE = Task(
+    "Create a file or overwrite it with new content",
+    name="write_file",
+    input=obj(path=TEXT, content=TEXT),
+    output=obj(content=TEXT),
+)
+ENTITY = obj(name=TEXT, entityType=TEXT, observations={"type": "array", "items": TEXT})
+ENTITIES = {"type": "array", "items": ENTITY}
+REMEMBER = Task(
+    "Create multiple new entities in the knowledge graph",
+    name="create_entities",
+    input=obj(entities=ENTITIES),
+    output=obj(entities=ENTITIES),
+)
+RECALL = Task(
+    "Search for nodes in the knowledge graph",
+    name="search_nodes",
+    input=obj(query=TEXT),
+    output={"type": "object", "properties": {"entities": ENTITIES}, "required": ["entities"]},
+    effect="safe",
+)
+ADA = {"name": "Ada", "entityType": "person", "observations": ["counts"]}
+
+
+@pytest.fixture(scope="module")
+def published() -> Path:
+    """The folder of the commands of MCP's reference servers on npm, which are installed on first use."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("the reference servers need Node and npm, and they are not here")
+    commands = FOLDER / "node_modules" / ".bin"
+    if not all((commands / f"mcp-server-{name}").exists() for name in SERVERS):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / "package.json").write_text("{}")
+        named = [f"@modelcontextprotocol/server-{name}@2026.8.31" for name in SERVERS]
+        installing = [npm, "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", *named]
+        subprocess.run(installing, cwd=FOLDER, check=True, capture_output=True, timeout=300)
+    return commands
+
+
+async def routine(agent: Agent, peer: str, task: Task, value: Any) -> Any:
+    outcome = await agent.ask(peer, task, value)
+    assert (outcome.tier, outcome.usage.calls) == ("routine", 0)
+    return outcome.json
+
+
+async def test_the_everything_server_is_a_peer(published: Path) -> None:
+    async with Agent(state="memory") as agent:
+        peer = agent.know_command("everything", [str(published / "mcp-server-everything")])
+        for _ in range(2):
+            assert (await routine(agent, peer, WEATHER, {"location": "Chicago"})).keys() == WEATHER.output.json_schema[
+                "properties"
+            ].keys()
+
+
+async def test_the_server_of_files_is_a_peer_and_its_refusal_a_typed_error(published: Path, tmp_path: Path) -> None:
+    async with Agent(state="memory") as agent:
+        peer = agent.know_command("files", [str(published / "mcp-server-filesystem"), str(tmp_path)])
+        await routine(agent, peer, WRITE, {"path": f"{tmp_path}/a.txt", "content": "as it was"})
+        assert (tmp_path / "a.txt").read_text() == "as it was"
+        assert await routine(agent, peer, READ, {"path": f"{tmp_path}/a.txt"}) == {"content": "as it was"}
+        with pytest.raises(PeerFailed):
+            await agent.ask(peer, READ, {"path": "/etc/passwd"})
+        assert await routine(agent, peer, READ, {"path": f"{tmp_path}/a.txt"}) == {"content": "as it was"}
+
+
+async def test_the_server_of_memories_is_a_peer(published: Path, tmp_path: Path) -> None:
+    async with Agent(state="memory") as agent:
+        kept = {"MEMORY_FILE_PATH": str(tmp_path / "memory.jsonl")}
+        peer = agent.know_command("memory", [str(published / "mcp-server-memory")], environment=kept)
+        assert await routine(agent, peer, REMEMBER, {"entities": [ADA]}) == {"entities": [ADA]}
+        assert await routine(agent, peer, RECALL, {"query": "Ada"}) == {"entities": [ADA]}
+    assert "Ada" in json.dumps((tmp_path / "memory.jsonl").read_text())
+
+
+async def test_a_server_written_with_fastmcp_is_a_peer(
+    python_with: Callable[..., str], start_peer: Callable[..., Any]
+) -> None:
+    python = python_with("mcp-clients", "mcp", low=11)
+    async with Agent(state="memory") as agent:
+        peer = f"http://127.0.0.1:{start_peer(python, 'mcp_clients.py', 'serve').hear()['port']}/mcp"
+        for city in ("Rome", "Oslo"):
+            told = await routine(agent, peer, FORECAST, {"city": city, "day": "2026-11-24"})
+            assert told == {"high": 4, "summary": f"sunny in {city} on 2026-11-24"}
