@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from negotiator.agent import Agent
+    from negotiator.context import Context, current_context
     from negotiator.errors import (
         BadInput,
         BudgetSpent,
@@ -36,19 +37,25 @@ if TYPE_CHECKING:
         ToolFailed,
         UsageError,
     )
+    from negotiator.events import Partial, Progress, Result, TierChosen
+    from negotiator.files import FileMissing, FileRef
     from negotiator.outcome import Outcome, Step
     from negotiator.plan import CostPolicy
     from negotiator.schemas import Schema
+    from negotiator.stream import Stream
     from negotiator.task import Task, Tool
 
 __all__ = [
     "Agent",
     "BadInput",
     "BudgetSpent",
+    "Context",
     "CostPolicy",
     "DeadlinePassed",
     "DefinitionChanged",
     "EffectsAlreadyMade",
+    "FileMissing",
+    "FileRef",
     "InputRequired",
     "MissingExtra",
     "ModelError",
@@ -59,23 +66,30 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Overloaded",
+    "Partial",
     "PeerError",
     "PeerFailed",
     "PeerHungUp",
     "PeerMisspoke",
     "PeerRejected",
     "PeerUnreachable",
+    "Progress",
+    "Result",
     "RoutineFailed",
     "Schema",
     "Step",
+    "Stream",
     "Task",
+    "TierChosen",
     "Tool",
     "ToolFailed",
     "UsageError",
+    "current_context",
 ]
 
 _WHERE = {
     "negotiator.agent": ("Agent",),
+    "negotiator.context": ("Context", "current_context"),
     "negotiator.errors": (
         "BadInput",
         "BudgetSpent",
@@ -101,9 +115,12 @@ _WHERE = {
         "ToolFailed",
         "UsageError",
     ),
+    "negotiator.events": ("Partial", "Progress", "Result", "TierChosen"),
+    "negotiator.files": ("FileMissing", "FileRef"),
     "negotiator.outcome": ("Outcome", "Step"),
     "negotiator.plan": ("CostPolicy",),
     "negotiator.schemas": ("Schema",),
+    "negotiator.stream": ("Stream",),
     "negotiator.task": ("Task", "Tool"),
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}

@@ -16,6 +16,7 @@ from negotiator.clock import Clock, SystemClock
 from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
+from negotiator.files import Files
 from negotiator.frameworks.at_hand import asking, at_hand
 from negotiator.frameworks.functions import async_function, sync_function
 from negotiator.guarded import Guarded
@@ -51,6 +52,7 @@ from negotiator.sender_face import SenderFace
 from negotiator.shelf import RoutineShelf
 from negotiator.state import State, open_state
 from negotiator.task import Task
+from negotiator.transports.opening import open_transport
 from negotiator.wire import Transport
 from protocol_docs import DocumentRevoked, Embedder, ProtocolDocument, catalog
 from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
@@ -94,7 +96,8 @@ class Agent(SenderFace, ReceiverFace):
             this agent's cost and in its name. Whoever starts it over pipes, and whom the program around it vouches for,
             always may.
         allow_sources: Networks that documents may be fetched from beside public addresses: `loopback`, `private`.
-        transport: How bytes travel; HTTP by default.
+        transport: How bytes travel; HTTP by default, with the client of the name `httpx` or, faster, `aiohttp` (the
+            extra `fast`).
         executor: What runs model-written code: `locked`, `monty`, `trusted`, or an `Executor`. By default the strongest
             that this machine has for code that nobody vouches for, which `trusted` never is.
         sandbox_level: The weakest level that model-written code may run at: below it routines are mappings and your own
@@ -132,7 +135,7 @@ class Agent(SenderFace, ReceiverFace):
         elicit: Elicit | None = None,
         relay: bool = False,
         allow_sources: Sequence[str] = (),
-        transport: Transport | None = None,
+        transport: Transport | str | None = None,
         executor: Executor | str | None = None,
         sandbox_level: Level | str | None = None,
         identity: Identity | str | Path | None = None,
@@ -154,11 +157,12 @@ class Agent(SenderFace, ReceiverFace):
         self._relay = relay
         self._executor = _held_to(executor, sandbox_level)
         # What was handed in may be somebody else's too, and is not ours to close.
-        self._own_model, self._own_transport = model is None or isinstance(model, str), transport is None
+        self._own_model = model is None or isinstance(model, str)
+        self._own_transport = transport is None or isinstance(transport, str)
         new_id = new_id or partial(secrets.token_urlsafe, 18)
         self.identity = identity if identity is None or isinstance(identity, Identity) else Identity.open(identity)
         """Who this agent is; None where it proves nothing."""
-        self._transport = transport if transport is not None else _http()
+        self._transport = open_transport(transport)
         if self.identity is not None:
             self._transport = signing(self._transport, self.identity, clock, new_id)
         self._authorizer: Authorizer | None = None
@@ -221,6 +225,12 @@ class Agent(SenderFace, ReceiverFace):
             self.engine.peers.add(known)
         self._thread = LoopThread()
         self._streams = WeakValueDictionary()
+        self.files = Files(
+            guarded.file,
+            folder=None if opened.directory is None else opened.directory / "files",
+            base_url=None if self.identity is None else self.identity.url,
+        )
+        """Files to hand on, and those that peers refer to; see `negotiator.files`."""
 
     def as_tools(
         self, *tasks: Task, peer: str | None = None, seconds: float | None = None, sync: bool = False
@@ -311,9 +321,3 @@ def _held_to(executor: Executor | str | None, level: Level | str | None) -> AtLe
         return AtLeast(floor, open_executor(executor) if isinstance(executor, str) else executor)
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _http() -> Transport:
-    from negotiator.transports.http_client import HTTPTransport  # noqa: PLC0415 - httpx is imported on use
-
-    return HTTPTransport()

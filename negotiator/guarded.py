@@ -35,6 +35,12 @@ class Guarded:
         fetcher = GuardedFetcher(allow=self._allow, max_bytes=MAX_METADATA_BYTES, seconds=10.0)
         return await fetcher.exchange(method, url, headers=headers, body=body)
 
+    async def file(self, url: str, max_bytes: int) -> bytes:
+        """The bytes of a file that a peer refers to; raises what the fetcher does."""
+        from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
+
+        return await GuardedFetcher(allow=self._allow, max_bytes=max_bytes).fetch(url)
+
     async def document(
         self,
         hashes: Sequence[str],

@@ -10,6 +10,8 @@ from negotiator.conversations import Conversations
 from negotiator.doors import Doors
 from negotiator.engine import Engine, NativeTerms
 from negotiator.errors import UsageError
+from negotiator.files import PATH as FILES_PATH
+from negotiator.files import Files, FilesDoor
 from negotiator.frameworks.toolset import tools_of
 from negotiator.identity.checker import Checker
 from negotiator.identity.gate import Gate
@@ -36,6 +38,7 @@ class ReceiverFace:
     """The half of `Agent` that answers."""
 
     engine: Engine
+    files: Files
     identity: Identity | None
     _checker: Checker | None
     _tokens: TokenChecker | None
@@ -175,6 +178,7 @@ class ReceiverFace:
             **dict.fromkeys(a2a.PATHS, a2a_door),
             **dict.fromkeys(anp.PATHS, anp_door),
         }
+        below[FILES_PATH] = FilesDoor(self.files, agora)
         doors = Doors(WatchedDoor(agora), below)
         return Gate(
             doors,

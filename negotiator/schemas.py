@@ -68,8 +68,15 @@ SENSITIVE: Final = Field(json_schema_extra={"x-sensitive": True})
 """Marks a field whose values no model may see: `card: Annotated[str, SENSITIVE]`; `"x-sensitive": true` in a schema."""
 
 
+_BINARY_FORMATS: Final = frozenset({"base64", "base64url", "binary", "byte"})
+
+
 def _has_sensitive(schema: Any) -> bool:
     if isinstance(schema, dict):
+        form = schema.get("format")
+        # Bytes as text are nothing that a model could read or write: files travel by reference (`negotiator.files`).
+        if (isinstance(form, str) and form in _BINARY_FORMATS) or isinstance(schema.get("contentEncoding"), str):
+            return True
         return schema.get("x-sensitive") is True or any(map(_has_sensitive, schema.values()))
     return isinstance(schema, list) and any(map(_has_sensitive, schema))
 
@@ -112,7 +119,7 @@ class Schema:
 
     @property
     def sensitive(self) -> bool:
-        """Whether any field is marked so that no model may see its values."""
+        """Whether any field is marked so that no model may see its values, or holds bytes as text."""
         return self._sensitive
 
     @classmethod

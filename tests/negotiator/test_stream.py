@@ -1,6 +1,7 @@
 """A request as a stream of events: what is told on the way, leaving it, cancelling it, taking it up again."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,18 @@ async def test_a_reader_that_does_not_read_holds_up_no_answer(world: World) -> N
 
 def test_nobody_listens_outside() -> None:
     emit(Progress(message="to nobody"))
+
+
+async def test_the_page_about_streams_runs(world: World) -> None:
+    """The code of docs/streams.md, in order, with agents of this world."""
+    text = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
+    code = "\n\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    page: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "streams.md", "exec"), page)  # noqa: S102 - our own page
+    world.memory.serve("mem://page", page["agent"].handler())
+    caller = world.agent("caller")
+    assert await page["main"](caller, "mem://page") == 2
+    with pytest.raises(UsageError):
+        await page["later"](caller, "unknown")
+    assert page["reference"].url.startswith("https://agent.example/files/sha256:")
+    await page["agent"].aclose()
