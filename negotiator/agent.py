@@ -16,7 +16,6 @@ from negotiator.clock import Clock, SystemClock
 from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
-from negotiator.files import Files
 from negotiator.frameworks.at_hand import asking, at_hand
 from negotiator.frameworks.functions import async_function, sync_function
 from negotiator.guarded import Guarded
@@ -225,12 +224,6 @@ class Agent(SenderFace, ReceiverFace):
             self.engine.peers.add(known)
         self._thread = LoopThread()
         self._streams = WeakValueDictionary()
-        self.files = Files(
-            guarded.file,
-            folder=None if opened.directory is None else opened.directory / "files",
-            base_url=None if self.identity is None else self.identity.url,
-        )
-        """Files to hand on, and those that peers refer to; see `negotiator.files`."""
 
     def as_tools(
         self, *tasks: Task, peer: str | None = None, seconds: float | None = None, sync: bool = False

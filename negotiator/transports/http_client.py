@@ -6,8 +6,7 @@ is `PeerUnreachable`, and repeating the request repeats nothing; any failure aft
 
 import asyncio
 import ssl
-import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final, Self
 from weakref import WeakKeyDictionary
@@ -15,12 +14,12 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from negotiator.clock import Deadline
-from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable, UsageError
+from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.tracing import outgoing as outgoing_trace
+from negotiator.transports.bodies import address, read_body
 from negotiator.wire import WireReply, WireRequest
 
 _LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-_CODINGS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 # Under the 5 s after which common servers close an idle connection: one closed at the moment of its reuse would
 # leave a request's fate unknown for nothing.
 _KEEP_ALIVE_SECONDS: Final = 3.0
@@ -58,12 +57,13 @@ class HTTPTransport:
         with _Attempt(base_url) as attempt:
             async with asyncio.timeout(attempt.left(deadline)):
                 response = await self._begin(base_url, request, attempt, "gzip")
+                headers = _headers(response)
                 try:
-                    body = await self._read(response)
+                    body = await read_body(headers, response.aiter_raw(), self._reply_bytes)
                 finally:
                     # A connection that is not drained is closed, never reused.
                     await response.aclose()
-        return WireReply(status=response.status_code, headers=_headers(response), body=body)
+        return WireReply(status=response.status_code, headers=headers, body=body)
 
     async def open(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
         """See `StreamTransport.open`, and `send`. What comes in parts is asked for uncompressed."""
@@ -80,7 +80,7 @@ class HTTPTransport:
         # Not by the client's own builder, which would send back the cookies of earlier replies.
         outgoing = httpx.Request(
             request.method,
-            _address(base_url, request.path),
+            address(base_url, request.path),
             headers={"user-agent": "metaparley", "accept-encoding": coding, **outgoing_trace(), **request.headers},
             content=request.body,
             extensions={"trace": attempt.trace},
@@ -133,18 +133,6 @@ class HTTPTransport:
             self._clients[loop] = client
         return client
 
-    async def _read(self, response: httpx.Response) -> bytes:
-        announced = response.headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced[:20]) > self._reply_bytes:
-            raise PeerMisspoke(f"a reply of {announced[:20]} bytes, over the limit of {self._reply_bytes}")
-        coding = response.headers.get("content-encoding", "identity").strip().lower()
-        raw = response.aiter_raw()
-        if coding == "identity":
-            return await _collect(raw, self._reply_bytes)
-        if coding not in _CODINGS:
-            raise PeerMisspoke("a reply in a coding that was not asked for")
-        return await _inflate(raw, _CODINGS[coding], self._reply_bytes)
-
 
 class _Attempt:
     """One request on its way: what goes wrong is told apart by whether anything was sent."""
@@ -180,52 +168,8 @@ def _headers(response: httpx.Response) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-async def _collect(raw: AsyncIterator[bytes], limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in raw:
-        size += len(part)
-        if size > limit:
-            raise PeerMisspoke(f"a reply of more than {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-async def _inflate(raw: AsyncIterator[bytes], window: int, limit: int) -> bytes:
-    """Inflate at most to `limit`, whatever a small body claims to unfold to."""
-    inflater = zlib.decompressobj(window)
-    parts: list[bytes] = []
-    size = read = 0
-    async for part in raw:
-        read += len(part)
-        try:
-            inflated = inflater.decompress(part, limit + 1 - size)
-        except zlib.error:
-            raise PeerMisspoke("a reply whose compression cannot be read") from None
-        size += len(inflated)
-        if size > limit or read > limit or inflater.unconsumed_tail:
-            raise PeerMisspoke(f"a reply of more than {limit} bytes")
-        parts.append(inflated)
-    if read and not inflater.eof:
-        raise PeerMisspoke("a reply whose compression ends too early")
-    return b"".join(parts)
-
-
 def _context(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - httpx's own argument
     if isinstance(verify, bool):
         return httpx.create_ssl_context(verify=verify)
     folder = Path(verify).is_dir()
     return ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
-
-
-def _address(base_url: str, path: str) -> str:
-    """The base address itself for "/", whether it ends in a slash or not; anything else below it."""
-    try:
-        parts = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
-        raise UsageError(f"not an address: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise UsageError(f"not an http or https address: {base_url[:200]!r}")
-    if parts.query or parts.fragment or parts.userinfo:
-        raise UsageError("a base address holds no query, fragment or password")
-    return base_url if path == "/" else base_url.rstrip("/") + path

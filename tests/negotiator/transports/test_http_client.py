@@ -28,9 +28,20 @@ def deadline():
     return Deadline.after(10, CLOCK)
 
 
+@pytest.fixture(params=["httpx", "aiohttp"])
+def make(request):
+    """Each of the two clients does the same."""
+    if request.param == "httpx":
+        return HTTPTransport
+    pytest.importorskip("aiohttp", reason="needs the extra fast")
+    from negotiator.transports.aiohttp_client import AiohttpTransport
+
+    return AiohttpTransport
+
+
 @pytest.fixture
-async def transport():
-    client = HTTPTransport(reply_bytes=1_000_000)
+async def transport(make):
+    client = make(reply_bytes=1_000_000)
     yield client
     await client.aclose()
 
@@ -112,8 +123,8 @@ async def test_a_connection_that_is_never_taken_is_unreachable(transport):
                 each.close()
 
 
-async def test_no_free_connection_before_the_deadline_is_unreachable(deadline):
-    transport = HTTPTransport(connections=1)
+async def test_no_free_connection_before_the_deadline_is_unreachable(make, deadline):
+    transport = make(connections=1)
     release, heard = asyncio.Event(), asyncio.Event()
 
     async def slow(_):
@@ -178,8 +189,8 @@ async def test_a_reply_without_a_length_is_refused_once_over_the_limit(transport
 
 @pytest.mark.parametrize(("coding", "pack"), [(b"gzip", gzip.compress), (b"deflate", zlib.compress)])
 async def test_a_compressed_reply_is_inflated_and_a_bomb_is_not(transport, deadline, coding, pack):
-    header = b"content-encoding: " + coding
-    async with scripted(reply(pack(b"hello"), header), reply(pack(bytes(50_000_000)), header)) as base_url:
+    headers = (b"content-encoding: " + coding, b"connection: close")
+    async with scripted(reply(pack(b"hello"), *headers), reply(pack(bytes(50_000_000)), *headers)) as base_url:
         assert (await transport.send(base_url, WireRequest(), deadline=deadline)).body == b"hello"
         with pytest.raises(PeerMisspoke):
             await transport.send(base_url, WireRequest(), deadline=deadline)
@@ -207,13 +218,13 @@ async def test_cookies_are_not_sent_back(transport, deadline):
     assert seen == [None, None]
 
 
-async def test_no_proxy_stands_before_loopback(monkeypatch, deadline):
+async def test_no_proxy_stands_before_loopback(make, monkeypatch, deadline):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     assert os.environ["HTTP_PROXY"]
-    transport = HTTPTransport()
+    transport = make()
 
     async def handler(_):
         return WireReply(body=b"direct")
@@ -257,8 +268,8 @@ async def test_what_is_no_plain_address_is_a_mistake_of_the_caller(transport, de
         await transport.send(address, WireRequest(), deadline=deadline)
 
 
-def test_each_event_loop_has_its_own_connections():
-    transport = HTTPTransport()
+def test_each_event_loop_has_its_own_connections(make):
+    transport = make()
 
     async def handler(_):
         return WireReply(body=b"hello")
@@ -275,3 +286,15 @@ def test_each_event_loop_has_its_own_connections():
         thread.start()
         thread.join(20)
     assert got == [b"hello", b"hello"]
+
+
+def test_a_client_is_chosen_by_its_name():
+    from negotiator.transports.opening import open_transport
+
+    pytest.importorskip("aiohttp", reason="needs the extra fast")
+    own = HTTPTransport()
+    names = [type(open_transport(given)).__name__ for given in (None, "httpx", "aiohttp", own)]
+    assert names == ["HTTPTransport", "HTTPTransport", "AiohttpTransport", "HTTPTransport"]
+    assert open_transport(own) is own
+    with pytest.raises(UsageError):
+        open_transport("carrier pigeon")
