@@ -195,7 +195,8 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Lower-case names; repeated ones joined, as RFC 9110 5.3 has it, which spoils those that may not repeat."""
     headers: dict[str, str] = {}
     for name, value in raw:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        # Blanks around a value are none of it (RFC 9110, 5.5); not every HTTP server takes them away.
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
 
