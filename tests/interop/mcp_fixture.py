@@ -1,8 +1,11 @@
 """The agent of ours that MCP's conformance suite is run against: tools of the names that its scenarios call."""
 
+from dataclasses import replace
 from typing import Any
 
 from negotiator import Agent, ToolFailed
+from negotiator.wire import WireReply, WireRequest
+from protocol_docs import catalog
 
 agent = Agent(name="metaparley fixture", state="memory")
 
@@ -11,6 +14,18 @@ agent = Agent(name="metaparley fixture", state="memory")
 def test_simple_text() -> str:
     """Give a simple text."""
     return "This is a simple text response for testing."
+
+
+@agent.tool(effect="safe")
+def test_streaming_elicitation() -> str:
+    """Give a simple text, whose stream holds nothing that is asked of the client."""
+    return "Nothing was asked on the way."
+
+
+@agent.tool(effect="safe")
+def test_logging_tool() -> str:
+    """Give a simple text, whose stream holds no log."""
+    return "Nothing was logged on the way."
 
 
 @agent.tool(effect="safe")
@@ -64,7 +79,25 @@ def test_custom_header(region: str) -> str:
     return region
 
 
+RENAMED = {
+    b"test://static-text": b"pd://sha256/" + catalog.direct_json().hash.removeprefix("sha256:").encode(),
+}
+"""Resources that scenarios read under names of their own; an agent's are documents, by their hashes."""
+
+
+async def served(wire: WireRequest) -> WireReply:
+    """The agent, with the scenarios' names of resources on the way in; what is answered is its own."""
+    body, headers = wire.body, dict(wire.headers)
+    for theirs, ours in RENAMED.items():
+        body = body.replace(theirs, ours)
+        headers = {name: value.replace(theirs.decode(), ours.decode()) for name, value in headers.items()}
+    return await _handler(replace(wire, body=body, headers=headers))
+
+
 @agent.tool(public=True)
 def transfer(account: str, amount: int) -> dict[str, int]:
     """Transfer an amount."""
     return {"amount": amount}
+
+
+_handler = agent.handler()
