@@ -446,7 +446,42 @@ async def test_what_may_not_be_in_a_batch_is_refused_alone_and_too_many_are_toge
     assert await client.result("tools/list")
 
 
-@pytest.mark.parametrize("method", ["initialize", "ping", "prompts/list", "x", "tasks/get", "logging/setLevel"])
+NOT_OFFERED = (
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "sampling/createMessage",
+    "elicitation/create",
+    "roots/list",
+    "tasks/list",
+)
+
+
+@pytest.mark.parametrize(("version", "status"), [("2026-07-28", 404), ("2025-11-25", 200), ("2025-03-26", 200)])
+async def test_what_is_not_offered_is_not_said_to_be_and_is_no_method(agent, version, status):
+    client = Client(agent, version)
+    told = await client.result(*(("server/discover",) if version == "2026-07-28" else ("initialize",)))
+    assert told["capabilities"].keys() <= {"tools", "resources", "extensions", "experimental"}
+    # No list tells of its changes, and no resource changes.
+    assert told["capabilities"]["tools"] == told["capabilities"]["resources"] == {}
+    for method in NOT_OFFERED:
+        assert await client.error(method) == (status, -32601), method
+    assert not (await client.call("double", number=1))["isError"]
+
+
+async def test_an_extension_that_nobody_knows_changes_nothing(agent):
+    said = {
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {"example.org/unheard-of": {"required": True}}}
+    }
+    client = Client(agent, meta=META | said)
+    assert await client.value("double", number=4) == 8
+    assert "example.org/unheard-of" not in (await client.result("server/discover"))["capabilities"]["extensions"]
+
+
+@pytest.mark.parametrize("method", ["initialize", "ping", "x", "tasks/get", "subscriptions/listen"])
 async def test_a_method_that_is_none_of_the_modern_revision(agent, method):
     assert await Client(agent).error(method) == (404, -32601)
 
