@@ -2,6 +2,7 @@
 
     ask       an agent of ours asks a receiver over HTTP, with its own HTTP client
     client    that HTTP client alone, with the same bytes
+    sender    what the first takes beyond the second, one of each in turn
     own       an agent of ours asks, and whatever it sends is answered at once, without a network
     codec     ask -> answer in one process: bytes are written and read on both sides
     message   a request's message answered with a reply's message: the receiver alone, without bytes
@@ -10,6 +11,7 @@ It takes orders like the rivals' callers (`benchmarks/rivals/timing.py`).
 """
 
 import argparse
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -24,8 +26,8 @@ from negotiator.transports import MemoryTransport
 from negotiator.transports.http_client import HTTPTransport
 from negotiator.wire import Transport, WireReply, WireRequest
 
-Call: TypeAlias = Callable[[], Awaitable[None]]
-KINDS = ("ask", "client", "own", "codec", "message")
+Call: TypeAlias = Callable[[], Awaitable[float | None]]
+KINDS = ("ask", "client", "sender", "own", "codec", "message")
 _WARM = 20
 """Calls before anything is timed, in which what is to be learned is learned."""
 
@@ -83,6 +85,20 @@ async def client(port: int) -> Call:
     return send
 
 
+async def sender(port: int) -> Call:
+    """An agent's time over that of its client: the machine is as busy for the one as for the other."""
+    ask, send = await asking(None, f"http://127.0.0.1:{port}"), await client(port)
+
+    async def difference() -> float:
+        begun = time.perf_counter()
+        await send()
+        sent = time.perf_counter()
+        await ask()
+        return (time.perf_counter() - sent - (sent - begun)) * 1e6
+
+    return difference
+
+
 async def own() -> Call:
     """What a sender adds to whatever carries its bytes."""
     transport = _Replayed(MemoryTransport({"mem://receiver": _receiver().handler()}))
@@ -115,6 +131,8 @@ async def call_of(kind: str, port: int) -> Call:
             return await asking(None, f"http://127.0.0.1:{port}")
         case "client":
             return await client(port)
+        case "sender":
+            return await sender(port)
         case "own":
             return await own()
         case "codec":

@@ -39,11 +39,6 @@ class Measured:
         pairs = zip(self.values(case, measure), self.values(other, measure), strict=True)
         return statistics.median(one / another for one, another in pairs)
 
-    def over(self, case: str, measure: str, other: str) -> float:
-        """The median, over the rounds, of the difference of two cases in one round."""
-        pairs = zip(self.values(case, measure), self.values(other, measure), strict=True)
-        return statistics.median(one - another for one, another in pairs)
-
     def to_json(self) -> dict[str, Any]:
         """Every figure with its median and its rounds."""
         return {
