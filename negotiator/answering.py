@@ -148,7 +148,8 @@ class Answering:
 
 def require(engine: Engine, principal: str, tier: Tier, name: str, effect: Effect, *, public: bool) -> None:
     """Raises `NotAllowed` where this caller may not have that run in this tier."""
-    allowed = engine.authority.allows(principal, name, effect, tier, public=public)
+    granted = granted_scopes()
+    allowed = engine.authority.allows(principal, name, effect, tier, public=public, granted=granted)
     # What was done, and for whom, is to be found again: names alone, no values.
     if _log.isEnabledFor(logging.INFO):
         word = "is used" if allowed else "is not allowed"

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from typing import Final
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 from negotiator.errors import UsageError
 from negotiator.oauth.jose import signed
@@ -36,8 +36,11 @@ def identified(
         case "client_secret_post" if client.secret is not None:
             return headers, form | {"client_id": client.id, "client_secret": client.secret}
         case "client_secret_basic" if client.secret is not None:
-            pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
-            return headers | {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}, form
+            # Of the two spellings of a blank, all servers read this one.
+            pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
+            proved = {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+            # Named besides: some servers look the client up by the form.
+            return headers | proved, form | {"client_id": client.id}
         case "private_key_jwt" if client.key is not None:
             said = _assertion(client, client.key, server, now=now, name=name)
             return headers, form | {"client_assertion_type": _ASSERTION, "client_assertion": said}

@@ -197,8 +197,8 @@ def sent(client, **server):
 def test_a_client_says_who_it_is_as_the_server_knows_it():
     secret = Client(id="m e", secret="s:%")
     headers, form = sent(secret)
-    assert base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"m+e:s%3A%25"
-    assert "client_secret" not in form
+    assert base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"m%20e:s%3A%25"
+    assert form == {"a": "b", "client_id": "m e"}
     headers, form = sent(secret, token_endpoint_auth_methods_supported=("client_secret_post",))
     assert (form["client_id"], form["client_secret"]) == ("m e", "s:%")
     assert "authorization" not in headers
