@@ -85,7 +85,7 @@ def _environment() -> dict[str, str]:
 class _Peer:
     """A script of `peers/` that runs for the session, and talks in lines of JSON. It ends with its standard input."""
 
-    def __init__(self, python: str, script: str, *arguments: object) -> None:
+    def __init__(self, python: str, script: str | Path, *arguments: object) -> None:
         self._process = subprocess.Popen(
             [python, str(PEERS / script), *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -172,7 +172,7 @@ class AgoraReceiver:
 
 @pytest.fixture(scope="session")
 def a2a_js() -> Path:
-    """A script of @a2a-js/sdk 1.3.0's client, beside its package. Skips where Node and npm are not."""
+    """The folder of @a2a-js/sdk 1.3.0 and express, with the scripts for them. Skips where Node and npm are not."""
     folder = ROOT / ".peers" / "a2a-js-1.3.0"
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
@@ -180,10 +180,22 @@ def a2a_js() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "a2a-js.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "node_modules" / "@a2a-js" / "sdk" / "package.json").exists():
-            command = [npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder), "@a2a-js/sdk@1.3.0"]
+        packages = ("@a2a-js/sdk", "express")
+        if not all((folder / "node_modules" / name / "package.json").exists() for name in packages):
+            command = [npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder)]
+            command += ["@a2a-js/sdk@1.3.0", "express@5.1.0"]
             subprocess.run(command, check=True, capture_output=True, timeout=300)
-        return Path(shutil.copy(PEERS / "a2a_js.mjs", folder))
+        for script in ("a2a_js.mjs", "a2a_js_server.mjs"):
+            shutil.copy(PEERS / script, folder)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def a2a_js_server(a2a_js: Path) -> Iterator[str]:
+    """The address of a server written with @a2a-js/sdk; its agents are below it."""
+    peer = _Peer("node", a2a_js / "a2a_js_server.mjs")
+    yield f"http://127.0.0.1:{peer.hear()['port']}"
+    peer.end()
 
 
 class A2APeer:

@@ -187,7 +187,7 @@ def test_both_bindings_of_0_3_serve_all_operations(a2a_0_3, agent, binding) -> N
 
 
 def test_a_client_in_another_language_is_answered_too(a2a_js, agent) -> None:
-    ran = _run("node", a2a_js, agent.url)
+    ran = _run("node", a2a_js / "a2a_js.mjs", agent.url)
     assert ran.returncode == 0, ran.stderr
     data, words, streamed = (json.loads(line) for line in ran.stdout.splitlines())
     assert data["parts"][0]["content"]["value"] == {"number": str(LARGE), "twice": str(2 * LARGE)}

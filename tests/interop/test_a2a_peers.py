@@ -51,6 +51,15 @@ async def test_a_peer_whose_card_tells_its_schemas_is_a_routine_without_any_mode
             assert (outcome.json, outcome.tier, outcome.usage.calls) == ({"twice": 2 * number}, "routine", 0)
 
 
+@pytest.mark.parametrize("number", [21, LARGE])
+async def test_a_peer_written_in_another_language_is_asked_both_ways(a2a_js_server, number) -> None:
+    async with Agent(ScriptedModel({"read_reply": reads}), state="memory") as agent:
+        typed = await agent.ask(f"{a2a_js_server}/typed", DOUBLE, {"number": number})
+        assert (typed.json, typed.tier, typed.usage.calls) == ({"twice": 2 * number}, "routine", 0)
+        words = await agent.ask(f"{a2a_js_server}/words", DOUBLE, {"number": number})
+        assert (words.json, words.tier) == ({"twice": 2 * number}, "natural_language")
+
+
 async def test_a_safe_task_is_sent_once_where_it_is_answered_once(a2a_1_3) -> None:
     before = a2a_1_3.tell("count")["result"]["typed"]
     async with Agent(state="memory") as agent:
