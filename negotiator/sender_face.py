@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 from weakref import WeakValueDictionary
 
+from negotiator.anp.peers import AnpPeers
 from negotiator.ask import ask
 from negotiator.asked import AskedBefore, ask_and_keep
 from negotiator.choosing_peer import choose_peer
@@ -25,6 +26,7 @@ class SenderFace:
     """The half of `Agent` that asks."""
 
     engine: Engine
+    _anp: AnpPeers
     _mcp: McpPeers
     _thread: LoopThread
     _streams: "WeakValueDictionary[str, Stream]"
@@ -51,13 +53,14 @@ class SenderFace:
         return address
 
     def approve(self, peer: str, tool: str | None = None) -> None:
-        """Take the definition of an MCP server's tool as it is now, or of all its tools, after it has changed.
+        """Take the definition of a tool of an MCP server's or an ANP agent's as it is now, or of all of them, after it
+        has changed.
 
         Until then calls of a tool whose definition changed raise `DefinitionChanged`. What was agreed with the peer on
         the definition of before is forgotten, and the routines for it, unless another peer is asked under it too.
         """
         address = peer.rstrip("/")
-        for name in self._mcp.approve(address, tool):
+        for name in (*self._mcp.approve(address, tool), *self._anp.approve(address, tool)):
             if not self.engine.agreements.drop_document(address, name):
                 for routine in self.engine.routines.routines():
                     if routine.protocol_hash == name and routine.role == "sender":

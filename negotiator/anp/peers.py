@@ -57,6 +57,8 @@ class _About:
 
     url: str
     """Of the description."""
+    peer: str
+    """The address that it was asked for by."""
     ways: dict[str, Way] = field(default_factory=dict)
     """Of an agent that does not negotiate: by the hash of the document; words under the empty text."""
     changed: dict[str, str] = field(default_factory=dict)
@@ -130,7 +132,7 @@ class AnpPeers:
             return None
         keep(self._found, found.described.url, found, MAX_ROUTES)
         if found.endpoint is not None and await self._negotiates(found, deadline):
-            about = _About(url=found.described.url)
+            about = _About(url=found.described.url, peer=base_url)
             return Found(about=_ABOUT.dump_python(about, mode="json"), words=False, negotiates=True)
         methods = await self._finder.methods(found, deadline)
         sifted = self._pins.sift(base_url, [each.tool for each in methods])
@@ -146,7 +148,7 @@ class AnpPeers:
             ways[""] = words
         if not ways and not sifted.changed:
             raise PeerMisspoke(f"the agent at {found.described.url} has no interface that is spoken here")
-        about = _About(url=found.described.url, ways=ways, changed=sifted.changed)
+        about = _About(url=found.described.url, peer=base_url, ways=ways, changed=sifted.changed)
         return Found(
             listing={name: (as_data_uri(tool.document),) for name, tool in sifted.usable.items()},
             about=_ABOUT.dump_python(about, mode="json"),
@@ -186,7 +188,7 @@ class AnpPeers:
         if name is None:
             changed = next((about.changed[each] for each in names if each in about.changed), None)
             if changed is not None:
-                raise changed_definition(about.url, changed)
+                raise changed_definition(about.peer, changed)
             return Reply(
                 status="rejected", code="unsupported_protocol", error="the agent has selected no such document"
             )

@@ -68,7 +68,6 @@ from negotiator.negotiation import (
 from negotiator.negotiation import (
     Call as Said,
 )
-from negotiator.oauth.granted import granted_scopes
 from negotiator.respond import document_of
 from negotiator.serving import Answer as Answering
 from negotiator.serving import ExchangeContext, in_time
@@ -377,8 +376,7 @@ class _Work:
 
     def _allows(self, tool: Tool, tier: Literal["natural_language", "routine"]) -> bool:
         authority = self.offer.engine.authority
-        principal, granted = self.context.principal, granted_scopes()
-        return authority.allows(principal, tool.name, tool.effect, tier, public=tool.is_public, granted=granted)
+        return authority.allows(self.context.principal, tool.name, tool.effect, tier, public=tool.is_public)
 
     async def _candidates(self, named: list[Tool]) -> tuple[str, ...]:
         """Documents that the caller would use, then those of the capabilities that it requires."""
