@@ -120,8 +120,8 @@ class Backlog:
     Jacobson, "Controlling queue delay", ACM Queue 10(5), 2012, which tells the two apart by times).
     """
 
-    def __init__(self, *, crowd: int = 64, few: int = 4, patience: float = 0.02, pause: float = 0.001) -> None:
-        """`patience` and `pause` are in seconds."""
+    def __init__(self, *, crowd: int = 128, few: int = 4, patience: float = 0.02, pause: float = 0.001) -> None:
+        """`patience` and `pause` are in seconds; a crowd is as many as an agent lets in at a time."""
         self._crowd = crowd
         self._few = few
         self._patience = patience
