@@ -180,6 +180,13 @@ def markdown(report: JsonObject) -> str:
         for name in ("model_calls", "tokens", "model_seconds", "usd"):
             cells = [_cell(each[phase][name]) for each in conditions.values()]
             lines.append(f"| {name.replace('_', ' ')} a pair, {title} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        (
+            "By rules alone: no model was called until then. Without a model at hand only schemas that leave no choice are "
+            "agreed on, since nothing could verify the rest."
+        ),
+    ]
     lines += ["", f"Money: tokens at the price of {report['priced_as']['model']} ({report['priced_as']['as_of']}).", ""]
     lines += ["| why not | " + " | ".join(conditions) + " |", "|---" * (len(conditions) + 1) + "|"]
     for word, what in REASONS.items():
