@@ -33,7 +33,7 @@ from negotiator.wire import Transport, WireReply, WireRequest
 from protocol_docs import DocumentError, as_data_uri, catalog, draft_document
 
 NAME: Final = "a2a"
-MAX_DRAFTED: Final = 64
+MAX_DRAFTED: Final = 256
 """Skills of one card that become documents."""
 MAX_SAID: Final = 300
 """Characters of a skill's description that are kept of a peer."""
@@ -138,8 +138,10 @@ class A2ASpeaker:
         # Where the peer lists the document that its skill makes, there is nothing to fetch.
         if about.ours:
             listing[catalog.negotiation_dialogue().hash] = ()
+        said = {skill.id: skill for skill in card.skills}
         return Found(
             listing={**listing, **drafted},
+            names={name: (said[skill].id, said[skill].description[:MAX_SAID]) for name, skill in skills.items()},
             ours=about.ours,
             about=_ABOUT.dump_python(about, mode="json"),
             says=tuple(

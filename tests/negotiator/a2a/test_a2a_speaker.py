@@ -106,6 +106,18 @@ async def test_a_float_that_protobuf_made_is_the_integer_that_it_was() -> None:
     assert (outcome.json, type(outcome.json["twice"])) == ({"twice": 42}, int)
 
 
+async def test_a_skill_that_lied_about_its_output_is_read_by_a_model_for_a_while() -> None:
+    lie, truth = result(message=said({"data": {"twice": "a lot"}})), result(message=said({"data": {"twice": 42}}))
+    peer = Peer(typed(), truth, lie, truth)
+    transport = MemoryTransport({"http://peer": peer})
+    async with Agent(ScriptedModel({}), state="memory", transport=transport) as agent:
+        assert (await agent.ask("http://peer", DOUBLE, {"number": 21})).tier == "routine"
+        with pytest.raises(PeerMisspoke):
+            await agent.ask("http://peer", DOUBLE, {"number": 21})
+        outcome = await agent.ask("http://peer", DOUBLE, {"number": 21})
+        assert (outcome.json, outcome.tier) == ({"twice": 42}, "structured")
+
+
 async def test_a_task_is_waited_for_and_its_artifact_is_the_answer() -> None:
     done = {**task_in("COMPLETED"), "artifacts": [{"artifactId": "a", "parts": [{"data": {"twice": 42}}]}]}
     peer = Peer(typed(), result(task=task_in("SUBMITTED")), result(**task_in("WORKING")), result(**done))
@@ -252,6 +264,19 @@ async def test_where_no_peer_is_named_the_skills_of_a_card_say_whom_to_ask() -> 
         agent.know("http://other", "http://peer")
         assert (await agent.ask(DOUBLE, {"number": 21})).json == {"twice": 42}
     assert other.heard == []
+
+
+async def test_of_many_skills_the_one_that_is_meant_is_found() -> None:
+    others = [
+        {"id": f"s{number}", "name": "s", "description": f"Move piece {number}", "tags": []} for number in range(200)
+    ]
+    told = {each["id"]: {"inputSchema": NUMBER, "outputSchema": TWICE, "effect": "safe"} for each in others}
+    told["double"] = told["s0"]
+    extensions = [{"uri": URI, "params": {"skills": told}}]
+    shown = card(skills=[*others, *card()["skills"]], capabilities={"extensions": extensions})
+    peer = Peer(shown, result(message=said({"data": {"twice": 42}})))
+    assert (await ask(peer)).json == {"twice": 42}
+    assert peer.heard[0]["params"]["message"]["metadata"]["skillId"] == "double"
 
 
 async def test_what_a_skill_says_to_a_planner_is_no_reason_to_send_it_anything() -> None:
