@@ -115,7 +115,10 @@ async def _asked(work: Asking, value: object) -> Outcome:
     else:
         plan = await _plan(work)
         work.reason = plan.reason
-        work.step("plan", f"{plan.tier}: {plan.reason}")
+        if plan.tier == "natural_language":
+            why = engine.agreements.refused(task.digest, work.base_url)
+            work.reason = plan.reason if why is None else f"{plan.reason}: {why[:300]}"
+        work.step("plan", f"{plan.tier}: {work.reason}")
         if plan.tier is not None:
             work.goes_by(plan.tier)
         tier, document, output = await _perform(work, plan)

@@ -123,7 +123,11 @@ def _why_not(module_name: str, error: Exception) -> str:
 def _notes(agent: "Agent", host: str, console: Console) -> Iterator[str]:
     if host not in ("127.0.0.1", "::1"):
         yield f"{host} may be reached from other machines, and callers are not asked who they are"
-    if not agent.engine.tools and not agent.engine.natives:
+    if agent.engine.words_alone:
+        from negotiator.own_words import WORDS_ALONE  # noqa: PLC0415 - on use
+
+        yield WORDS_ALONE
+    elif not agent.engine.tools and not agent.engine.natives:
         yield "the agent offers no tool"
     if agent.state_directory is None:
         yield "what is learned is kept in memory only and is lost at the end"

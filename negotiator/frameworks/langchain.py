@@ -1,5 +1,6 @@
 """LangChain and LangGraph: graphs and runnables that answer, tools and tool nodes, chat models."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -82,7 +83,8 @@ def _tool(given: Any, effect: Effect) -> Tool:
 
     return Tool(
         name=given.name,
-        description=" ".join(given.description.split()),
+        # Its parameters are described in the schema.
+        description=" ".join(re.split(r"\n\s*Args:\s*\n", given.description)[0].split()),
         input=Schema.of(schema),
         output=returned_by(getattr(given, "coroutine", None) or getattr(given, "func", None)) or Schema({}),
         effect=effect,

@@ -1,5 +1,6 @@
 """The OpenAI Agents SDK: agents that answer, function tools, models."""
 
+import inspect
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -73,10 +74,12 @@ def _tool(given: Any, effect: Effect) -> Tool:
     if function is not None:
         # Called itself, since the SDK's own way turns errors into text for a model. Its strict schema asks for every
         # optional argument, which is for the models of one provider: here the signature says what must be there.
-        try:
-            return Tool.of(function, effect=effect, name=given.name, description=description)
-        except UsageError as error:
-            raise UsageError(f"the tool {given.name} takes what only a run of its own agent has: {error}") from error
+        asked = set(given.params_json_schema.get("properties", ()))
+        if not set(inspect.signature(function).parameters) <= asked:
+            raise UsageError(
+                f"the tool {given.name} takes the context of a run: hand over a function that does without"
+            )
+        return Tool.of(function, effect=effect, name=given.name, description=description)
 
     async def run(**arguments: Any) -> Any:
         from agents.tool_context import ToolContext  # noqa: PLC0415 - its own tool was handed in

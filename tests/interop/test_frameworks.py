@@ -121,3 +121,27 @@ async def test_the_framework_reads_the_signatures_docstrings_and_schemas_of_our_
         assert told["weather"]["required"] == ["city", "day"]
         assert told["find_task"]["properties"]["limit"]["default"] == 5
         assert told["find_task"]["properties"]["limit"].get("maximum") == (None if page.name == "langgraph" else 10)
+
+
+REFUSED = {
+    "langgraph": {},
+    "pydantic-ai": {"context": "RunContext", "approval": "approval"},
+    "openai-agents": {"context": "context", "approval": "approval", "guardrail": "guardrails", "enabled": "enabled"},
+    "smolagents": {"image": "by reference"},
+}
+
+
+async def test_their_tools_know_for_whom_they_run_and_what_would_be_passed_by_is_refused(page: Page) -> None:
+    name, told = page.name, page.tell("edges")
+    assert told["refused"].keys() == REFUSED[name].keys()
+    assert all(word in told["refused"][why] for why, word in REFUSED[name].items())
+    assert "nobody" in told["unknown"]
+    assert told["tools"]["seen"] == ["safe", "Say for whom a city is looked at."]
+    assert told["tools"]["fails"] == ["transactional", "Fail."]
+    assert told["optional"] == ["city"], "what has a default may be left out"
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    assert told["seen"] == {"output": f"Rome for did:wba:someone in 9s {trace}"}
+    assert told["bad"] == "bad_input"
+    assert told["fails"]["code"] == "failed"
+    assert "Rome" not in told["fails"]["detail"]
+    assert told.get("by_hand", {"output": "by_hand Rome"}) == {"output": "by_hand Rome"}

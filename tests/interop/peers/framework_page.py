@@ -18,6 +18,7 @@ import uvicorn
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+import framework_edges  # noqa: E402
 import framework_models  # noqa: E402
 from scripted_brain import Brain  # noqa: E402
 
@@ -99,6 +100,8 @@ def main():
                     each.__name__: schema_of(name, page, each)
                     for each in (*ours.as_tools(page["weather"], sync=sync), *ours.as_tools(sync=sync))
                 }
+            case "edges":
+                told = asyncio.run(framework_edges.edges(name))
             case "ask":
                 told = asyncio.run(ask(page, order["peer"], order["value"]))
         print(json.dumps(told), file=answers, flush=True)
