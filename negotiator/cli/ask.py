@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -57,6 +58,7 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Ask, print, and learn where that is wished."""
     from negotiator.agent import Agent  # noqa: PLC0415 - on use
+    from negotiator.oauth import LoopbackReceiver, OAuthClient  # noqa: PLC0415
     from negotiator.task import Task  # noqa: PLC0415
 
     if urlsplit(chosen.url).scheme not in ("http", "https"):
@@ -70,7 +72,10 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         output=json_file(chosen.output_schema, "the output schema"),
         effect=chosen.effect,
     )
-    agent = Agent(model=chosen.model, name="negotiator ask", state=chosen.state)
+    # Who sits at a terminal can say yes to a server that asks for an authorization; a script is never waited for.
+    person = LoopbackReceiver() if sys.stdin.isatty() and sys.stderr.isatty() else None
+    oauth = OAuthClient(authorize=person, name="negotiator ask")
+    agent = Agent(model=chosen.model, name="negotiator ask", state=chosen.state, oauth=oauth)
     return asyncio.run(_ask(agent, task, value, chosen, console))
 
 
