@@ -37,6 +37,8 @@ from negotiator.models.base import Model
 from negotiator.models.recorded import RecordingModel
 
 CACHES: Final = {"exact_cache": ExactCache, "semantic_cache": SemanticCache}
+MOST_QUERIES: Final = 20_000
+"""Unless more are asked for: 10,000 agents are then two queries each, and minutes a policy."""
 FORMAT: Final = 1
 """Of the transcripts; another one is written anew."""
 
@@ -59,7 +61,9 @@ ORDER: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agents", type=int, default=100, help="users and servers together (default: 100)")
     parser.add_argument("--traffic", choices=("uniform", "zipf", "pareto"), default="pareto")
-    parser.add_argument("--queries", type=int, help="of each seed (default: ten for each agent, as published)")
+    parser.add_argument(
+        "--queries", type=int, help="of each seed (default: ten for each agent, as published, and at most 20,000)"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
     parser.add_argument("--first-seed", type=int, default=0, help="of them; numbers are chosen on 100 (default: 0)")
     parser.add_argument("--model", default="scripted", help="scripted, or a model's name (default: scripted)")
@@ -93,7 +97,7 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     unknown = set(names) - set(ORDER)
     if unknown:
         raise UsageError(f"no policy is named {', '.join(sorted(unknown))}; there are {', '.join(ORDER)}")
-    queries = arguments.queries or 10 * arguments.agents
+    queries = arguments.queries or min(10 * arguments.agents, MOST_QUERIES)
     (out / "transcripts").mkdir(parents=True, exist_ok=True)
     jobs = [
         Job(

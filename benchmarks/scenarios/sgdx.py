@@ -20,14 +20,17 @@ from typing import Any
 
 import uvicorn
 
+from benchmarks.answers import SCRIPTED, open_kept
 from benchmarks.data import data_directory
 from benchmarks.machine import machine
+from benchmarks.scenarios import sgdx_policies
 from benchmarks.scenarios.sgdx_data import MAX_ROWS, Pair, load_pairs, split_directory
+from benchmarks.scenarios.sgdx_traffic import SHAPES
 from negotiator import Agent, NegotiatorError, Task
 from negotiator.clock import Deadline
 from negotiator.identity import EVERYBODY
 from negotiator.messages import Tier
-from negotiator.models import open_model, weights
+from negotiator.models import weights
 from negotiator.models.base import Model, Usage
 from negotiator.transports.http_client import HTTPTransport
 from negotiator.wire import WireReply, WireRequest
@@ -44,13 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", type=int, default=3, help="the client's vocabulary, 1 to 5 (default: 3)")
     parser.add_argument("--pairs", type=int, default=12, help="(service, method) pairs (default: 12)")
     parser.add_argument("--requests", type=int, default=10, help="requests a pair (default: 10)")
-    parser.add_argument("--model", default="local", help="the model of both sides (default: local)")
+    parser.add_argument(
+        "--model", default="", help="of both sides: local (default), scripted, recorded, none or another's name"
+    )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--traffic", choices=SHAPES, help="compare the cost policies over such traffic, --model scripted by default"
+    )
+    parser.add_argument("--number", type=int, default=3000, help="requests, with --traffic (default: 3000)")
+    parser.add_argument("--policies", default="", help="rows by name, with --traffic (default: all)")
+    parser.add_argument("--workers", type=int, default=2, help="processes, with --traffic (default: 2)")
     parser.add_argument("--yes", action="store_true", help="fetch the weights of the local model without asking")
 
 
 def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Run it, write OUT/report.json and OUT/report.md, and return the report."""
+    if arguments.traffic:
+        arguments.model = arguments.model or SCRIPTED
+        return sgdx_policies.run(arguments, out)
+    arguments.model = arguments.model or "local"
     directory = split_directory(data_directory(arguments.data), arguments.split)
     pairs = load_pairs(
         directory,
@@ -61,7 +76,8 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     )
     if arguments.model == "local" and arguments.yes:
         weights.ensure(assume_yes=True)
-    model = open_model(arguments.model)
+    out.mkdir(parents=True, exist_ok=True)
+    model = open_kept(arguments.model, out / "answers.jsonl")
     started = time.monotonic()
     # One client, as far as what it knows goes: what an agreement costs is learned once.
     with tempfile.TemporaryDirectory(prefix="sgdx-") as state:

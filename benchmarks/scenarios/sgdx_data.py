@@ -60,8 +60,10 @@ def split_directory(data: Path, split: str) -> Path:
     raise DataMissing(f"there is no SGD split {split!r} under {data}; fetch it with: python -m benchmarks fetch sgd")
 
 
-def load_pairs(directory: Path, *, variant: int, pairs: int, requests: int, seed: int) -> list[Pair]:
-    """`pairs` pairs over as many services as there are, each with `requests` recorded calls.
+def load_pairs(
+    directory: Path, *, variant: int, pairs: int, requests: int, seed: int, every: bool = False
+) -> list[Pair]:
+    """`pairs` pairs over as many services as there are, each with `requests` recorded calls, or with `every` all of them.
 
     Services take turns in a seeded order; methods with too few recorded calls are left out. Slots are shuffled in
     both schemas, so that their order says nothing.
@@ -81,7 +83,7 @@ def load_pairs(directory: Path, *, variant: int, pairs: int, requests: int, seed
             required = set(intent["required_slots"])
             calls = [call for call in calls if required <= call["parameters"].keys()]
             if len(calls) >= requests:
-                chosen = tuple(chance.sample(calls, requests))
+                chosen = tuple(calls if every else chance.sample(calls, requests))
                 queue.append(_pair(server, client, at, chosen, chance))
         chance.shuffle(queue)
         queues.append(queue)

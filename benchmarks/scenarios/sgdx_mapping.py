@@ -128,6 +128,7 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     train = {removal: _scored(directories[arguments.train], removal, setting) for removal in arguments.conditions}
     margin = least_margin(train) if arguments.margin is None else arguments.margin
     tested = {removal: _scored(directories[arguments.split], removal, setting) for removal in arguments.conditions}
+    alone = {removal: _alone(train[removal], found) for removal, found in tested.items()}
     inferred = time.monotonic() - started
     asked: dict[str, Any] | None = None
     model = open_model(arguments.model)
@@ -151,6 +152,7 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "milliseconds_a_case": round(1000 * inferred / count, 1),
         "conditions": {removal: _condition(found, margin) for removal, found in tested.items()},
+        "alone": alone,
         "train": {removal: _summary(found, margin) for removal, found in train.items()},
         "risk_coverage": {removal: _curve(found) for removal, found in tested.items()},
         "firm": _firm(train),
@@ -254,6 +256,12 @@ def _condition(found: Sequence[Scored], margin: float) -> dict[str, Any]:
     }
 
 
+def _alone(train: Sequence[Scored], found: Sequence[Scored]) -> dict[str, Any]:
+    """The figures at the margin that the condition would have, if no other were looked at."""
+    margin = least_margin({"": train})
+    return {"margin": margin} | _condition(found, margin)
+
+
 def _curve(found: Sequence[Scored]) -> list[dict[str, float]]:
     rows = []
     for margin in MARGINS:
@@ -311,6 +319,23 @@ def markdown(report: dict[str, Any]) -> str:
             f"| {removal} | {each['n']} | {_share(whole['right_of_possible'])} | {means['mappings']:.1%} "
             f"| {_share(whole['wrong_of_all'])} | {_plain(whole['refused_of_impossible'])} "
             f"| {_share(fields['right_of_those_with_a_counterpart'])} | {means['fields']:.1%} "
+            f"| {_share(fields['wrong_of_used'])} |"
+        )
+    lines += [
+        "",
+        (
+            "The same, each condition at the margin that the training split gives it alone: who uses a mapping does not "
+            "know which condition holds, so that this is what each would be worth by itself. Before any model is asked."
+        ),
+        "",
+        "| removed | margin | mappings right, of possible | mean of v1 to v5 | wrong, of all | fields right | wrong, of used |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for removal, each in report["alone"].items():
+        whole, fields, means = each["mappings"], each["fields"], each["right_and_used_mean_of_variants"]
+        lines.append(
+            f"| {removal} | {each['margin']} | {_share(whole['right_of_possible'])} | {means['mappings']:.1%} "
+            f"| {_share(whole['wrong_of_all'])} | {_share(fields['right_of_those_with_a_counterpart'])} "
             f"| {_share(fields['wrong_of_used'])} |"
         )
     lines += ["", "Risk and coverage, by margin (whole mappings; fields):", ""]
