@@ -206,14 +206,15 @@ class Schema:
                 plain = self._adapter.dump_python(self._validated(value), mode="json", warnings="error")
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
             raise BadInput(f"not plain JSON: {_cut(str(error))}") from error
-        _require_plain(plain, 0)
+        if plain_copy(plain, MAX_DEPTH) is None:
+            _require_plain(plain, 0)
         return plain
 
     def _validated(self, value: Any) -> Any:
         if self._adapter is None:
             return value
         try:
-            return self._adapter.validate_python(value)
+            return self._adapter.validator.validate_python(value)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
             violations = [(_pointer(item["loc"]), _cut(item["msg"])) for item in details[:MAX_VIOLATIONS]]

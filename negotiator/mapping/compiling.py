@@ -18,7 +18,8 @@ _Step: TypeAlias = Callable[[JsonValue, JsonValue], JsonValue]
 
 def compile_mapping(mapping: "Mapping") -> Compiled:
     """What `Mapping.compile` returns."""
-    steps = [(*_plainly(mapping, field), _compile_field(field)) for field in mapping.fields]
+    fields = _written(mapping)
+    steps = [(*_plainly(fields, field), _compile_field(field)) for field in fields]
     refused = [(pointer, getter(steps_of(pointer))) for pointer in mapping.refused]
     together = [(getter(steps_of(whole)), getter(steps_of(part)), part) for whole, part in mapping.together]
 
@@ -40,17 +41,24 @@ def compile_mapping(mapping: "Mapping") -> Compiled:
                 raise BadInput("an object would lack what it needs", ((part, "has no value to be made from"),))
         return result
 
-    return straightened(mapping, apply)
+    return apply if mapping.refused or mapping.together else straightened(fields, apply)
 
 
-def _plainly(mapping: "Mapping", field: "FieldMapping") -> tuple[str | None, str]:
+def _written(mapping: "Mapping") -> "tuple[FieldMapping, ...]":
+    """The fields that say more than where every result begins: with an empty object."""
+    first = mapping.fields[0] if mapping.fields else None
+    begins = first is not None and not first.to and first.source is None and not first.join and first.const == {}
+    return mapping.fields[1:] if begins else mapping.fields
+
+
+def _plainly(fields: "tuple[FieldMapping, ...]", field: "FieldMapping") -> tuple[str | None, str]:
     """The key to read and the key to write, where a plain value is carried from one to the other as it is.
 
     None for the first, which is no key of any object, where the field's step has more to do.
     """
     source, to = steps_of(field.source or ""), steps_of(field.to)
     as_it_is = not (field.join or field.convert or field.each or field.table)
-    if not as_it_is or len(source) != 1 or len(to) != 1 or any(not other.to for other in mapping.fields):
+    if not as_it_is or len(source) != 1 or len(to) != 1 or any(not other.to for other in fields):
         return None, ""
     return source[0], to[0]
 

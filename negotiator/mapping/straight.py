@@ -15,25 +15,23 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.mapping.pointers import PLAIN, steps_of
 
 if TYPE_CHECKING:
-    from negotiator.mapping.form import FieldMapping, Mapping
+    from negotiator.mapping.form import FieldMapping
 
 Compiled: TypeAlias = Callable[[JsonValue], JsonValue]
 MAX_FIELDS: Final = 64
 """Fields of an object that are read in one go; more are rare, and left to the steps."""
 
 
-def straightened(mapping: "Mapping", steps: Compiled) -> Compiled:
-    """`steps`, the whole of what the mapping does, behind the straight way where the mapping has one."""
-    if not 0 < len(mapping.fields) <= MAX_FIELDS or mapping.refused or mapping.together:
-        return steps
-    if not all(_is_simple(field) for field in mapping.fields):
+def straightened(fields: "tuple[FieldMapping, ...]", steps: Compiled) -> Compiled:
+    """`steps`, the whole of what is done with `fields`, behind the straight way where they have one."""
+    if not 0 < len(fields) <= MAX_FIELDS or not all(map(_is_simple, fields)):
         return steps
     given: dict[str, Any] = {"plain": PLAIN, "steps": steps, "other": (KeyError, TypeError, BadInput)}
-    for number, field in enumerate(mapping.fields):
+    for number, field in enumerate(fields):
         given[f"from{number}"], given[f"to{number}"] = steps_of(field.source or "")[0], steps_of(field.to)[0]
         if field.each is not None:
             given[f"each{number}"] = field.each.compile()
-    exec(_code("".join("p" if field.each is None else "l" for field in mapping.fields)), given)  # noqa: S102 - our text
+    exec(_code("".join("p" if field.each is None else "l" for field in fields)), given)  # noqa: S102 - our text
     made: Compiled = given["straight"]
     return made
 
