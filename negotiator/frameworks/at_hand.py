@@ -37,6 +37,7 @@ def at_hand(engine: Engine, listing: Listing, seconds: float | None) -> list[tup
 
     def calling(tool: Offered) -> tuple[Told, Run]:
         async def run(arguments: JsonObject) -> JsonValue:
+            told.input.check(arguments)  # a peer's error for it says less
             deadline = Deadline.after(engine.request_seconds if seconds is None else seconds, engine.clock)
             context = ExchangeContext(dialect="host", deadline=deadline, principal=HOST_PROGRAM)
             reply = await offer.call(tool, arguments, context, engine.new_id())
