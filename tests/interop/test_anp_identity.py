@@ -13,6 +13,8 @@ from negotiator.clock import SystemClock
 from negotiator.identity import Identity, MemorySigner, TrustPolicy, read_document
 from negotiator.identity.did import parse_did
 from negotiator.identity.jcs import canonicalize
+from negotiator.identity.messages import Message, content_digest, signature_fields, signing_input
+from negotiator.identity.structured_fields import Member, write_member
 from negotiator.wire import WireRequest
 from tests.interop.conftest import _Peer, _python_with
 from tests.negotiator.identity.gate_world import HERE, GateWorld, error_of
@@ -96,6 +98,66 @@ async def test_the_package_refuses_our_request_twice(anp: Order) -> None:
     wire = await world.a_signed_request(WireRequest(body=BODY))
     assert "did" in await _verified(anp, world, wire)
     assert 'error="invalid_nonce"' in (await _verified(anp, world, wire))["headers"]["WWW-Authenticate"]
+
+
+COVERED = ("@method", "@target-uri", "@authority", "content-digest")
+
+
+async def _by_hand(
+    world: GateWorld, *, since: int = 0, components: tuple[str, ...] = COVERED, key: MemorySigner | None = None
+) -> WireRequest:
+    """A request that was signed `since` seconds from now, over some components, perhaps by another's key."""
+    digest = {"content-digest": content_digest(BODY)}
+    message = Message(method="POST", target=HERE, headers=digest, body=BODY)
+    made = int(time.time()) + since
+    terms = {"created": made, "expires": made + 60, "nonce": f"by-hand-{time.time_ns()}", "keyid": world.caller.key_id}
+    line = write_member(Member(components, terms))
+    base = signing_input(message, components, line)
+    signature = await (key or world.signer).sign("key-1", base)
+    return WireRequest(headers={**digest, **signature_fields(line, signature)}, body=BODY)
+
+
+async def test_the_package_takes_a_request_that_was_signed_by_hand(anp: Order) -> None:
+    world = a_world()
+    assert (await _verified(anp, world, await _by_hand(world)))["did"] == world.caller.did
+
+
+@pytest.mark.parametrize("since", [-3600, 3600])
+async def test_the_package_and_we_refuse_a_request_of_another_time(anp: Order, since: int) -> None:
+    world = a_world()
+    wire = await _by_hand(world, since=since)
+    assert 'error="invalid_timestamp"' in (await _verified(anp, world, wire))["headers"]["WWW-Authenticate"]
+    assert error_of(await world.give(wire)) == "invalid_timestamp"
+
+
+async def test_the_package_and_we_refuse_another_key(anp: Order) -> None:
+    world = a_world()
+    wire = await _by_hand(world, key=MemorySigner())
+    assert (await _verified(anp, world, wire))["status"] == 401
+    assert error_of(await world.give(wire)) == "invalid_signature"
+
+
+@pytest.mark.parametrize("open_to", ["@target-uri", "content-digest"])
+async def test_known_divergence_the_package_takes_a_signature_that_leaves_something_open(
+    anp: Order, open_to: str
+) -> None:
+    """ANP-02 3.1.1 has a minimum that a signature covers. The package checks what is covered, and not that it is enough:
+    with the target open, what was signed for one server is taken by another.
+    """
+    world = a_world()
+    components = tuple(each for each in ("@method", "@target-uri", "content-digest") if each != open_to)
+    wire = await _by_hand(world, components=components)
+    elsewhere = {"url": "https://other.example/agents"} if open_to == "@target-uri" else {}
+    assert (await _verified(anp, world, wire, **elsewhere))["did"] == world.caller.did
+    assert error_of(await world.give(wire)) == "invalid_request"
+
+
+async def test_known_divergence_the_package_takes_a_signature_of_the_next_minute(anp: Order) -> None:
+    """Its clocks may differ by 60 seconds, ours by 30."""
+    world = a_world()
+    wire = await _by_hand(world, since=45)
+    assert (await _verified(anp, world, wire))["did"] == world.caller.did
+    assert error_of(await world.give(wire)) == "invalid_timestamp"
 
 
 # --- the package's, checked by us ---
