@@ -115,15 +115,24 @@ class Bench:
             self.left_out[name] = str(reason)
             return None
 
-    def over_http(self, port: int, request: bytes, spent: Spent, connections: int = 16) -> Probe:
-        """A look at a server: one request after the other, and several connections at once."""
+    def over_http(self, port: int, request: bytes, spent: Spent, pid: int, connections: int = 16) -> Probe:
+        """A look at a server: one request after the other, and several connections at once.
+
+        Where the system tells it, `cpu_us` is the processor time of the process `pid` for each request of the second:
+        it hardly changes with what else the machine does.
+        """
 
         def look() -> Sample:
             one = self.load(Order(port=port, request=request, seconds=spent.sequential)).good()
+            before = processor_seconds(pid)
             many = self.load(
                 Order(port=port, request=request, way="closed", connections=connections, seconds=spent.at_once)
             )
-            return {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)} | rate_of(many)
+            after = processor_seconds(pid)
+            sample = {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)} | rate_of(many)
+            if before is None or after is None:
+                return sample
+            return sample | {"cpu_us": (after - before) / many.count * 1e6}
 
         return look
 
@@ -148,6 +157,15 @@ class Bench:
 def rate_of(result: Result) -> dict[str, float]:
     """Requests a second, and the 99th of a hundred of their times. Raises `RuntimeError` where one went wrong."""
     return {"rps": len(result.good()) / result.seconds, "loaded_p99_us": percentile(result.good(), 0.99)}
+
+
+def processor_seconds(pid: int) -> float | None:
+    """What a process has used of processors so far, all its threads; None where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def until_ready(*processes: Process) -> list[Any]:

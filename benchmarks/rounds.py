@@ -22,9 +22,9 @@ class Measured:
     def __init__(self, rounds: Mapping[str, Sequence[Sample]]) -> None:
         self._rounds = rounds
 
-    def has(self, *cases: str) -> bool:
-        """Whether these were measured at all."""
-        return all(self._rounds.get(case) for case in cases)
+    def has(self, measure: str, *cases: str) -> bool:
+        """Whether this was measured of each of these."""
+        return all(self._rounds.get(case) and measure in self._rounds[case][0] for case in cases)
 
     def values(self, case: str, measure: str) -> list[float]:
         """One figure a round."""
@@ -113,13 +113,13 @@ class Lines:
         self, name: str, case: str, measure: str, other: str, better: Better, wanted: float | None, means: str
     ) -> None:
         """The quotient of two cases."""
-        there = self.measured.has(case, other)
+        there = self.measured.has(measure, case, other)
         value = self.measured.ratio(case, measure, other) if there else None
         self.add(name, value, better, wanted, means)
 
     def median(self, name: str, case: str, measure: str, better: Better, wanted: float | None, means: str) -> None:
         """One case's own figure."""
-        value = self.measured.median(case, measure) if self.measured.has(case) else None
+        value = self.measured.median(case, measure) if self.measured.has(measure, case) else None
         self.add(name, value, better, wanted, means)
 
     def add(self, name: str, value: float | None, better: Better, wanted: float | None, means: str) -> None:

@@ -82,7 +82,10 @@ def probes(bench: Bench, folder: Path, seconds: float, many: int) -> dict[str, P
     cases = {name: (name, 1) for name in (*FLOORS, *OURS)}
     cases |= {"mapping_1000_documents": ("mapping", SEVERAL[0]), "mapping_100000_documents": ("mapping", many)}
     servers = start_ours(bench, folder, cases) | start_agora(bench, AGORA)
-    found = {case: bench.over_http(server.port, server.request, spent) for case, server in servers.items()}
+    found = {
+        case: bench.over_http(server.port, server.request, spent, server.process.pid)
+        for case, server in servers.items()
+    }
     port = servers["mapping"].port
     callers = {kind: bench.module("benchmarks.callers", kind, port) for kind in KINDS}
     until_ready(*callers.values())
@@ -100,6 +103,7 @@ def promised(measured: Measured) -> Lines:
     for case, other, wanted, means in BINDING:
         ratio(f"{case}_rps_vs_{other}", case, "rps", other, higher, wanted, f"{means}, requests a second")
         ratio(f"{case}_p50_vs_{other}", case, "p50_us", other, lower, None, f"{means}, one after the other")
+        ratio(f"{case}_cpu_vs_{other}", case, "cpu_us", other, lower, None, f"{means}, processor time of the server")
     ratio("rps_vs_agora", "mapping", "rps", "agora", higher, 60, "times agora-protocol's, behind waitress")
     ratio("p50_vs_agora", "agora", "p50_us", "mapping", higher, 25, "its time of one request, in times ours")
     ratio(
@@ -126,15 +130,12 @@ def promised(measured: Measured) -> Lines:
 
 def table(measured: Measured, cases: list[str]) -> list[str]:
     """All cases, for people."""
-    rows = ["| case | p50 us | p99 us | requests/s at 16 | p99 us at 16 |", "|---|---|---|---|---|"]
+    rows = ["| case | p50 us | p99 us | requests/s at 16 | p99 us at 16 | processor us |", "|---" * 6 + "|"]
     for case in cases:
-        cells = [_cell(measured, case, measure) for measure in ("p50_us", "p99_us", "rps", "loaded_p99_us")]
+        cells = [_cell(measured, case, measure) for measure in ("p50_us", "p99_us", "rps", "loaded_p99_us", "cpu_us")]
         rows.append(f"| {case} | {' | '.join(cells)} |")
     return rows
 
 
 def _cell(measured: Measured, case: str, measure: str) -> str:
-    try:
-        return f"{measured.median(case, measure):.0f}"
-    except KeyError:
-        return ""
+    return f"{measured.median(case, measure):.0f}" if measured.has(measure, case) else ""
