@@ -3,6 +3,7 @@
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import orjson
 
@@ -147,6 +148,7 @@ class Agreements:
             self._store.put(key, orjson.dumps(row).decode())
 
 
+@lru_cache(_MAX_SEEN)
 def _key(task_digest: str, base_url: str) -> str:
     return f"{_WITH}{task_digest}{_peer(base_url)}"
 

@@ -186,13 +186,11 @@ class Reach:
         key = _key(base_url)
         record = self._records.get(key)
         if record is None and (text := self._store.get(key)) is not None:
-            try:
+            with suppress(ValidationError):
                 record = _RECORD.validate_json(text)
-            except ValidationError:
-                record = None
+                self._keep(key, record)
         if record is None or record.expires <= self._clock.time() or not self._is_spoken(record.dialect):
             return None
-        self._keep(key, record)
         return record
 
     def _is_spoken(self, dialect: str) -> bool:
