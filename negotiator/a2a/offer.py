@@ -11,6 +11,7 @@ from negotiator.answer import answer
 from negotiator.conversations import Conversations
 from negotiator.dialects.a2a.card import Offer, Skill
 from negotiator.engine import Engine
+from negotiator.own_words import WORDS_ALONE
 from negotiator.schemas import Schema
 from negotiator.serving import DoorLimits, Listing
 from protocol_docs import catalog
@@ -46,6 +47,8 @@ def offer_of(engine: Engine, listing: Listing) -> Offer:
     tools = [] if engine.publish == "none" else list(engine.tools.values())
     shown = engine.publish == "all"
     does = "; ".join(tool.description or tool.name for tool in tools)[:1_000]
+    if engine.words_alone:
+        does = f"The agent {engine.name}: {WORDS_ALONE}."
     return Offer(
         name=engine.name,
         description=does or f"The agent {engine.name}.",

@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import BaseModel
 
 from negotiator import Agent, CostPolicy, DeadlinePassed, NotPossible, PeerFailed, PeerRejected, Task, Tool, UsageError
+from negotiator.clock import Deadline
 from negotiator.context import Context, current_context
 from negotiator.identity import Authority
 from negotiator.identity.callers import current_principal
@@ -14,6 +16,7 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.models.scripted import ScriptedModel
 from negotiator.own_words import WORDS_ALONE
 from negotiator.testing import World
+from negotiator.wire import WireRequest
 
 pytestmark = pytest.mark.anyio
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -29,11 +32,6 @@ def reading() -> ScriptedModel:
 
 async def words(world: World, respond: Any, text: str = "hello", **options: Any) -> dict[str, Any]:
     """What a server with this `respond` answers to plain words over the wire."""
-    import orjson
-
-    from negotiator.clock import Deadline
-    from negotiator.wire import WireRequest
-
     world.agent("server", respond=respond, **options)
     wire = WireRequest(headers={"content-type": "application/json"}, body=orjson.dumps({"body": text}))
     reply = await world.memory.send("mem://server", wire, deadline=Deadline.after(5, world.clock))
@@ -104,7 +102,6 @@ def test_what_can_answer_nothing_is_refused_at_once(given: object) -> None:
 
 async def test_a_conversation_is_handed_over_as_history_or_in_front_of_the_text(world: World) -> None:
     from negotiator.answer import answer
-    from negotiator.clock import Deadline
     from negotiator.messages import Request
     from negotiator.serving import ExchangeContext
 
@@ -231,3 +228,34 @@ async def test_a_caller_who_has_no_time_left_cancels_it_and_what_runs_in_a_threa
     assert ended == ["cancelled"]
     assert seen[0].cancelled
     assert current_context() is None
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "message"),
+    [
+        ("1.0", "SendMessage", {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hello"}]}),
+        (
+            "0.3",
+            "message/send",
+            {"kind": "message", "messageId": "m", "role": "user", "parts": [{"kind": "text", "text": "hello"}]},
+        ),
+    ],
+)
+async def test_who_speaks_a2a_in_words_is_answered_too(
+    world: World, version: str, method: str, message: dict[str, Any]
+) -> None:
+    world.agent("server", respond=with_context)
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": message}}
+    headers = {"content-type": "application/json", "a2a-version": version}
+    wire = WireRequest(path="/a2a", headers=headers, body=orjson.dumps(body))
+    reply = await world.memory.send("mem://server", wire, deadline=Deadline.after(5, world.clock))
+    task = orjson.loads(reply.body)["result"]
+    (artifact,) = task.get("task", task)["artifacts"]
+    assert artifact["parts"][0]["text"] == "hello for anonymous as anonymous"
+
+
+async def test_the_card_of_one_without_tools_says_so(world: World) -> None:
+    world.agent("server", respond=whole)
+    wire = WireRequest(method="GET", path="/.well-known/agent-card.json")
+    reply = await world.memory.send("mem://server", wire, deadline=Deadline.after(5, world.clock))
+    assert WORDS_ALONE in orjson.loads(reply.body)["description"]
