@@ -9,7 +9,7 @@ from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.fitting import Fit, judge_sender
 from negotiator.ledger import Account
-from negotiator.reach import PeerRecord
+from negotiator.speaking import PeerRecord
 from negotiator.sharing import has_sender_routine, listed_documents, successor
 from negotiator.synthesis import make_sender
 from negotiator.task import Task

@@ -40,10 +40,10 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
 from negotiator.outcome import Outcome
 from negotiator.plan import Plan, by_routine, plan_sender
-from negotiator.reach import PeerRecord
 from negotiator.running import Runnable
 from negotiator.selecting import select
 from negotiator.shadow import recall
+from negotiator.speaking import PeerRecord
 from negotiator.structured import decode_reply
 from negotiator.task import Task
 from protocol_docs import ProtocolDocument

@@ -1,5 +1,6 @@
 """One request that is being asked: what all tiers need of it, and the one way in which something is sent."""
 
+from negotiator.agora_replies import error_of
 from negotiator.clock import Deadline
 from negotiator.engine import DocumentSchemas, Engine
 from negotiator.errors import OutcomeUnknown, PeerFailed, PeerHungUp, PeerMisspoke, PeerUnreachable
@@ -10,9 +11,9 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import ASKED, Account, Place
 from negotiator.messages import PeerTier, Reply, Request, Tier
 from negotiator.outcome import Step
-from negotiator.reach import PeerRecord, error_of
 from negotiator.routines import Direction
 from negotiator.running import Runnable
+from negotiator.speaking import PeerRecord
 from negotiator.task import Task
 from negotiator.verdicts import unverified
 from protocol_docs import ProtocolDocument, as_data_uri

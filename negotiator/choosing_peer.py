@@ -23,8 +23,8 @@ from negotiator.models.asking import quoted
 from negotiator.negotiate import agree_and_make
 from negotiator.peers import KnownPeer
 from negotiator.prompts import prompt
-from negotiator.reach import PeerRecord
 from negotiator.sharing import has_sender_routine, listed_documents
+from negotiator.speaking import PeerRecord
 from negotiator.task import Task
 from protocol_docs import ProtocolDocument, catalog
 

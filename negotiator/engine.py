@@ -27,10 +27,11 @@ from negotiator.own_words import OwnWords
 from negotiator.peers import KnownPeers
 from negotiator.plan import CostPolicy
 from negotiator.purse import Purse
-from negotiator.reach import PeerRecord, Reach
+from negotiator.reach import Reach
 from negotiator.replies import Replies
 from negotiator.schemas import Schema
 from negotiator.shelf import RoutineShelf
+from negotiator.speaking import PeerRecord
 from negotiator.task import Tool, toolset_digest
 from protocol_docs import DocumentStore, Embedder, ProtocolDocument
 from protocol_docs.text_store import TextStore

@@ -15,9 +15,9 @@ from negotiator.in_words import propose_in_words
 from negotiator.ledger import ASKED, Account, Place
 from negotiator.negotiation import Objection
 from negotiator.planner import planned_document
-from negotiator.reach import PeerRecord
 from negotiator.selecting import select
 from negotiator.sharing import listed_documents, proposals
+from negotiator.speaking import PeerRecord
 from negotiator.synthesis import make_sender
 from negotiator.talk import Talk, document_of_task, may_change, remember_none
 from negotiator.task import Task

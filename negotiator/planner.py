@@ -25,8 +25,8 @@ from negotiator.jsonvalue import JsonObject
 from negotiator.ledger import Account
 from negotiator.models.asking import quoted
 from negotiator.prompts import prompt
-from negotiator.reach import PeerRecord
 from negotiator.sharing import listed_documents
+from negotiator.speaking import PeerRecord
 from negotiator.task import Task
 from protocol_docs import ProtocolDocument
 from protocol_docs.errors import StoreUnusable

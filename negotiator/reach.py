@@ -9,13 +9,14 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from negotiator.agora_replies import is_ours, other_dialect, read_reply
 from negotiator.clock import Clock, Deadline
 from negotiator.dialects.agora import (
     DIALECTS,
@@ -27,24 +28,16 @@ from negotiator.dialects.agora import (
 )
 from negotiator.dialects.agora.listing import read_listing
 from negotiator.errors import (
-    EffectsAlreadyMade,
-    InputRequired,
-    NegotiatorError,
     NotPossible,
-    OutcomeUnknown,
-    Overloaded,
     PeerError,
-    PeerFailed,
     PeerHungUp,
     PeerMisspoke,
-    PeerRejected,
     PeerUnreachable,
     UsageError,
 )
 from negotiator.events import listener
-from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
-from negotiator.serving import ENGINE, ENGINE_HEADER
+from negotiator.speaking import PeerRecord, Selector, Speaker
 from negotiator.task import Task
 from negotiator.watching import send_watched
 from negotiator.wire import Transport, WireReply, WireRequest
@@ -58,99 +51,6 @@ _GATEWAY_LOST_IT: Final = (502, 504)
 """What a proxy answers when it has sent a request on and has no reply: then nobody knows."""
 _SEEN_SECONDS: Final = 60.0
 """How stale `PeerRecord.seen` may get; it is not worth a write an exchange."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerRecord:
-    """What is known of a peer."""
-
-    dialect: str
-    """The name of the dialect it is spoken to in."""
-    listing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The documents it lists, canonical hash to sources: `sha256:` where the text was among the sources, else the
-    `sha1:` it was listed under."""
-    ours: bool = False
-    """Whether its engine is this one; it then understands our additional fields. Its own word, and no proof."""
-    seen: float
-    """When it last answered, Unix seconds."""
-    expires: float
-    """When it is asked anew, Unix seconds."""
-    words: bool = True
-    """Whether it reads natural language, and documents that it does not list."""
-    about: JsonObject = field(default_factory=dict)
-    """What else is needed to speak to a peer of another wire language."""
-    says: tuple[tuple[str, str], ...] = ()
-    """What it says it does, (name, description), where no document that it lists says so."""
-    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """What a document of its listing is called and about, where that was told with the listing."""
-    negotiates: bool = False
-    """Whether it selects by itself under what document a task is asked of it; see `Selector`."""
-    refused: str | None = None
-    """Why it selected none for the task at hand."""
-    selection: str = ""
-    """Names what it selected: asked for anew, it is looked at anew."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a `Speaker` learned of a peer; see `PeerRecord`."""
-
-    listing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    ours: bool = False
-    words: bool = True
-    about: JsonObject = field(default_factory=dict)
-    says: tuple[tuple[str, str], ...] = ()
-    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    negotiates: bool = False
-
-
-class Speaker(Protocol):
-    """Speaks another wire language than Agora."""
-
-    @property
-    def name(self) -> str:
-        """What `PeerRecord.dialect` is of its peers."""
-        ...
-
-    def claims(self, base_url: str) -> bool:
-        """Whether an address alone says that it is of this language; nothing is sent."""
-        ...
-
-    async def look(self, base_url: str, deadline: Deadline) -> Found | None:
-        """What a peer says of itself; None where it does not speak this language.
-
-        Asked of an address that is claimed, and of one that shows nothing of Agora. Raises `PeerUnreachable`,
-        `PeerHungUp`, and `PeerMisspoke` where it does speak it and cannot be spoken to.
-        """
-        ...
-
-    async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
-        """One request and its reply. Raises as `Reach.exchange` does."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of sessions."""
-        ...
-
-
-class Selector(Speaker, Protocol):
-    """A `Speaker` of a language in which the peer selects the document for a task."""
-
-    async def selected(
-        self, record: PeerRecord, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
-    ) -> PeerRecord:
-        """The record with what the peer has selected for a task: remembered, or asked for where it must be anew.
-
-        `words`: whether natural language may be selected; `known`: documents that would do, by their hashes.
-        Raises the `PeerError`s.
-        """
-        ...
-
-    async def drafted(
-        self, record: PeerRecord, task: Task, document: ProtocolDocument, deadline: Deadline
-    ) -> PeerRecord:
-        """The record with what came of proposing a document. Raises the `PeerError`s."""
-        ...
 
 
 _RECORD: Final = TypeAdapter(PeerRecord)
@@ -244,7 +144,7 @@ class Reach:
             request = WireRequest(method="GET", path=path, headers={"accept": "application/json"})
             try:
                 wire = await self._transport.send(base_url, request, deadline=deadline)
-                ours = _is_ours(wire)
+                ours = is_ours(wire)
                 if wire.status != 200:  # noqa: PLR2004 - HTTP
                     continue
                 written, listing = read_listing(wire.body)
@@ -326,13 +226,13 @@ class Reach:
         dialect = DIALECTS[record.dialect]
         watched = record.ours and listener() is not None
         wire = await self._send(base_url, dialect.encode_request(request), deadline, watched=watched)
-        reply, spoken = _read(wire, dialect, request)
-        if (other := _other(dialect, spoken, reply, request)) is not None and not _is_ours(wire):
+        reply, spoken = read_reply(wire, dialect, request)
+        if (other := other_dialect(dialect, spoken, reply, request)) is not None and not is_ours(wire):
             # What the other dialect cannot say stays refused.
             with suppress(NotPossible, UsageError):
                 wire = await self._send(base_url, other.encode_request(request), deadline)
-                reply, spoken = _read(wire, other, request)
-        self._note(base_url, record, spoken, ours=_is_ours(wire))
+                reply, spoken = read_reply(wire, other, request)
+        self._note(base_url, record, spoken, ours=is_ours(wire))
         return reply
 
     async def close(self, base_url: str, conversation: str, deadline: Deadline) -> None:
@@ -401,65 +301,6 @@ async def _by(asking: "asyncio.Task[PeerRecord]", deadline: Deadline) -> PeerRec
             return await asyncio.shield(asking)
     except TimeoutError as error:
         raise PeerHungUp("no reply by the deadline") from error
-
-
-def error_of(reply: Reply) -> NegotiatorError | None:
-    """The error that a reply amounts to; None for a success."""
-    if reply.status == "success":
-        return None
-    message = reply.error or reply.code or "the peer gave no reason"
-    if reply.status == "rejected":
-        return PeerRejected(message)
-    match reply.code:
-        case "overloaded":
-            return Overloaded(message, retry_after=reply.retry_after or 1.0)
-        case "input_required":
-            return InputRequired(message)
-        case "outcome_unknown":
-            return OutcomeUnknown(message)
-        case "effects_already_made":
-            return EffectsAlreadyMade(message)
-        case _:
-            return PeerFailed(message)
-
-
-def _read(wire: WireReply, dialect: AgoraDialect, request: Request) -> tuple[Reply, AgoraDialect]:
-    """A reply, and the dialect that it is in: the one asked in, where it may be; else the one it looks like."""
-    try:
-        reply = dialect.decode_reply(wire, request)
-    except PeerMisspoke:
-        spoken = sniff_reply(wire)
-        if spoken is None or spoken is dialect:
-            raise
-        return spoken.decode_reply(wire, request), spoken
-    if wire.status < 400:  # noqa: PLR2004 - HTTP
-        return reply, dialect
-    # An HTTP error is read without regard to its words, which may still be another dialect's.
-    spoken = sniff_reply(wire)
-    if spoken is None or dialect.says(wire):
-        return reply, dialect
-    return spoken.decode_reply(wire, request), spoken
-
-
-def _other(dialect: AgoraDialect, spoken: AgoraDialect, reply: Reply, request: Request) -> AgoraDialect | None:
-    """The dialect to repeat a request in, where the reply proves that nothing was done with it.
-
-    A round of a conversation is not repeated: its opening was understood as it was. Nor is a request whose
-    document was rejected under the same spelling of its hash: that is the peer's word about the document.
-    """
-    if request.conversation is not None:
-        return None
-    if reply.status == "rejected":
-        return spoken if spoken.base64 != dialect.base64 else None
-    if reply.code != "malformed":
-        return None
-    if spoken is not dialect:
-        return spoken
-    return PACKAGE_020 if dialect is STANDARD_2025 else STANDARD_2025
-
-
-def _is_ours(wire: WireReply) -> bool:
-    return wire.headers.get(ENGINE_HEADER) == ENGINE
 
 
 @lru_cache(_IN_MEMORY)

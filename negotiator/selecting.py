@@ -2,7 +2,7 @@
 
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
-from negotiator.reach import PeerRecord
+from negotiator.speaking import PeerRecord
 from negotiator.task import Task
 
 

@@ -16,8 +16,8 @@ from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import NegotiatorError
 from negotiator.fitting import judge_sender
-from negotiator.reach import PeerRecord
 from negotiator.routines import Routine
+from negotiator.speaking import PeerRecord
 from negotiator.task import Task
 from protocol_docs import DocumentError, ProtocolDocument, catalog
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from negotiator.agora_replies import error_of
 from negotiator.clock import Deadline
 from negotiator.describe import sentence_of
 from negotiator.engine import Engine
@@ -37,7 +38,6 @@ from negotiator.negotiation import (
     result_digest,
     to_json,
 )
-from negotiator.reach import error_of
 from negotiator.synthesis import make_sender
 from negotiator.task import Task
 from protocol_docs import DocumentError, ProtocolDocument, catalog, draft_document

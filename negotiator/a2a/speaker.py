@@ -27,8 +27,8 @@ from negotiator.errors import NotPossible, PeerHungUp, PeerMisspoke
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
 from negotiator.oauth.errors import AuthorizationNeeded
-from negotiator.reach import Found, PeerRecord
 from negotiator.schemas import Schema
+from negotiator.speaking import Found, PeerRecord
 from negotiator.wire import Transport, WireReply, WireRequest
 from protocol_docs import DocumentError, as_data_uri, catalog, draft_document
 

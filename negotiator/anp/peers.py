@@ -33,7 +33,7 @@ from negotiator.interpret import body_text, body_value
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import PeerTier, Reply, Request
 from negotiator.pins import Pins, changed_definition
-from negotiator.reach import Found, PeerRecord
+from negotiator.speaking import Found, PeerRecord
 from negotiator.task import Task
 from negotiator.wire import Transport, WireReply, WireRequest
 from protocol_docs import ProtocolDocument, as_data_uri

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from negotiator.agora_replies import error_of
 from negotiator.answer import answer
 from negotiator.clock import Deadline
 from negotiator.dialects.mcp.results import Offered
@@ -11,7 +12,6 @@ from negotiator.engine import Engine
 from negotiator.frameworks.functions import Run, Told
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.outcome import Outcome
-from negotiator.reach import error_of
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext, Listing
 from negotiator.task import Task

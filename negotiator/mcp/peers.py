@@ -33,7 +33,7 @@ from negotiator.mcp.links import HttpLink, Link, SessionEnded, StdioLink
 from negotiator.mcp.session import Session
 from negotiator.messages import Reply, Request
 from negotiator.pins import Pins, changed_definition
-from negotiator.reach import Found, PeerRecord
+from negotiator.speaking import Found, PeerRecord
 from negotiator.wire import Transport
 from protocol_docs import as_data_uri
 from protocol_docs.text_store import TextStore

@@ -12,7 +12,7 @@ from negotiator.jsonvalue import JsonObject
 from negotiator.ledger import Account
 from negotiator.models.scripted import ScriptedModel
 from negotiator.planner import planned_document
-from negotiator.reach import PeerRecord
+from negotiator.speaking import PeerRecord
 from negotiator.testing import World
 from protocol_docs import ProtocolDocument, as_data_uri, draft_document
 from tests.negotiator.engine_world import CITY_DAY, EXACT, FORECAST, OTHER, oracle

@@ -5,6 +5,7 @@ import itertools
 import orjson
 import pytest
 
+from negotiator.agora_replies import error_of
 from negotiator.clock import Deadline, SystemClock
 from negotiator.conversations import Conversations
 from negotiator.dialects.agora import DEMO, PACKAGE_020, PAPER, STANDARD_2024, STANDARD_2025
@@ -20,7 +21,7 @@ from negotiator.errors import (
     UsageError,
 )
 from negotiator.messages import Reply, Request
-from negotiator.reach import Reach, error_of
+from negotiator.reach import Reach
 from negotiator.serving import AgoraDoor, Listed
 from negotiator.transports import MemoryTransport
 from negotiator.wire import WireReply, WireRequest

@@ -1,0 +1,104 @@
+"""What is known of a peer, and the port that speaks to peers of another wire language than Agora."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from negotiator.clock import Deadline
+from negotiator.jsonvalue import JsonObject
+from negotiator.messages import Reply, Request
+from negotiator.task import Task
+from protocol_docs import ProtocolDocument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRecord:
+    """What is known of a peer."""
+
+    dialect: str
+    """The name of the dialect it is spoken to in."""
+    listing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The documents it lists, canonical hash to sources: `sha256:` where the text was among the sources, else the
+    `sha1:` it was listed under."""
+    ours: bool = False
+    """Whether its engine is this one; it then understands our additional fields. Its own word, and no proof."""
+    seen: float
+    """When it last answered, Unix seconds."""
+    expires: float
+    """When it is asked anew, Unix seconds."""
+    words: bool = True
+    """Whether it reads natural language, and documents that it does not list."""
+    about: JsonObject = field(default_factory=dict)
+    """What else is needed to speak to a peer of another wire language."""
+    says: tuple[tuple[str, str], ...] = ()
+    """What it says it does, (name, description), where no document that it lists says so."""
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """What a document of its listing is called and about, where that was told with the listing."""
+    negotiates: bool = False
+    """Whether it selects by itself under what document a task is asked of it; see `Selector`."""
+    refused: str | None = None
+    """Why it selected none for the task at hand."""
+    selection: str = ""
+    """Names what it selected: asked for anew, it is looked at anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a `Speaker` learned of a peer; see `PeerRecord`."""
+
+    listing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ours: bool = False
+    words: bool = True
+    about: JsonObject = field(default_factory=dict)
+    says: tuple[tuple[str, str], ...] = ()
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    negotiates: bool = False
+
+
+class Speaker(Protocol):
+    """Speaks another wire language than Agora."""
+
+    @property
+    def name(self) -> str:
+        """What `PeerRecord.dialect` is of its peers."""
+        ...
+
+    def claims(self, base_url: str) -> bool:
+        """Whether an address alone says that it is of this language; nothing is sent."""
+        ...
+
+    async def look(self, base_url: str, deadline: Deadline) -> Found | None:
+        """What a peer says of itself; None where it does not speak this language.
+
+        Asked of an address that is claimed, and of one that shows nothing of Agora. Raises `PeerUnreachable`,
+        `PeerHungUp`, and `PeerMisspoke` where it does speak it and cannot be spoken to.
+        """
+        ...
+
+    async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
+        """One request and its reply. Raises as `Reach.exchange` does."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of sessions."""
+        ...
+
+
+class Selector(Speaker, Protocol):
+    """A `Speaker` of a language in which the peer selects the document for a task."""
+
+    async def selected(
+        self, record: PeerRecord, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
+    ) -> PeerRecord:
+        """The record with what the peer has selected for a task: remembered, or asked for where it must be anew.
+
+        `words`: whether natural language may be selected; `known`: documents that would do, by their hashes.
+        Raises the `PeerError`s.
+        """
+        ...
+
+    async def drafted(
+        self, record: PeerRecord, task: Task, document: ProtocolDocument, deadline: Deadline
+    ) -> PeerRecord:
+        """The record with what came of proposing a document. Raises the `PeerError`s."""
+        ...
