@@ -308,6 +308,23 @@ async def test_its_server_refuses_a_caller_whose_document_is_not_to_be_had(
             await agent.ask(stranger, FORECAST, {"city": "Rome", "day": "Monday"})
 
 
+async def test_known_divergence_the_server_of_the_package_takes_its_own_name_from_the_request(
+    home: Callable[..., Home], stranger: str
+) -> None:
+    """What was signed for another host is taken, where whoever carries it says that host's name."""
+    async with (here := home()):
+        here.serve()
+        origin = stranger.removesuffix("/agent")
+        call = {"jsonrpc": "2.0", "id": "1", "method": "forecast", "params": {"city": "Rome", "day": "x"}}
+        wire = WireRequest(path="/agent/rpc", headers={"content-type": "application/json"}, body=orjson.dumps(call))
+        signed = await here.agent._transport._proved("https://bank.example", wire)  # type: ignore[attr-defined]
+        async with httpx.AsyncClient(verify=here.authority.context(), trust_env=False) as client:
+            headers = {**signed.headers, "host": "bank.example"}
+            reply = await client.post(origin + "/agent/rpc", content=signed.body, headers=headers)
+    assert reply.status_code == 200
+    assert reply.json()["result"]["high"] == 4
+
+
 @pytest.mark.parametrize(
     ("change", "refused"),
     [

@@ -136,6 +136,25 @@ async def test_an_agent_without_an_identity_negotiates_with_nobody(world: AnpWor
     assert "MetaProtocolInterface" not in [each["type"] for each in described["interfaces"]]
 
 
+async def test_an_agent_of_plain_http_negotiates_with_nobody(world: AnpWorld) -> None:
+    caller = Caller(world.hotel(url="http://hotel.example"))
+    assert code_of(await caller.post(CAPABILITIES))[0] == -32601
+    assert "did" not in await caller.get("/anp/ad.json")
+    near = Caller(world.hotel(url="http://localhost:8000"))
+    assert "result" in await near.post(CAPABILITIES)
+
+
+async def test_no_log_line_holds_what_was_negotiated(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    secret = "4111 1111 1111 1111"
+    body = {
+        "intent": {**INTENT["intent"], "description": f"Weather forecast {secret}", "inputSummary": {"card": secret}}
+    }
+    assert "result" in await caller.negotiate(body)
+    await caller.negotiate({**body, "mode": "dictation"})
+    assert secret not in caplog.text
+
+
 # --- what is shown ---
 
 
