@@ -112,7 +112,7 @@ class Workers:
         self._ending = asyncio.Event()
 
     async def serve(self, ready: Callable[[dict[str, Any]], None]) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit code. `ready` hears of the first worker, and of how many."""
+        """Serve until SIGTERM or SIGINT; returns the exit code. `ready` hears of the first worker once all have started."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._end)
@@ -121,10 +121,12 @@ class Workers:
             first = await self._started()
             if not isinstance(first, tuple):
                 return exits.OK if self._ending.is_set() else first
-            worker, facts = first
-            others = [asyncio.create_task(self._keep()) for _ in range(self._number - 1)]
-            ready(facts | {"workers": self._number})
-            await asyncio.gather(self._keep(worker), *others)
+            others = await asyncio.gather(*(self._started() for _ in range(self._number - 1)))
+            if not self._ending.is_set():
+                ready(first[1] | {"workers": self._number})
+            await asyncio.gather(
+                *(self._keep(each[0] if isinstance(each, tuple) else None) for each in (first, *others))
+            )
             return exits.OK
         finally:
             for number in _SIGNALS:
@@ -138,6 +140,8 @@ class Workers:
 
     async def _started(self) -> tuple[_Worker, dict[str, Any]] | int:
         """A worker that is ready, or the exit code of one that did not come so far."""
+        if self._ending.is_set():
+            return exits.OK
         worker = await _Worker.start(self._agent, self._listening)
         self._alive.add(worker)
         if self._ending.is_set():
@@ -152,7 +156,7 @@ class Workers:
         self._alive.discard(worker)
         return code
 
-    async def _keep(self, worker: _Worker | None = None) -> None:
+    async def _keep(self, worker: _Worker | None) -> None:
         """See to it that there is one worker in this place."""
         pause = 0.0
         while True:
