@@ -14,6 +14,7 @@ import re
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from negotiator.admission import UnderWay
@@ -216,8 +217,15 @@ class AgoraDoor:
 
     def _seconds(self, wire: WireRequest) -> float:
         preferred = wire.headers.get("prefer")
-        asked = None if preferred is None else _WAIT.search(preferred)
-        return min(self._limits.seconds, float(asked[1])) if asked else self._limits.seconds
+        asked = None if preferred is None else _asked_to_wait(preferred)
+        return self._limits.seconds if asked is None else min(self._limits.seconds, asked)
+
+
+@lru_cache(256)
+def _asked_to_wait(preferred: str) -> float | None:
+    """The seconds of a `Prefer` header (RFC 7240, 4.3)."""
+    asked = _WAIT.search(preferred)
+    return float(asked[1]) if asked else None
 
 
 async def in_time(answer: Answer, request: Request, context: ExchangeContext) -> Reply:
