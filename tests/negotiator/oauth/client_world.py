@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-import jwt
-
 from negotiator.clock import Deadline
 from negotiator.oauth import OAuthClient
 from negotiator.oauth.authorizer import Authorizer
@@ -16,7 +14,7 @@ from negotiator.testing import VirtualClock
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs import MemoryTextStore
 from protocol_docs.text_store import TextStore
-from tests.negotiator.oauth.issuer import Issuer
+from tests.negotiator.oauth.issuer import Issuer, jwt
 
 URL = "https://tools.example/mcp"
 METADATA = "https://tools.example/.well-known/oauth-protected-resource/mcp"

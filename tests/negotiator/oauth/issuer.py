@@ -9,14 +9,16 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import pytest
 
 from negotiator.clock import Clock
 from negotiator.testing import VirtualClock
 from protocol_docs.errors import SourceUnreachable
 from protocol_docs.fetch import Answer
+
+jwt: Any = pytest.importorskip("jwt", reason="needs the extra oauth")
+ec: Any = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec", reason="needs the extra oauth")
+serialization: Any = pytest.importorskip("cryptography.hazmat.primitives.serialization", reason="needs the extra oauth")
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Key:
     """A key of an issuer's."""
 
     name: str
-    private: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    private: Any = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     @property
     def jwk(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 import base64
 import json
 
-import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from negotiator.testing import VirtualClock
 from protocol_docs import MemoryTextStore
 from protocol_docs.errors import SourceUnreachable
 from tests.negotiator.oauth import issuer as issuers
+from tests.negotiator.oauth.issuer import jwt
 
 pytestmark = pytest.mark.anyio
 

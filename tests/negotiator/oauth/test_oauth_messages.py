@@ -3,7 +3,6 @@ import hashlib
 import json
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +22,7 @@ from negotiator.oauth.messages import (
     scopes_to_ask,
 )
 from negotiator.oauth.metadata import ResourceMetadata, ServerMetadata
-from tests.negotiator.oauth.issuer import Key
+from tests.negotiator.oauth.issuer import Key, jwt
 
 BACK = "http://127.0.0.1:8765/callback"
 SERVER = ServerMetadata(

@@ -7,6 +7,8 @@ import pytest
 
 from negotiator import Agent
 
+pytest.importorskip("jwt", reason="needs the extra oauth")
+
 PAGE = (Path(__file__).parents[3] / "docs" / "oauth.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
