@@ -90,6 +90,7 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "peer_failed": _UPSTREAM,
         "definition_changed": _UPSTREAM,
         "input_required": _UPSTREAM,
+        "human_authorization_required": _UPSTREAM,
         "internal_error": _INTERNAL,
     }
 )
