@@ -9,7 +9,8 @@ from collections.abc import Mapping as MappingOf
 
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonObject
-from negotiator.mapping.building import Builder, exact_inference, is_exact, no_inference
+from negotiator.mapping.building import Builder, no_inference
+from negotiator.mapping.exactness import exact_inference, is_exact
 from negotiator.mapping.examples import Examples
 from negotiator.mapping.problem import Direction, Pairing, Problem, Thresholds, pair_up, state_problem
 from negotiator.mapping.result import Inference, PairInference
