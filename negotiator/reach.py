@@ -7,7 +7,7 @@ not read, and so did nothing.
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -188,7 +188,7 @@ class Reach:
         return record
 
     async def selected(
-        self, record: PeerRecord, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
+        self, record: PeerRecord, task: Task, *, words: bool, known: Callable[[], Sequence[str]], deadline: Deadline
     ) -> PeerRecord:
         """See `Selector.selected`; of a peer that selects nothing by itself, the record as it is."""
         speaker = self._speakers.get(record.dialect)

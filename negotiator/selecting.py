@@ -1,5 +1,7 @@
 """Peers that select by themselves under what document a task is asked of them, as those of ANP do."""
 
+from functools import partial
+
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.speaking import PeerRecord
@@ -14,9 +16,10 @@ async def select(engine: Engine, base_url: str, peer: PeerRecord, task: Task, de
     """
     if not peer.negotiates:
         return peer
-    known = tuple(engine.agreements.documents_for(task.digest))
     words = task.natural_language and engine.has_model
-    peer = await engine.reach.selected(peer, task, words=words, known=known, deadline=deadline)
+    peer = await engine.reach.selected(
+        peer, task, words=words, known=partial(engine.agreements.documents_for, task.digest), deadline=deadline
+    )
     agreed = engine.agreements.find(task.digest, base_url)
     if agreed is not None and agreed.protocol_hash not in peer.listing:
         engine.agreements.drop(task.digest, base_url)

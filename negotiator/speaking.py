@@ -1,6 +1,6 @@
 """What is known of a peer, and the port that speaks to peers of another wire language than Agora."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -88,11 +88,11 @@ class Selector(Speaker, Protocol):
     """A `Speaker` of a language in which the peer selects the document for a task."""
 
     async def selected(
-        self, record: PeerRecord, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
+        self, record: PeerRecord, task: Task, *, words: bool, known: Callable[[], Sequence[str]], deadline: Deadline
     ) -> PeerRecord:
         """The record with what the peer has selected for a task: remembered, or asked for where it must be anew.
 
-        `words`: whether natural language may be selected; `known`: documents that would do, by their hashes.
+        `words`: whether natural language may be selected; `known` tells which documents would do, by their hashes.
         Raises the `PeerError`s.
         """
         ...

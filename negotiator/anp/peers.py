@@ -5,7 +5,7 @@ its OpenRPC interfaces is one. A call that needs a person's authorization is mad
 anew, and is otherwise not sent.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -156,7 +156,7 @@ class AnpPeers:
         )
 
     async def selected(
-        self, record: PeerRecord, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
+        self, record: PeerRecord, task: Task, *, words: bool, known: Callable[[], Sequence[str]], deadline: Deadline
     ) -> PeerRecord:
         """See `Selector.selected`."""
         found = await self._agent(record, deadline)

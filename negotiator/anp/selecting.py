@@ -6,7 +6,7 @@ its identity, its requirements or its authorizations, has changed. Until then no
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
@@ -152,6 +152,7 @@ class Selecting:
         self._new_id = new_id
         self._authorizes = human_authorization
         self._entries: dict[str, Entry] = {}
+        self._keys: dict[tuple[str, str, bool], str] = {}
         self._states: dict[str, _State] = {}
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
 
@@ -171,7 +172,7 @@ class Selecting:
         keep(self._states, found.described.did or "", state, _ENTRIES)
 
     async def selected(
-        self, found: FoundAgent, task: Task, *, words: bool, known: tuple[str, ...], deadline: Deadline
+        self, found: FoundAgent, task: Task, *, words: bool, known: Callable[[], Sequence[str]], deadline: Deadline
     ) -> Entry:
         """What the agent has selected for a task, or that it has selected nothing.
 
@@ -179,22 +180,29 @@ class Selecting:
             found: The agent.
             task: What is to be done.
             words: Whether natural language may be selected.
-            known: Documents that would do, by their hashes.
+            known: Tells which documents would do, by their hashes.
             deadline: When to have ended.
 
         Raises `PeerUnreachable` where it cannot be asked, `KeyChanged`, and `PeerMisspoke`.
         """
         key = self._key(found, task, words=words)
+        entry, seen = self._entries.get(key), self._states.get(found.described.did or "")
+        if entry is not None and seen is not None and self._fresh(seen) and self._stands(entry, seen):
+            return entry
         turns = self._turns.setdefault(asyncio.get_running_loop(), {})
-        async with turns.setdefault(key, asyncio.Lock()):
-            entry = self._known(key)
-            state = await self._state(found, deadline)
-            if entry is not None and self._stands(entry, state):
-                return entry
-            current = replace(found, document=state.document)
-            made = await self._made(current, task, state, key, words=words, known=known, deadline=deadline)
-            self._remember(made)
-            return made
+        turn = turns.setdefault(key, asyncio.Lock())
+        try:
+            async with turn:
+                entry = self._known(key)
+                state = await self._state(found, deadline)
+                if entry is None or not self._stands(entry, state):
+                    current = replace(found, document=state.document)
+                    entry = await self._made(current, task, state, key, words=words, known=known(), deadline=deadline)
+                    self._remember(entry)
+        finally:
+            if not turn.locked():
+                turns.pop(key, None)
+        return entry
 
     async def agreed_draft(
         self, found: FoundAgent, task: Task, document: ProtocolDocument, *, deadline: Deadline
@@ -237,8 +245,11 @@ class Selecting:
 
     def _key(self, found: FoundAgent, task: Task, *, words: bool) -> str:
         """The parts of ANP-06 10.1 that are known beforehand; the others are in the entry, and held against."""
-        ours = self._ours(task, words=words)
-        return digest_of([found.described.did, self._identity.did if self._identity else None, ours, task.digest])
+        of = (found.described.did or "", task.digest, words)
+        if of not in self._keys:
+            caller = self._identity.did if self._identity else None
+            keep(self._keys, of, digest_of([of[0], caller, self._ours(task, words=words), task.digest]), _ENTRIES)
+        return self._keys[of]
 
     def _ours(self, task: Task, *, words: bool) -> str:
         """Identifies what this side can do and requires: a change of it makes another result."""
@@ -265,6 +276,9 @@ class Selecting:
         except StoreUnusable:
             return  # it is remembered in memory at least
 
+    def _fresh(self, state: _State) -> bool:
+        return self._clock.monotonic() - state.at <= CHECK_SECONDS
+
     def _stands(self, entry: Entry, state: _State) -> bool:
         fresh = entry.expires > self._clock.time()
         return fresh and (entry.capabilities, entry.identity) == (state.capabilities, state.identity)
@@ -273,7 +287,7 @@ class Selecting:
         """What the agent is and can do, as of lately."""
         did = found.described.did or ""
         state = self._states.get(did)
-        if state is None or self._clock.monotonic() - state.at > CHECK_SECONDS:
+        if state is None or not self._fresh(state):
             document = await self._finder.document(did)
             capabilities = await self._capabilities(replace(found, document=document), deadline)
             state = _State(self._clock.monotonic(), capabilities, document)
@@ -327,7 +341,7 @@ class Selecting:
         key: str,
         *,
         words: bool,
-        known: tuple[str, ...],
+        known: Sequence[str],
         deadline: Deadline,
     ) -> Entry:
         asked = self._asked(task, words=words).model_copy(
