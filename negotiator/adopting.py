@@ -4,13 +4,13 @@ from contextlib import suppress
 from typing import Final
 
 from negotiator.agreements import Agreed
-from negotiator.choosing import LEAST_LIKENESS, likeness
+from negotiator.choosing import CLEAR_LEAD, LEAST_LIKENESS, likeness
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.fitting import Fit, judge_sender
 from negotiator.ledger import Account
-from negotiator.speaking import PeerRecord
 from negotiator.sharing import has_sender_routine, listed_documents, successor
+from negotiator.speaking import PeerRecord
 from negotiator.synthesis import make_sender
 from negotiator.task import Task
 from protocol_docs import ProtocolDocument, StoreUnusable
@@ -42,7 +42,10 @@ async def adopt_listed(
     documents = [each async for each in listed_documents(engine, peer, until, about=about, first=known)]
     near = likeness(about, [(each.name, each.description) for each in documents])
     ranked = sorted(zip(documents, near, strict=True), key=lambda pair: (pair[0].hash not in known, -pair[1]))
+    passed_over = 0.0
     for document, lead in ranked:
+        if passed_over >= max(CLEAR_LEAD * lead, LEAST_LIKENESS) and document.hash not in known:
+            break  # what is meant is there, and rules cannot do it: nothing else will do instead
         safe = document.annex is not None and document.annex.effect == "safe"
         if lead < LEAST_LIKENESS and not safe and document.hash not in known:
             continue
@@ -51,6 +54,7 @@ async def adopt_listed(
         if fit.ready:
             await take_listed(engine, base_url, task, document, deadline, exact=fit.exact)
             return engine.agreements.find(task.digest, base_url)
+        passed_over = max(passed_over, lead)
     return None
 
 
