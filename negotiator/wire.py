@@ -7,6 +7,7 @@ which have the shape of HTTP because every dialect so far has it; other transpor
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias, runtime_checkable
+from urllib.parse import urlsplit
 
 from negotiator.clock import Deadline
 
@@ -112,3 +113,16 @@ class StreamTransport(Transport, Protocol):
         be read to their end or closed.
         """
         ...
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL; empty for what is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    standard = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, standard) else "")

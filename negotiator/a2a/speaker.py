@@ -29,7 +29,7 @@ from negotiator.messages import Reply, Request
 from negotiator.oauth.errors import AuthorizationNeeded
 from negotiator.schemas import Schema
 from negotiator.speaking import Found, PeerRecord
-from negotiator.wire import Transport, WireReply, WireRequest
+from negotiator.wire import Transport, WireReply, WireRequest, origin_of
 from protocol_docs import DocumentError, as_data_uri, catalog, draft_document
 
 NAME: Final = "a2a"
@@ -115,8 +115,8 @@ class A2ASpeaker:
                 card = await self._card(base_url, deadline) or card
         if card.requires:
             raise PeerMisspoke(f"{base_url} requires an extension of A2A that is not spoken here: {card.requires[0]}")
-        origin = _origin(base_url)
-        here = [each for each in card.interfaces if _origin(each.url) == origin]
+        origin = origin_of(base_url)
+        here = [each for each in card.interfaces if origin_of(each.url) == origin]
         if not here:
             raise PeerMisspoke(f"the card of {base_url} names no interface there that is spoken here")
         chosen = here[0]
@@ -225,25 +225,13 @@ class A2ASpeaker:
     async def _card(self, base_url: str, deadline: Deadline) -> Card | None:
         """The card at the address itself, else at its origin."""
         given = base_url.rstrip("/").removesuffix(cards.PATH)
-        for base in dict.fromkeys((given, _origin(given))):
+        for base in dict.fromkeys((given, origin_of(given))):
             request = WireRequest(method="GET", path=cards.PATH, headers={"accept": "application/json"})
             with suppress(PeerMisspoke):
                 wire = await self._transport.send(base, request, deadline=deadline)
                 if wire.status == 200:  # noqa: PLR2004 - HTTP
                     return cards.read_card(wire.body)
         return None
-
-
-def _origin(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return ""
-    standard = {"http": 80, "https": 443}.get(parts.scheme)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, standard) else "")
 
 
 def _drafted(card: Card) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:

@@ -18,7 +18,7 @@ from negotiator.identity.did import DidDocument
 from negotiator.identity.errors import DidUnresolvable, MalformedDid
 from negotiator.identity.resolver import DidResolver
 from negotiator.jsonvalue import JsonObject
-from negotiator.wire import Transport, WireReply, WireRequest
+from negotiator.wire import Transport, WireReply, WireRequest, origin_of
 
 EXPLICIT: Final = "anp+"
 """Before an http(s) address that is to be spoken to in ANP, whatever else is spoken there."""
@@ -191,19 +191,6 @@ class Finder:
         if domain is not None and domain != urlsplit(described.url).netloc:
             raise PeerMisspoke(f"the description at {described.url} is proved for another domain")
         return FoundAgent(described, document, proved=True)
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL; empty for what is none."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return ""
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    standard = {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, standard) else "")
 
 
 def path_of(url: str) -> str:

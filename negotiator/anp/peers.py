@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from negotiator.anp.finding import EXPLICIT, Finder, FoundAgent, origin_of, path_of
+from negotiator.anp.finding import EXPLICIT, Finder, FoundAgent, path_of
 from negotiator.anp.selecting import Entry, Selecting, Way, words_way
 from negotiator.bounded import keep
 from negotiator.clock import Clock, Deadline
@@ -35,7 +35,7 @@ from negotiator.messages import PeerTier, Reply, Request
 from negotiator.pins import Pins, changed_definition
 from negotiator.speaking import Found, PeerRecord
 from negotiator.task import Task
-from negotiator.wire import Transport, WireReply, WireRequest
+from negotiator.wire import Transport, WireReply, WireRequest, origin_of
 from protocol_docs import ProtocolDocument, as_data_uri
 from protocol_docs.text_store import TextStore
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from negotiator.anp.finding import Finder, FoundAgent, identity_of, origin_of, path_of
+from negotiator.anp.finding import Finder, FoundAgent, identity_of, path_of
 from negotiator.anp.origin import prove
 from negotiator.bounded import keep
 from negotiator.clock import Clock, Deadline
@@ -58,7 +58,7 @@ from negotiator.identity.did import DidDocument
 from negotiator.identity.identity import Identity
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.task import Task
-from negotiator.wire import Transport, WireRequest
+from negotiator.wire import Transport, WireRequest, origin_of
 from protocol_docs import ProtocolDocument, as_data_uri
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
