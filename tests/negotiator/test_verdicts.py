@@ -193,7 +193,6 @@ EXCHANGED = (INTO[0], field("seat", "chair", table=(("aisle", "aisle"), ("window
 @pytest.mark.parametrize(
     ("into", "shown", "hidden"),
     [
-        (INTO[:2], POOR, RICH),
         (DEFAULTED, RICH, POOR),
         (EXCHANGED, RICH, {"place": "Rome", "chair": "window"}),
     ],
@@ -213,6 +212,24 @@ async def test_a_class_of_values_that_a_routine_is_wrong_on_is_left_to_the_struc
     for _ in range(2):
         await trial.ask(hidden)
     assert trial.routine.state == "demoted"
+
+
+async def test_a_routine_that_leaves_out_what_exchanges_copy_is_completed_and_then_serves_them_too(
+    world: World,
+) -> None:
+    trial = Trial(world, (Direction(mapping=Mapping(INTO[:2])), RIGHT[1]))
+    for _ in range(3):
+        await trial.ask(POOR)
+    assert trial.routine.serving
+    outcome = await trial.ask(RICH)
+    assert outcome.tier == "structured"
+    assert "not been shown" in outcome.reason
+    assert trial.routine.state == "candidate", "what is new in it has been shown by nothing yet"
+    assert trial.routine.verdict.misses == 0
+    assert (await trial.ask(RICH)).tier == "structured"
+    assert trial.routine.into.mapping == RIGHT[0].mapping
+    assert (await trial.ask(RICH)).tier == "routine"
+    assert trial.calls[-1] == {"city": "Rome", "seat": "aisle", "note": "quiet"}
 
 
 PAIR = Task(
@@ -266,7 +283,6 @@ async def test_a_row_that_a_routine_has_not_been_shown_is_read_by_the_next_tier_
     sent = len(trial.calls)
     assert (await trial.ask(RICH)).tier == "structured"
     assert len(trial.calls) == sent + 1
-    assert (await trial.ask(POOR)).tier == "routine"
 
 
 async def test_what_was_shown_later_is_served_later(world: World) -> None:
