@@ -4,6 +4,7 @@ A refusal inside the application costs most of what an answer does: at three tim
 do nothing but refuse, and late. Here a request is parsed, and answered with bytes that are ready.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,6 +16,11 @@ from negotiator.admission import Backlog
 from negotiator.dialects.agora import STANDARD_2025, refusal
 from negotiator.errors import Overloaded
 from negotiator.serving import ENGINE, ENGINE_HEADER
+
+HEAD_SECONDS: Final = 20.0
+"""How long the head of a request may take to come, from when it is waited for. Uvicorn itself waits for ever."""
+_TAKEN: Final = "negotiator.taken"
+"""In the scope of a request that the backlog counts."""
 
 App = Callable[..., Awaitable[None]]
 
@@ -48,15 +54,52 @@ class Shedding(HttpToolsProtocol):
         super().__init__(**options)
         self._backlog = backlog
         self._refusing = False
+        self._head_since: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the head of a request."""
+        super().connection_made(transport)
+        self._head_since = self.loop.time()
+        self._watch = self.loop.call_later(HEAD_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        # One timer a connection, and none a request: so a head may take up to twice as long.
+        since = self._head_since
+        if since is not None and self.loop.time() - since >= HEAD_SECONDS:
+            self.transport.close()
+            return
+        self._watch = self.loop.call_later(HEAD_SECONDS, self._look)
+
+    def on_message_begin(self) -> None:
+        """The head of a request has begun to come."""
+        self._head_since = self.loop.time()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Take the request, or refuse it once it is whole."""
+        self._head_since = None
         before: Any = self.cycle
         alone = before is None or before.response_complete
         # What waits for a sign to send its body, and what is no exchange, is left to the application.
         exchange = alone and not self.expect_100_continue and self.parser.get_method() == b"POST"
-        if not exchange or self._backlog.takes(time.monotonic()):
+        if not exchange:
             super().on_headers_complete()
+            return
+        if self._backlog.takes(time.monotonic()):
+            self.scope[_TAKEN] = True  # type: ignore[typeddict-unknown-key]
+            try:
+                super().on_headers_complete()
+            finally:
+                # A target that cannot be read is answered by uvicorn, and never begun here.
+                if self.cycle is before:
+                    self._backlog.begins(time.monotonic())
             return
         self.cycle = _Dropped  # type: ignore[assignment]
         self._refusing = True
@@ -88,7 +131,7 @@ def shedding(app: App, backlog: Backlog | None = None) -> tuple[App, Callable[..
     backlog = backlog or Backlog()
 
     async def begun(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
+        if scope.pop(_TAKEN, False):
             backlog.begins(time.monotonic())
         await app(scope, receive, send)
 

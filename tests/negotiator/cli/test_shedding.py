@@ -43,11 +43,11 @@ async def app(scope, receive, send):
 
 
 @asynccontextmanager
-async def served(monkeypatch):
+async def served(monkeypatch, backlog=None):
     """(backlog, connect), of a server that ends with the context."""
     from negotiator.cli import shedding
 
-    backlog, made = Refuses(), shedding.shedding
+    backlog, made = backlog or Refuses(), shedding.shedding
     monkeypatch.setattr(shedding, "shedding", lambda app: made(app, backlog))
     listening, up, ended = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
     port = listening.getsockname()[1]
@@ -133,3 +133,59 @@ async def test_who_leaves_while_refused_upsets_nothing(monkeypatch):
         reader, writer = await connect()
         writer.write(WHOLE)
         assert (await reply(reader))[1] == b"POST body"
+
+
+UNREADABLE = b"POST http://a:99999999999/ HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+
+
+class Counts(Backlog):
+    """Takes everything, and counts what is taken and begun."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = False
+        self.taken = self.begun = 0
+
+    def takes(self, now):
+        self.taken += 1
+        return True
+
+    def begins(self, now):
+        self.begun += 1
+
+
+async def test_what_is_taken_and_cannot_be_read_is_not_waited_for_for_ever(monkeypatch):
+    # Each that stayed in the count would take one of the few places that a refusing server has left.
+    async with served(monkeypatch, Counts()) as (backlog, connect):
+        for _ in range(3):
+            reader, writer = await connect()
+            writer.write(UNREADABLE)
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+        assert (backlog.taken, backlog.begun) == (3, 3)
+
+
+async def test_only_what_was_counted_as_waiting_is_counted_as_begun(monkeypatch):
+    async with served(monkeypatch, Counts()) as (backlog, connect):
+        reader, writer = await connect()
+        writer.write(WHOLE.replace(b"\r\n\r\nbody", b"\r\nexpect: 100-continue\r\n\r\n"))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        writer.write(b"body" + WHOLE + WHOLE)
+        for _ in range(3):
+            assert (await reply(reader))[1] == b"POST body"
+        assert backlog.begun == backlog.taken
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch):
+    from negotiator.cli import shedding
+
+    monkeypatch.setattr(shedding, "HEAD_SECONDS", 0.3)
+    async with served(monkeypatch, Counts()) as (_, connect):
+        for part in (b"", b"POST / HTTP/1.1\r\nhost"):
+            reader, writer = await connect()
+            writer.write(part)
+            assert await reader.read() == b""
+        reader, writer = await connect()
+        writer.write(WHOLE)
+        assert (await reply(reader))[1] == b"POST body"
+        writer.write(b"POST / HTTP/1.1\r\n")
+        assert await reader.read() == b""
