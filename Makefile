@@ -77,7 +77,7 @@ unit-3.%: setup ## the tests on another Python: make unit-3.13
 test-floors: setup ## the tests with the oldest releases of our direct dependencies that pyproject.toml allows
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-floors
 	$(BIN)/uv pip install --quiet --python .venv-floors --resolution lowest-direct \
-		--editable '.[disk,identity,litellm,local,monty,oauth,serve]' --group dev
+		--editable '.[disk,fast,identity,litellm,local,monty,oauth,serve]' --group dev
 	.venv-floors/bin/pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 .PHONY: test-bare

