@@ -104,7 +104,7 @@ async def _asked(work: Asking, value: object) -> Outcome:
     engine, task = work.engine, work.task
     work.deadline.require()
     work.payload = task.input.dump(value)
-    task.input.check(work.payload)
+    task.check_input(work.payload)
     canonical(work.payload)
     reach = engine.reach
     work.peer = reach.known(work.base_url) or await reach.discover(work.base_url, work.deadline)

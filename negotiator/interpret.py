@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 import orjson
 
 from negotiator.clock import Deadline
+from negotiator.closing import closed
 from negotiator.describe import fields_of, resolve, value_of
 from negotiator.errors import BadInput, NegotiatorError, UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -209,7 +210,7 @@ class Interpreter:
 
 def answer_schema(schema: JsonObject) -> JsonObject:
     """The schema of an answer in `schema`, or of the reason why there is none."""
-    own = _closed(copy.deepcopy(schema))
+    own = closed(copy.deepcopy(schema))
     definitions: JsonObject = {}
     for word in ("$defs", "definitions"):
         if word in own:
@@ -246,34 +247,6 @@ def _moved(part: JsonValue) -> JsonValue:
     if isinstance(reference, str) and _LOCAL.match(reference):
         moved["$ref"] = "#/anyOf/0/properties/answer" + reference[1:]
     return moved
-
-
-_HOLD_NAMED = frozenset({"$defs", "definitions", "properties"})
-_COMBINED = frozenset({"allOf", "anyOf", "oneOf", "$ref", "if"})
-
-
-def _closed(schema: JsonValue) -> JsonValue:
-    """Objects hold the named fields and no others, so that a model invents none.
-
-    Where an object is made of several schemas, each of them names only some of its fields: it stays open.
-    """
-    if not isinstance(schema, dict):
-        return schema
-    closed = dict(schema)
-    for word, value in schema.items():
-        if word in _HOLD_NAMED and isinstance(value, dict):
-            closed[word] = {name: _closed(part) for name, part in value.items()}
-        elif word == "items":
-            closed[word] = _closed(value)
-        elif word in ("anyOf", "oneOf") and "properties" not in schema and isinstance(value, list):
-            closed[word] = [_closed(part) for part in value]
-    if (
-        isinstance(schema.get("properties"), dict)
-        and "additionalProperties" not in schema
-        and not _COMBINED & set(schema)
-    ):
-        closed["additionalProperties"] = False
-    return closed
 
 
 def part_of(schema: JsonObject, names: set[str]) -> Schema:

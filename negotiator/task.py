@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property, partial, wraps
 from typing import Any, cast
 
+from negotiator.closing import closed
 from negotiator.context import Context, current_context
 from negotiator.errors import OutcomeUnknown, ToolFailed, UsageError
 from negotiator.journal import digest_of
@@ -30,7 +31,7 @@ class Task:
         natural_language: Whether the task may be asked in natural language.
     """
 
-    __slots__ = ("description", "digest", "effect", "input", "name", "natural_language", "output")
+    __slots__ = ("_named", "description", "digest", "effect", "input", "name", "natural_language", "output")
 
     def __init__(
         self,
@@ -49,6 +50,18 @@ class Task:
         self.name = name or description[:80]
         self.natural_language = natural_language
         self.digest = digest_of([description, self.input.digest, self.output.digest, effect])
+        named = closed(self.input.json_schema)
+        self._named = self.input if named == self.input.json_schema else Schema(named)
+
+    def check_input(self, value: JsonValue) -> None:
+        """Check what is to be asked with: it fits the input's schema and has no fields that the schema does not name.
+
+        An object that the schema leaves open outright (`additionalProperties`) may have more.
+
+        Raises:
+            BadInput: See `Schema.check`.
+        """
+        self._named.check(value)
 
     @property
     def sensitive(self) -> bool:

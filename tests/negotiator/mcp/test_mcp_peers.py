@@ -183,7 +183,7 @@ async def test_of_tools_with_the_same_schemas_the_one_that_is_meant_is_called_an
     read = Task(
         "Read the contents of a text file", name="read_text_file", input=OPEN, output=obj(content=TEXT), effect="safe"
     )
-    outcome = await caller.ask(URL, read, {"path": "a", "head": 3})
+    outcome = await caller.ask(URL, read, {"path": "a"})
     assert (outcome.json, outcome.tier) == ({"content": "text"}, "routine")
     assert stranger.heard[-1][1]["arguments"] == {"path": "a"}
 
