@@ -6,42 +6,28 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
-from negotiator.a2a.speaker import A2ASpeaker
 from negotiator.agreements import Agreements
-from negotiator.anp.peers import AnpPeers, Authorize
 from negotiator.clock import Clock, SystemClock
 from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
+from negotiator.files import Files
 from negotiator.frameworks.at_hand import asking, at_hand
 from negotiator.frameworks.functions import async_function, sync_function
 from negotiator.guarded import Guarded
 from negotiator.identity.authority import Authority
-from negotiator.identity.checker import Checker
-from negotiator.identity.identity import Identity
-from negotiator.identity.replay import Nonces
-from negotiator.identity.resolver import DidResolver, Fetch
-from negotiator.identity.signing import signing
-from negotiator.identity.tokens import AccessTokens
-from negotiator.identity.trust import Revocations, TrustPolicy
+from negotiator.identity.trust import TrustPolicy
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Ledger
 from negotiator.loop_thread import LoopThread
-from negotiator.mcp.elicitation import Elicit
-from negotiator.mcp.peers import McpPeers
 from negotiator.messages import Effect
 from negotiator.models import open_model
-from negotiator.oauth.authorizer import Authorizer
-from negotiator.oauth.checker import TokenChecker
-from negotiator.oauth.kept import Kept
-from negotiator.oauth.resource import ProtectedResource
-from negotiator.oauth.terms import OAuthClient
-from negotiator.oauth.transport import authorizing
 from negotiator.own_words import OwnWords
 from negotiator.plan import CostPolicy, cost_policy_of
+from negotiator.proving import authorized, checker_of, identity_of, resolver_of, signed_by, tokens_of
 from negotiator.reach import Reach
 from negotiator.receiver_face import ReceiverFace
 from negotiator.replies import Replies
@@ -49,12 +35,21 @@ from negotiator.routines import Routine
 from negotiator.schemas import Schema
 from negotiator.sender_face import SenderFace
 from negotiator.shelf import RoutineShelf
-from negotiator.state import State, open_state
+from negotiator.speakers import Speakers
+from negotiator.state import open_state
 from negotiator.task import Task
 from negotiator.transports.opening import open_transport
 from negotiator.wire import Transport
 from protocol_docs import DocumentRevoked, Embedder, ProtocolDocument, catalog
 from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
+
+if TYPE_CHECKING:
+    from negotiator.anp.peers import Authorize
+    from negotiator.identity.identity import Identity
+    from negotiator.identity.resolver import Fetch
+    from negotiator.mcp.elicitation import Elicit
+    from negotiator.oauth.resource import ProtectedResource
+    from negotiator.oauth.terms import OAuthClient
 
 
 class Agent(SenderFace, ReceiverFace):
@@ -131,19 +126,19 @@ class Agent(SenderFace, ReceiverFace):
         cost_policy: CostPolicy | str | None = None,
         request_seconds: float = 60.0,
         pinned: bool = True,
-        elicit: Elicit | None = None,
+        elicit: "Elicit | None" = None,
         relay: bool = False,
         allow_sources: Sequence[str] = (),
         transport: Transport | str | None = None,
         executor: Executor | str | None = None,
         sandbox_level: Level | str | None = None,
-        identity: Identity | str | Path | None = None,
+        identity: "Identity | str | Path | None" = None,
         trust: TrustPolicy | None = None,
         authority: Authority | None = None,
-        oauth: OAuthClient | None = None,
-        resource: ProtectedResource | None = None,
-        did_documents: Fetch | None = None,
-        authorize: Authorize | None = None,
+        oauth: "OAuthClient | None" = None,
+        resource: "ProtectedResource | None" = None,
+        did_documents: "Fetch | None" = None,
+        authorize: "Authorize | None" = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -159,34 +154,28 @@ class Agent(SenderFace, ReceiverFace):
         self._own_model = model is None or isinstance(model, str)
         self._own_transport = transport is None or isinstance(transport, str)
         new_id = new_id or partial(secrets.token_urlsafe, 18)
-        self.identity = identity if identity is None or isinstance(identity, Identity) else Identity.open(identity)
+        authority = authority or Authority()
+        self.identity = identity_of(identity)
         """Who this agent is; None where it proves nothing."""
-        self._transport = open_transport(transport)
-        if self.identity is not None:
-            self._transport = signing(self._transport, self.identity, clock, new_id)
-        self._authorizer: Authorizer | None = None
-        if oauth is not None:
-            self._authorizer = Authorizer(oauth, guarded.exchange, Kept(opened.text), clock, new_id)
-            self._transport = authorizing(self._transport, self._authorizer)
+        signed = signed_by(self.identity, open_transport(transport), clock, new_id)
+        self._authorizer, self._transport = authorized(oauth, signed, guarded, opened, clock, new_id)
         self._trust = trust or TrustPolicy()
-        resolver = DidResolver(did_documents or guarded.did_document, opened.text, clock, loopback=guarded.loopback)
-        self._checker = self._checking(opened, resolver, clock)
-        self._tokens: TokenChecker | None = None
-        if resource is not None:
-            asked = [scope for _, scopes in (authority or Authority()).scopes for scope in scopes]
-            revoked = Revocations(opened.text)
-            self._tokens = TokenChecker(resource, guarded.exchange, clock, new_id, scopes=asked, revocations=revoked)
-        signed = self.identity is not None
-        prepare = None if self._authorizer is None else partial(self._authorizer.prepare, signed=signed)
-        self._mcp = McpPeers(self._transport, opened.text, clock, pinned=pinned, elicit=elicit)
-        self._anp = AnpPeers(
-            self._transport,
-            opened.text,
-            clock,
-            new_id,
+        resolver = resolver_of(did_documents, guarded, opened, clock)
+        self._checker = checker_of(self.identity, resolver, self._trust, opened, clock)
+        self._tokens = tokens_of(resource, authority, guarded, opened, clock, new_id)
+        self._speakers = Speakers(
+            transport=self._transport,
+            text=opened.text,
+            clock=clock,
+            new_id=new_id,
+            pinned=pinned,
+            elicit=elicit,
+            reply_schema=self._reply_schema,
+            prepare=None
+            if self._authorizer is None
+            else partial(self._authorizer.prepare, signed=self.identity is not None),
             resolver=resolver,
             identity=self.identity,
-            pinned=pinned,
             authorize=authorize,
         )
         self.engine = Engine(
@@ -197,12 +186,7 @@ class Agent(SenderFace, ReceiverFace):
             text=opened.text,
             documents=opened.documents(embedder),
             routines=RoutineShelf(opened.routine_cache(), self._run_source, again_after=policy.no_agreement_seconds),
-            reach=Reach(
-                self._transport,
-                opened.text,
-                clock,
-                speakers=[self._mcp, A2ASpeaker(self._transport, self._reply_schema, prepare=prepare), self._anp],
-            ),
+            reach=Reach(self._transport, opened.text, clock, speakers=self._speakers.all()),
             find_document=guarded.document,
             executor=lambda: self._executor,
             ledger=Ledger(opened.text, policy),
@@ -210,7 +194,7 @@ class Agent(SenderFace, ReceiverFace):
             replies=Replies(opened.text, clock, abandoned_after=2 * request_seconds, presence=opened.presence),
             flights=opened.flights,
             cost_policy=policy,
-            authority=authority or Authority(),
+            authority=authority,
             own_words=None if respond is None else OwnWords.of(respond, respond_effect),
             publish=publish,
             request_seconds=request_seconds,
@@ -224,6 +208,12 @@ class Agent(SenderFace, ReceiverFace):
             self.engine.peers.add(known)
         self._thread = LoopThread()
         self._streams = WeakValueDictionary()
+        self.files = Files(
+            guarded.file,
+            folder=None if opened.directory is None else opened.directory / "files",
+            base_url=None if self.identity is None else self.identity.url,
+        )
+        """Files to hand on, and those that peers refer to; see `negotiator.files`."""
 
     def as_tools(
         self, *tasks: Task, peer: str | None = None, seconds: float | None = None, sync: bool = False
@@ -284,20 +274,6 @@ class Agent(SenderFace, ReceiverFace):
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-    def _checking(self, state: State, resolver: DidResolver, clock: Clock) -> Checker | None:
-        """What checks callers' proofs; None without an address that they could have been made for."""
-        if self.identity is None:
-            return None
-        return Checker(
-            [self.identity.url],
-            resolver=resolver,
-            nonces=Nonces(state.text, clock),
-            revocations=Revocations(state.text),
-            clock=clock,
-            trust=self._trust,
-            tokens=AccessTokens(state.secrets, self.identity.did, clock),
-        )
 
     def _reply_schema(self, protocol_hash: str) -> Schema | None:
         document = self.engine.documents.get(protocol_hash)

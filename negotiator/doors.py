@@ -5,19 +5,20 @@ Behind all doors stand one planner, one document store, one routine cache and on
 
 from collections.abc import Mapping
 
+from negotiator.late import Late
 from negotiator.wire import Door, WireReply, WireRequest
 
 
 class Doors:
-    """A `Door` of several, told apart by path."""
+    """`SeveralDoors`, told apart by path."""
 
-    def __init__(self, otherwise: Door, below: Mapping[str, Door]) -> None:
+    def __init__(self, otherwise: Door, below: Mapping[str, Late[Door]]) -> None:
         """Lead to `otherwise` what belongs to no door of `below`.
 
         Args:
             otherwise: The door of all other paths.
             below: Doors by their path, such as `/mcp`: that path itself and what is below it is theirs. They see the
-                whole path, as it came.
+                whole path, as it came. Each is made for the first request that comes to it.
         """
         self._otherwise = otherwise
         self._below = dict(below)
@@ -29,17 +30,8 @@ class Doors:
         whole = path.partition("?")[0]
         for place, door in self._below.items():
             if whole == place or whole.startswith(place + "/"):
-                return door
+                return door()
         return self._otherwise
-
-    @property
-    def body_bytes(self) -> int:
-        """Bytes that a body may have at any of the doors; one who knows the path should ask `at` instead."""
-        return max(door.body_bytes for door in (self._otherwise, *self._below.values()))
-
-    def refuse(self, code: str) -> WireReply:
-        """The reply to what no path is known of."""
-        return self._otherwise.refuse(code)
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request at the door that its path leads to."""

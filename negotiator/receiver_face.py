@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from negotiator.admission import UnderWay
 from negotiator.answer import answer
 from negotiator.conversations import Conversations
+from negotiator.dialects.addresses import A2A_PATHS, ANP_PATHS, MCP_PATH
 from negotiator.doors import Doors
 from negotiator.engine import Engine, NativeTerms
 from negotiator.errors import UsageError
 from negotiator.files import PATH as FILES_PATH
 from negotiator.files import Files, FilesDoor
 from negotiator.frameworks.toolset import tools_of
-from negotiator.identity.checker import Checker
 from negotiator.identity.gate import Gate
-from negotiator.identity.identity import Identity
 from negotiator.identity.trust import TrustPolicy
 from negotiator.jsonvalue import JsonValue
+from negotiator.late import Late
 from negotiator.listing import listing_of
 from negotiator.messages import Effect
-from negotiator.oauth.checker import TokenChecker
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
 from negotiator.transports.asgi import PrincipalOf
@@ -29,7 +28,10 @@ from negotiator.wire import Door, WireHandler
 from protocol_docs import ProtocolDocument
 
 if TYPE_CHECKING:
+    from negotiator.identity.checker import Checker
+    from negotiator.identity.identity import Identity
     from negotiator.mcp.server import McpServer
+    from negotiator.oauth.checker import TokenChecker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,9 +41,9 @@ class ReceiverFace:
 
     engine: Engine
     files: Files
-    identity: Identity | None
-    _checker: Checker | None
-    _tokens: TokenChecker | None
+    identity: "Identity | None"
+    _checker: "Checker | None"
+    _tokens: "TokenChecker | None"
     _trust: TrustPolicy
     _relay: bool
 
@@ -152,10 +154,6 @@ class ReceiverFace:
 
     def handler(self, *, origins: Sequence[str] = ()) -> WireHandler:
         """The agent as seen from the wire, for transports other than HTTP and for tests: see `asgi`."""
-        from negotiator import a2a, anp  # noqa: PLC0415 - imported on use
-        from negotiator.a2a.security import Asked  # noqa: PLC0415 - imported on use
-        from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
-
         engine = self.engine
         limits = DoorLimits(seconds=engine.request_seconds)
         under_way = UnderWay(limits.under_way)
@@ -168,17 +166,11 @@ class ReceiverFace:
             limits=limits,
             under_way=under_way,
         )
-        mcp = McpDoor(self._mcp_server(limits, under_way), path="/mcp", body_bytes=limits.body_bytes, origins=origins)
-        signed = self._checker is not None
-        asked = Asked(trust=self._trust, authority=engine.authority, tokens=self._tokens, signed=signed)
-        a2a_door = a2a.door_of(engine, self._listing, conversations, limits, under_way, asked)
-        anp_door = anp.door_of(engine, self._listing, limits, under_way, identity=self.identity, checker=self._checker)
-        below: dict[str, Door] = {
-            "/mcp": mcp,
-            **dict.fromkeys(a2a.PATHS, a2a_door),
-            **dict.fromkeys(anp.PATHS, anp_door),
-        }
-        below[FILES_PATH] = FilesDoor(self.files, agora)
+        mcp = Late(partial(self._mcp_door, limits, under_way, origins))
+        a2a = Late(partial(self._a2a_door, conversations, limits, under_way))
+        anp = Late(partial(self._anp_door, limits, under_way))
+        below: dict[str, Late[Door]] = {MCP_PATH: mcp, **dict.fromkeys(A2A_PATHS, a2a), **dict.fromkeys(ANP_PATHS, anp)}
+        below[FILES_PATH] = Late(partial(FilesDoor, self.files, agora))
         doors = Doors(WatchedDoor(agora), below)
         return Gate(
             doors,
@@ -189,6 +181,26 @@ class ReceiverFace:
             tokens=self._tokens,
             authority=engine.authority,
         )
+
+    def _mcp_door(self, limits: DoorLimits, under_way: UnderWay, origins: Sequence[str]) -> Door:
+        from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
+
+        server = self._mcp_server(limits, under_way)
+        return McpDoor(server, path=MCP_PATH, body_bytes=limits.body_bytes, origins=origins)
+
+    def _a2a_door(self, conversations: Conversations, limits: DoorLimits, under_way: UnderWay) -> Door:
+        from negotiator.a2a.offer import door_of  # noqa: PLC0415 - imported on use
+        from negotiator.a2a.security import Asked  # noqa: PLC0415
+
+        signed = self._checker is not None
+        asked = Asked(trust=self._trust, authority=self.engine.authority, tokens=self._tokens, signed=signed)
+        return door_of(self.engine, self._listing, conversations, limits, under_way, asked)
+
+    def _anp_door(self, limits: DoorLimits, under_way: UnderWay) -> Door:
+        from negotiator.anp.door import door_of  # noqa: PLC0415 - imported on use
+
+        who, proves = self.identity, self._checker
+        return door_of(self.engine, self._listing, limits, under_way, identity=who, checker=proves)
 
     def asgi(
         self, *, origins: Sequence[str] = (), principal_of: PrincipalOf | None = None

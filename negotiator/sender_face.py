@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 from weakref import WeakValueDictionary
 
-from negotiator.anp.peers import AnpPeers
 from negotiator.ask import ask
 from negotiator.asked import AskedBefore, ask_and_keep
 from negotiator.choosing_peer import choose_peer
@@ -13,9 +12,9 @@ from negotiator.engine import Engine
 from negotiator.errors import UsageError
 from negotiator.events import Listener
 from negotiator.loop_thread import LoopThread
-from negotiator.mcp.peers import McpPeers
 from negotiator.outcome import Outcome
 from negotiator.peers import KnownPeer
+from negotiator.speakers import Speakers
 from negotiator.stream import Stream
 from negotiator.task import Task
 from negotiator.together import agree_together
@@ -26,8 +25,7 @@ class SenderFace:
     """The half of `Agent` that asks."""
 
     engine: Engine
-    _anp: AnpPeers
-    _mcp: McpPeers
+    _speakers: Speakers
     _thread: LoopThread
     _streams: "WeakValueDictionary[str, Stream]"
 
@@ -48,7 +46,7 @@ class SenderFace:
         It is started at the first need, ended with `aclose`, and told nothing of this process's environment but where
         programs and its home are, and `environment`. Raises `UsageError`.
         """
-        address = self._mcp.add_command(name, command, environment or {})
+        address = self._speakers.mcp().add_command(name, command, environment or {})
         self.know(address, about=about)
         return address
 
@@ -60,7 +58,7 @@ class SenderFace:
         the definition of before is forgotten, and the routines for it, unless another peer is asked under it too.
         """
         address = peer.rstrip("/")
-        for name in (*self._mcp.approve(address, tool), *self._anp.approve(address, tool)):
+        for name in (*self._speakers.mcp().approve(address, tool), *self._speakers.anp().approve(address, tool)):
             if not self.engine.agreements.drop_document(address, name):
                 for routine in self.engine.routines.routines():
                     if routine.protocol_hash == name and routine.role == "sender":

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from negotiator.clock import Deadline
 from negotiator.jsonvalue import JsonObject
+from negotiator.late import Late
 from negotiator.messages import Reply, Request
 from negotiator.task import Task
 from protocol_docs import ProtocolDocument
@@ -102,3 +103,43 @@ class Selector(Speaker, Protocol):
     ) -> PeerRecord:
         """The record with what came of proposing a document. Raises the `PeerError`s."""
         ...
+
+
+class LateSpeaker:
+    """A `Speaker`, or a `Selector`, that is made for the first peer that may be of its language."""
+
+    def __init__(self, name: str, claims: Callable[[str], bool], speaker: Late[Speaker]) -> None:
+        """`name` and `claims` are known before; the rest is what `speaker` gives."""
+        self.name = name
+        self._claims = claims
+        self._speaker = speaker
+
+    def claims(self, base_url: str) -> bool:
+        """See `Speaker.claims`."""
+        return self._claims(base_url)
+
+    async def look(self, base_url: str, deadline: Deadline) -> Found | None:
+        """See `Speaker.look`."""
+        return await self._speaker().look(base_url, deadline)
+
+    async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
+        """See `Speaker.exchange`."""
+        return await self._speaker().exchange(record, request, deadline)
+
+    async def selected(
+        self, record: PeerRecord, task: Task, *, words: bool, known: Callable[[], Sequence[str]], deadline: Deadline
+    ) -> PeerRecord:
+        """See `Selector.selected`; asked only of peers that negotiate."""
+        selector = cast("Selector", self._speaker())
+        return await selector.selected(record, task, words=words, known=known, deadline=deadline)
+
+    async def drafted(
+        self, record: PeerRecord, task: Task, document: ProtocolDocument, deadline: Deadline
+    ) -> PeerRecord:
+        """See `Selector.drafted`."""
+        return await cast("Selector", self._speaker()).drafted(record, task, document, deadline)
+
+    async def aclose(self) -> None:
+        """See `Speaker.aclose`."""
+        if (speaker := self._speaker.made) is not None:
+            await speaker.aclose()

@@ -21,18 +21,15 @@ from negotiator.a2a.tasks import Tasks
 from negotiator.admission import UnderWay
 from negotiator.clock import Clock
 from negotiator.conversations import Conversations
-from negotiator.dialects.a2a import calls, card, extension
+from negotiator.dialects.a2a import calls, extension
 from negotiator.dialects.a2a.calls import Call, Event
 from negotiator.dialects.a2a.card import Offer, write_card
 from negotiator.dialects.a2a.faults import FAULTS, Fault
 from negotiator.dialects.a2a.objects import Misformed
+from negotiator.dialects.addresses import A2A_CARD, A2A_EARLIER_CARD, A2A_PATH
 from negotiator.serving import Answer, DoorLimits, rendered
 from negotiator.task import Tool
 from negotiator.wire import WireReply, WireRequest
-
-PATH: Final = "/a2a"
-PATHS: Final = (PATH, card.PATH, card.EARLIER_PATH)
-"""What belongs to this door."""
 
 _SERVER_SENT: Final[Mapping[str, str]] = {
     "content-type": "text/event-stream",
@@ -108,9 +105,9 @@ class A2ADoor:
         if len(wire.body) > self._limits.body_bytes:
             return self.refuse("too_large")
         path = wire.path.partition("?")[0]
-        if path in (card.PATH, card.EARLIER_PATH):
+        if path in (A2A_CARD, A2A_EARLIER_CARD):
             return await self._card(wire)
-        call = calls.read_call(wire, path.removeprefix(PATH))
+        call = calls.read_call(wire, path.removeprefix(A2A_PATH))
         if call.rpc and wire.method != "POST":
             return WireReply(status=405, headers={"allow": "POST"})
         try:
@@ -128,7 +125,7 @@ class A2ADoor:
         if wire.method not in ("GET", "HEAD"):
             return WireReply(status=405, headers={"allow": "GET, HEAD"})
         try:
-            body = write_card(await self._asked.of(self._offer(), wire.principal), _address(wire), PATH)
+            body = write_card(await self._asked.of(self._offer(), wire.principal), _address(wire), A2A_PATH)
         except Exception as error:  # noqa: BLE001 - as above
             return calls.write_fault(Call(rpc=False), meaning.fault_of(rendered(error)))
         return WireReply(headers={"content-type": calls.JSON, "cache-control": "no-cache"}, body=body)

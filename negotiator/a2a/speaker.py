@@ -23,6 +23,7 @@ from negotiator.dialects.a2a.card import Card
 from negotiator.dialects.a2a.numbers import restored
 from negotiator.dialects.a2a.objects import Message, data_part, text_part
 from negotiator.dialects.a2a.security import NOTHING, Security
+from negotiator.dialects.addresses import A2A_CARD, of_a2a
 from negotiator.errors import NotPossible, PeerHungUp, PeerMisspoke
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
@@ -95,7 +96,7 @@ class A2ASpeaker:
 
     def claims(self, base_url: str) -> bool:
         """The address of a card leaves no doubt."""
-        return base_url.endswith(cards.PATH)
+        return of_a2a(base_url)
 
     async def aclose(self) -> None:
         """Nothing is held."""
@@ -111,7 +112,7 @@ class A2ASpeaker:
         if self._prepare is not None and card.security.needs and not card.skills:
             # To whom it does not know, an agent may say no more than what it asks for.
             with suppress(AuthorizationNeeded):
-                await self._prepare(base_url.removesuffix(cards.PATH), card.security, deadline)
+                await self._prepare(base_url.removesuffix(A2A_CARD), card.security, deadline)
                 card = await self._card(base_url, deadline) or card
         if card.requires:
             raise PeerMisspoke(f"{base_url} requires an extension of A2A that is not spoken here: {card.requires[0]}")
@@ -224,9 +225,9 @@ class A2ASpeaker:
 
     async def _card(self, base_url: str, deadline: Deadline) -> Card | None:
         """The card at the address itself, else at its origin."""
-        given = base_url.rstrip("/").removesuffix(cards.PATH)
+        given = base_url.rstrip("/").removesuffix(A2A_CARD)
         for base in dict.fromkeys((given, origin_of(given))):
-            request = WireRequest(method="GET", path=cards.PATH, headers={"accept": "application/json"})
+            request = WireRequest(method="GET", path=A2A_CARD, headers={"accept": "application/json"})
             with suppress(PeerMisspoke):
                 wire = await self._transport.send(base, request, deadline=deadline)
                 if wire.status == 200:  # noqa: PLR2004 - HTTP

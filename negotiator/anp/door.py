@@ -19,16 +19,15 @@ from negotiator.anp.offer import WORDS_CALLS, Offer
 from negotiator.anp.server import AnpServer
 from negotiator.answer import answer
 from negotiator.clock import Clock, Deadline
+from negotiator.dialects.addresses import ANP_PAGE, ANP_PATH
 from negotiator.dialects.anp.binding import Plain, is_binary, read_call, read_plain
 from negotiator.dialects.anp.errors import binary_refused, refusal
 from negotiator.dialects.anp.words import (
     ARTIFACTS,
     CALLS,
     DESCRIPTION,
-    ENDPOINT,
     INTERFACE,
     TIER_HEADER,
-    WELL_KNOWN,
     WORDS,
 )
 from negotiator.dialects.json_rpc import INTERNAL_ERROR, INVALID_REQUEST, RpcError, error, result, to_bytes
@@ -41,8 +40,6 @@ from negotiator.messages import Reply
 from negotiator.serving import DoorLimits, ExchangeContext, Listing, rendered
 from negotiator.wire import ANONYMOUS, WireReply, WireRequest
 
-PATHS: Final = (ENDPOINT, WELL_KNOWN)
-"""The paths that are this door's, with what is below them."""
 MAX_KEY: Final = 255
 _HEADERS: Final = {"content-type": "application/json"}
 _REFUSALS: Final = {
@@ -80,7 +77,7 @@ class AnpDoor:
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request; raises only on cancellation."""
         path = wire.path.partition("?")[0]
-        if path in (ENDPOINT, CALLS, WORDS_CALLS):
+        if path in (ANP_PATH, CALLS, WORDS_CALLS):
             if wire.method != "POST":
                 return self.refuse("method_not_allowed")
             if len(wire.body) > self._limits.body_bytes:
@@ -99,7 +96,7 @@ class AnpDoor:
             return await self._offer.artifact(path, base)
         words = self._offer.words(base) if path == WORDS else None
         match path:
-            case _ if path == WELL_KNOWN:
+            case _ if path == ANP_PAGE:
                 return self._offer.page(base)
             case _ if path == DESCRIPTION:
                 return await self._offer.description(base)
@@ -118,7 +115,7 @@ class AnpDoor:
             if key is not None and not 0 < len(key) <= MAX_KEY:
                 raise refusal(1003, f"the idempotency key is no text of 1 to {MAX_KEY} characters")  # noqa: TRY301
             context = self._context(wire)
-            if path == ENDPOINT:
+            if path == ANP_PATH:
                 call = read_call(wire.body)
                 identifier = call.id
                 with self._under_way.of(wire.principal, wire.peer, call.method):

@@ -8,10 +8,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from negotiator.clock import Deadline
+from negotiator.dialects.addresses import ANP_EXPLICIT, ANP_PAGE
 from negotiator.dialects.anp.description import Description, Interface, read_description, read_page
 from negotiator.dialects.anp.negotiating import digest_of
 from negotiator.dialects.anp.openrpc import Method, read_interface
-from negotiator.dialects.anp.words import SERVICE, WELL_KNOWN
+from negotiator.dialects.anp.words import SERVICE
 from negotiator.errors import MissingExtra, NotPossible, PeerMisspoke
 from negotiator.identity import proofs
 from negotiator.identity.did import DidDocument
@@ -20,8 +21,6 @@ from negotiator.identity.resolver import DidResolver
 from negotiator.jsonvalue import JsonObject
 from negotiator.wire import Transport, WireReply, WireRequest, origin_of
 
-EXPLICIT: Final = "anp+"
-"""Before an http(s) address that is to be spoken to in ANP, whatever else is spoken there."""
 MAX_PAGES: Final = 16
 """Pages of a domain's agents that are read."""
 _OK: Final = 200
@@ -82,7 +81,7 @@ class Finder:
         Raises `PeerMisspoke` for one whose proof does not hold, `NotPossible` where a domain has several,
         `PeerUnreachable` and `PeerHungUp`.
         """
-        given = address.removeprefix(EXPLICIT).rstrip("/")
+        given = address.removeprefix(ANP_EXPLICIT).rstrip("/")
         for url in await self._places(given, deadline):
             reply = await self.get(url, deadline)
             if reply.status != _OK:
@@ -146,8 +145,8 @@ class Finder:
         """Where a description may be, the likeliest first."""
         if given.endswith(".json"):
             return [given]
-        if given.endswith(WELL_KNOWN):
-            given = given.removesuffix(WELL_KNOWN)
+        if given.endswith(ANP_PAGE):
+            given = given.removesuffix(ANP_PAGE)
         listed = await self._listed(given, deadline)
         below = [url for _, url in listed if url.startswith(given + "/")]
         if len(below) > 1:
@@ -161,7 +160,7 @@ class Finder:
         agents: list[tuple[str, str]] = []
         for base in dict.fromkeys((given, origin_of(given))):
             seen: set[str] = set()
-            url: str | None = base + WELL_KNOWN
+            url: str | None = base + ANP_PAGE
             while url is not None and url not in seen and len(seen) < MAX_PAGES and origin_of(url) == origin_of(given):
                 seen.add(url)
                 reply = await self.get(url, deadline)

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from negotiator.bounded import keep
+from negotiator.dialects.addresses import ANP_PAGE, ANP_PATH
 from negotiator.dialects.anp.artifact import exportable, write_artifact
 from negotiator.dialects.anp.description import Places, Shown, write_description, write_page
 from negotiator.dialects.anp.negotiating import Capabilities, at, digest_of, read_digest
@@ -14,9 +15,7 @@ from negotiator.dialects.anp.words import (
     ARTIFACTS,
     CALLS,
     DESCRIPTION,
-    ENDPOINT,
     INTERFACE,
-    WELL_KNOWN,
     WORDS,
 )
 from negotiator.dialects.json_rpc import to_bytes
@@ -81,7 +80,7 @@ class Offer:
 
     def page(self, base: str) -> bytes:
         """The page that lists this agent (ANP-08)."""
-        return to_bytes(write_page(base + WELL_KNOWN, [(self.engine.name, base + DESCRIPTION)]))
+        return to_bytes(write_page(base + ANP_PAGE, [(self.engine.name, base + DESCRIPTION)]))
 
     async def description(self, base: str) -> bytes:
         """The agent's description (ANP-07), proved by its identity. Raises `IdentityUnusable`."""
@@ -90,7 +89,7 @@ class Offer:
             does = "; ".join(tool.description or tool.name for tool in self.tools())[:1_000]
             words = base + WORDS if self.in_words else None
             places = Places(
-                description=base + DESCRIPTION, endpoint=base + ENDPOINT, interface=base + INTERFACE, words=words
+                description=base + DESCRIPTION, endpoint=base + ANP_PATH, interface=base + INTERFACE, words=words
             )
             made = write_description(
                 name=self.engine.name,

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from negotiator.anp.finding import EXPLICIT, Finder, FoundAgent, path_of
+from negotiator.anp.finding import Finder, FoundAgent, path_of
 from negotiator.anp.selecting import Entry, Selecting, Way, words_way
 from negotiator.bounded import keep
 from negotiator.clock import Clock, Deadline
+from negotiator.dialects.addresses import of_anp
 from negotiator.dialects.anp.binding import PeerRefused, read_response
 from negotiator.dialects.anp.errors import PeerProblem
-from negotiator.dialects.anp.words import META, TIER_HEADER, TRANSPORT_PROTECTED, UNSUPPORTED, WELL_KNOWN
+from negotiator.dialects.anp.words import META, TIER_HEADER, TRANSPORT_PROTECTED, UNSUPPORTED
 from negotiator.dialects.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, request, to_bytes
 from negotiator.errors import (
     HumanAuthorizationRequired,
@@ -123,7 +124,7 @@ class AnpPeers:
 
     def claims(self, base_url: str) -> bool:
         """See `Speaker.claims`."""
-        return base_url.startswith(EXPLICIT) or base_url.endswith((WELL_KNOWN, "/ad.json"))
+        return of_anp(base_url)
 
     async def look(self, base_url: str, deadline: Deadline) -> Found | None:
         """See `Speaker.look`. Raises also `NotPossible` where a domain has several agents, and `KeyChanged`."""

@@ -14,8 +14,7 @@ from typing import Final
 
 import orjson
 
-from negotiator.dialects.a2a.card import EARLIER_PATH as EARLIER_CARD_PATH
-from negotiator.dialects.a2a.card import PATH as CARD_PATH
+from negotiator.dialects.addresses import A2A_CARD, A2A_EARLIER_CARD, MCP_PATH
 from negotiator.errors import Overloaded
 from negotiator.events import listener, listening
 from negotiator.identity.authority import Authority
@@ -38,7 +37,6 @@ _WORTH_REPEATING: Final[frozenset[AuthError]] = frozenset(
     {"invalid_request", "invalid_nonce", "invalid_timestamp", "invalid_access_token", "invalid_content_digest"}
 )
 
-_MCP: Final = "/mcp"
 _STATUSES: Final = {"invalid_request": 401, "invalid_token": 401, "insufficient_scope": 403}
 
 _log = logging.getLogger(__name__)
@@ -131,7 +129,7 @@ class Gate:
             raise NotProven(error, "this agent hears only callers that prove who they are, or that it knows")
         if self._tokens is not None and self._authority.scopes and (grant is not None or wire.principal == ANONYMOUS):
             # Elsewhere a tool that is not allowed is an answer; clients of MCP learn from the status what to ask for.
-            tool = tool_called(wire.body) if wire.path.partition("?")[0].rstrip("/") == _MCP else None
+            tool = tool_called(wire.body) if wire.path.partition("?")[0].rstrip("/") == MCP_PATH else None
             self._tokens.require(grant, () if tool is None else self._authority.scopes_for(tool))
         return wire, fields, frozenset() if grant is None else grant.scopes
 
@@ -182,7 +180,7 @@ def document_path(identity: Identity) -> str:
 
 
 def _is_card(wire: WireRequest) -> bool:
-    return wire.method in ("GET", "HEAD") and wire.path.partition("?")[0] in (CARD_PATH, EARLIER_CARD_PATH)
+    return wire.method in ("GET", "HEAD") and wire.path.partition("?")[0] in (A2A_CARD, A2A_EARLIER_CARD)
 
 
 def _json(body: bytes, more: Mapping[str, str] | None = None) -> WireReply:

@@ -7,10 +7,10 @@ import asyncio
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from negotiator.clock import Clock, Deadline
+from negotiator.dialects.addresses import MCP_EXPLICIT, MCP_STDIO, of_mcp
 from negotiator.dialects.json_rpc import INVALID_PARAMS, RpcError
 from negotiator.dialects.mcp import client as wire
 from negotiator.dialects.mcp.words import (
@@ -38,10 +38,6 @@ from negotiator.wire import Transport
 from protocol_docs import as_data_uri
 from protocol_docs.text_store import TextStore
 
-STDIO: Final = "stdio:"
-"""Before the name of a server that runs in a process of ours."""
-EXPLICIT: Final = "mcp+"
-"""Before an http(s) address that is a server's though its path does not end in `mcp`."""
 LIST_SECONDS: Final = 300.0
 """How old the list of a server's tools may be when one is called."""
 MAX_SAID: Final = 200
@@ -86,8 +82,8 @@ class McpPeers:
         words = tuple(shlex.split(command) if isinstance(command, str) else command)
         if not words or not name or not name.isprintable() or "/" in name:
             raise UsageError("a server needs a plain name and a command")
-        self._commands[STDIO + name] = (words, dict(environment))
-        return STDIO + name
+        self._commands[MCP_STDIO + name] = (words, dict(environment))
+        return MCP_STDIO + name
 
     def approve(self, base_url: str, tool: str | None = None) -> tuple[str, ...]:
         """Take the definitions as they are from now on, of one tool or of all.
@@ -108,9 +104,7 @@ class McpPeers:
 
     def claims(self, base_url: str) -> bool:
         """See `Speaker.claims`."""
-        if base_url.startswith((STDIO, EXPLICIT)):
-            return True
-        return urlsplit(base_url).path.rstrip("/").rpartition("/")[2] == "mcp"
+        return of_mcp(base_url)
 
     async def look(self, base_url: str, deadline: Deadline) -> Found | None:
         """See `Speaker.look`."""
@@ -168,8 +162,8 @@ class McpPeers:
         return sessions[base_url]
 
     def _link(self, base_url: str) -> Link:
-        if not base_url.startswith(STDIO):
-            return HttpLink(self._transport, base_url.removeprefix(EXPLICIT), self._elicit)
+        if not base_url.startswith(MCP_STDIO):
+            return HttpLink(self._transport, base_url.removeprefix(MCP_EXPLICIT), self._elicit)
         if base_url not in self._commands:
             # An address alone starts nothing: it may come from anywhere.
             raise UsageError(f"there is no command for {base_url}: give it with Agent.know_command")

@@ -1,7 +1,30 @@
 """A transport by its name."""
 
+from negotiator.clock import Deadline
 from negotiator.errors import MissingExtra, UsageError
-from negotiator.wire import Transport
+from negotiator.late import Late
+from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
+
+
+class LateTransport:
+    """A `StreamTransport` that is made when something is first sent."""
+
+    def __init__(self, transport: Late[StreamTransport]) -> None:
+        """Be what `transport` gives."""
+        self._transport = transport
+
+    async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        """See `Transport.send`."""
+        return await self._transport().send(base_url, request, deadline=deadline)
+
+    async def open(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        """See `StreamTransport.open`."""
+        return await self._transport().open(base_url, request, deadline=deadline)
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        if (transport := self._transport.made) is not None:
+            await transport.aclose()
 
 
 def open_transport(given: Transport | str | None) -> Transport:
@@ -10,9 +33,7 @@ def open_transport(given: Transport | str | None) -> Transport:
     Raises `UsageError` for another name, and `MissingExtra`.
     """
     if given is None or given == "httpx":
-        from negotiator.transports.http_client import HTTPTransport  # noqa: PLC0415 - httpx is imported on use
-
-        return HTTPTransport()
+        return LateTransport(Late(_httpx))
     if given == "aiohttp":
         try:
             from negotiator.transports.aiohttp_client import AiohttpTransport  # noqa: PLC0415 - an extra
@@ -24,3 +45,9 @@ def open_transport(given: Transport | str | None) -> Transport:
     if isinstance(given, str):
         raise UsageError(f"there is no transport named {given!r}; there are httpx and aiohttp")
     return given
+
+
+def _httpx() -> StreamTransport:
+    from negotiator.transports.http_client import HTTPTransport  # noqa: PLC0415 - imported on use
+
+    return HTTPTransport()

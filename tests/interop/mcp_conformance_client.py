@@ -78,7 +78,7 @@ async def main(url: str) -> None:
     async with Agent(state="memory", **options) as agent:
         record = await agent.engine.reach.discover(peer, deadline)
         # One scenario has a tool's schema sent back as it came: what is held of it, beside the document.
-        held = {tool.name: tool.input for tool in agent._mcp._session(peer).tools.values()}
+        held = {tool.name: tool.input for tool in agent._speakers.mcp()._session(peer).tools.values()}
         for name, sources in record.listing.items():
             document = await agent.engine.find_document((name,), sources, timeout=10)
             annex = document.annex

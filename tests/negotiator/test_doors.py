@@ -8,6 +8,7 @@ from negotiator.admission import UnderWay
 from negotiator.clock import Deadline, SystemClock
 from negotiator.doors import Doors
 from negotiator.errors import Overloaded, PeerHungUp, PeerMisspoke
+from negotiator.late import Late
 from negotiator.transports import MemoryTransport, asgi_app
 from negotiator.wire import ANONYMOUS, StreamTransport, WireReply, WireRequest
 
@@ -26,7 +27,7 @@ class Side:
 
 
 def house():
-    return Doors(Side("front", 4), {"/mcp": Side("side", 8)})
+    return Doors(Side("front", 4), {"/mcp": Late(lambda: Side("side", 8))})
 
 
 def within(seconds=5.0):
@@ -53,6 +54,21 @@ async def test_a_path_leads_to_one_door_which_sees_it_whole(path, door):
 async def test_each_door_holds_its_own_limit_and_says_so_in_its_own_words(path, limit, door):
     assert (await served(house(), path, b"x" * limit))[1] == f"{door} {path}".encode()
     assert (await served(house(), path, b"x" * (limit + 1)))[1] == f"{door} too_large".encode()
+
+
+async def test_a_door_is_made_for_the_first_request_that_comes_to_it_and_once_for_all_its_paths():
+    made = []
+
+    def make():
+        made.append(Side("side", 8))
+        return made[-1]
+
+    side = Late(make)
+    doors = Doors(Side("front", 4), {"/a": side, "/b": side})
+    await doors(WireRequest(path="/ab"))
+    assert made == []
+    assert doors.at("/a") is doors.at("/b/c") is made[0]
+    assert len(made) == 1
 
 
 def test_one_count_holds_for_all_doors_and_an_end_makes_room():

@@ -20,9 +20,6 @@ from negotiator.messages import Effect
 
 Binding: TypeAlias = Literal["JSONRPC", "HTTP+JSON"]
 
-PATH: Final = "/.well-known/agent-card.json"
-EARLIER_PATH: Final = "/.well-known/agent.json"
-"""Before 0.3."""
 MODES: Final = ("text/plain", "application/json")
 MAX_SKILLS: Final = 256
 MAX_INTERFACES: Final = 32

@@ -39,10 +39,7 @@ NEGOTIATES: Final = (
 )
 """What can be negotiated here (ANP-06 5.3)."""
 
-WELL_KNOWN: Final = "/.well-known/agent-descriptions"
-"""Where a domain lists its agents (ANP-08)."""
-ENDPOINT: Final = "/anp"
-"""Our endpoint, below an agent's address; what follows is below it (ANP-06 5.5)."""
+# Below our endpoint, which is below an agent's address (ANP-06 5.5).
 DESCRIPTION: Final = "/anp/ad.json"
 INTERFACE: Final = "/anp/interface.json"
 WORDS: Final = "/anp/words.json"

@@ -7,9 +7,9 @@ from typing import TypedDict
 import pytest
 
 from negotiator import Agent, InputRequired, NotPossible, OutcomeUnknown, Overloaded, PeerFailed, PeerMisspoke, Task
-from negotiator.a2a import PATHS
 from negotiator.clock import Deadline
 from negotiator.dialects.a2a.extension import DOCUMENT, SKILL, URI
+from negotiator.dialects.addresses import A2A_PATHS
 from negotiator.messages import Request
 from negotiator.models.scripted import ScriptedModel
 from negotiator.transports import MemoryTransport
@@ -318,7 +318,7 @@ async def pair(model=None, publish="all", **options):
 
     async def a2a_alone(wire):
         path = wire.path.partition("?")[0]
-        served = any(path == each or path.startswith(each + "/") for each in (*PATHS, "/documents"))
+        served = any(path == each or path.startswith(each + "/") for each in (*A2A_PATHS, "/documents"))
         return await whole(wire) if served else WireReply(status=404)
 
     transport = MemoryTransport({"http://server": a2a_alone})

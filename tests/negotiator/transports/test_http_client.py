@@ -294,7 +294,7 @@ def test_a_client_is_chosen_by_its_name():
     pytest.importorskip("aiohttp", reason="needs the extra fast")
     own = HTTPTransport()
     names = [type(open_transport(given)).__name__ for given in (None, "httpx", "aiohttp", own)]
-    assert names == ["HTTPTransport", "HTTPTransport", "AiohttpTransport", "HTTPTransport"]
+    assert names == ["LateTransport", "LateTransport", "AiohttpTransport", "HTTPTransport"]
     assert open_transport(own) is own
     with pytest.raises(UsageError):
         open_transport("carrier pigeon")
