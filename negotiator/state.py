@@ -24,6 +24,9 @@ from sandbox.cache import FileGeneration, Generation, RoutineCache, SecretFile, 
 from sandbox.errors import RoutineRefused
 
 MEMORY = "memory"
+_FIRST = ("journal/", "replies/", "replies-taken/", "ledger/", "identity/", "revoked/")
+"""Rows without which a request may not begin, or something would be allowed that must not be: what strangers can fill,
+such as conversations, tasks and documents, leaves them room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,10 @@ def open_state(where: str | Path | None = None, clock: Clock | None = None) -> S
     directory = state_directory() if where is None else Path(where)
     if str(directory) == MEMORY or (default and importlib.util.find_spec("diskcache") is None):
         made = [secrets.token_bytes(32)]
-        return State(MemoryTextStore(), lambda: made, None, clock, OwnFlights())
+        return State(MemoryTextStore(first=_FIRST), lambda: made, None, clock, OwnFlights())
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The store looks at the way to it, and so at this folder, before anything else is trusted.
-    text = DiskTextStore(directory / "store")
+    text = DiskTextStore(directory / "store", first=_FIRST)
     try:
         kept = SecretFile(directory / "secret")
         if sys.platform == "win32":

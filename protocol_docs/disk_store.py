@@ -10,14 +10,14 @@ import functools
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from protocol_docs.errors import DiskExtraMissing, StoreFull, StoreUnusable
 from protocol_docs.private_place import claim_directory, claim_files
-from protocol_docs.text_store import check_key
+from protocol_docs.text_store import check_key, room_for
 
 DEFAULT_MAX_BYTES = 512 * 1024 * 1024
 """Bytes of keys and texts together, in UTF-8; the files take somewhat more."""
@@ -44,8 +44,11 @@ class DiskTextStore:
         max_bytes: int = DEFAULT_MAX_BYTES,
         *,
         max_text_bytes: int = DEFAULT_MAX_TEXT_BYTES,
+        first: Sequence[str] = (),
     ) -> None:
         """Open, and make where there is none, the store in `directory` (mode 0700).
+
+        `first`: how keys begin that may use all of the room; others leave them a part (`room_for`).
 
         Raises:
             DiskExtraMissing: where diskcache is not installed.
@@ -55,6 +58,7 @@ class DiskTextStore:
         self._directory = Path(directory).absolute()
         self._max_bytes = max_bytes
         self._max_text_bytes = max_text_bytes
+        self._first = tuple(first)
         try:
             import diskcache  # noqa: PLC0415 - an extra, and 0.2 s
         except ImportError:
@@ -156,7 +160,7 @@ class DiskTextStore:
         used = self._cache.reset("size")
         if not isinstance(used, int):
             raise StoreUnusable(f"{self._directory} does not know its own size")
-        if used - old + _size(key, text) > self._max_bytes:
+        if used - old + _size(key, text) > room_for(key, self._max_bytes, self._first):
             raise StoreFull(f"{key} would take {self._directory} over its {self._max_bytes} bytes")
 
     @contextlib.contextmanager

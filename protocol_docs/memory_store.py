@@ -1,10 +1,10 @@
 """A text store in this process's memory: for tests, for short lives, and where diskcache is not installed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
 
 from protocol_docs.errors import StoreFull
-from protocol_docs.text_store import check_key
+from protocol_docs.text_store import check_key, room_for
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 """Bytes of keys and texts together, in UTF-8."""
@@ -13,8 +13,10 @@ DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 class MemoryTextStore:
     """Implements `TextStore`. Safe to use from several threads; nothing outlives the process."""
 
-    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES, *, first: Sequence[str] = ()) -> None:
+        """`first`: how keys begin that may use all of the room; others leave them a part (`room_for`)."""
         self._max_bytes = max_bytes
+        self._first = tuple(first)
         self._texts: dict[str, str] = {}
         self._bytes = 0
         self._lock = Lock()
@@ -56,7 +58,7 @@ class MemoryTextStore:
     def _set(self, key: str, text: str) -> None:
         old = self._texts.get(key)
         after = self._bytes + _size(key, text) - (0 if old is None else _size(key, old))
-        if after > self._max_bytes:
+        if after > room_for(key, self._max_bytes, self._first):
             raise StoreFull(f"{key} would take the store over its {self._max_bytes} bytes")
         self._texts[key] = text
         self._bytes = after

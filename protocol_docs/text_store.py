@@ -46,3 +46,12 @@ def check_key(key: str) -> None:
     """Raise ValueError for what is no key: for implementations to call first."""
     if not _KEY.fullmatch(key):
         raise ValueError(f"a key is 1 to 512 printable ASCII characters, not {key[:80]!r}")
+
+
+def room_for(key: str, max_bytes: int, first: tuple[str, ...]) -> int:
+    """Bytes that a store of `max_bytes` may hold when `key` is written.
+
+    All, where the key begins with one of `first`; an eighth less for any other, so that whoever fills the rest cannot
+    keep from being written what must be.
+    """
+    return max_bytes if not first or key.startswith(first) else max_bytes - max_bytes // 8

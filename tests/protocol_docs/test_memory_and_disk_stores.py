@@ -252,3 +252,21 @@ def test_a_process_killed_while_it_writes_leaves_a_whole_text(directory):
             assert len(text.split()) == 5000
             store.put("key", "written after")
             assert store.delete("key")
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_what_fills_the_rest_leaves_room_for_what_comes_first(kind, tmp_path):
+    store = (
+        MemoryTextStore(8_000, first=("journal/",))
+        if kind == "memory"
+        else DiskTextStore(tmp_path / "store", 8_000, first=("journal/",))
+    )
+    store.put("anything", "x" * 6_000)
+    with pytest.raises(StoreFull):
+        store.put("more", "x" * 1_500)
+    with pytest.raises(StoreFull):
+        store.add("a journal/ that is none", "x" * 1_500)
+    store.put("journal/1", "x" * 1_500)
+    assert store.add("journal/2", "x" * 200)
+    with pytest.raises(StoreFull):
+        store.put("journal/3", "x" * 1_000)
