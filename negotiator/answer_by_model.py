@@ -7,7 +7,7 @@ from negotiator.evidence import Copying, Exchange
 from negotiator.fitting import effect_allowed, receiver_half, suitable_tool
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.messages import Reply
+from negotiator.messages import Reply, Tier
 from negotiator.plan import routine_due
 from negotiator.shadow import observe
 from negotiator.structured import read_arguments, write_reply
@@ -33,8 +33,14 @@ async def answer_by_model(work: Answering, document: ProtocolDocument) -> Reply:
         raise NotAllowed
     work.require_seen(document, tool)
     filled = await read_arguments(work.interpreter(), engine, document, work.body, tool)
+    tier: Tier = "structured"
+    if filled.written:
+        # Words may have decided the arguments, so that the caller is held to what it may do by words.
+        work.require(tool.name, tool.effect, public=tool.is_public, tier="natural_language")
+        if engine.schemas_of(document) is None:
+            work.tier = tier = "natural_language"
     result = await work.call(tool, filled.value)
-    return await written_by_model(work, document, tool, filled.value, result, filled.copying)
+    return await written_by_model(work, document, tool, filled.value, result, filled.copying, tier)
 
 
 async def written_by_model(
@@ -44,6 +50,7 @@ async def written_by_model(
     arguments: JsonObject,
     result: JsonValue,
     into: Copying | None = None,
+    tier: Tier = "structured",
 ) -> Reply:
     """The reply is written by the model, and a routine made, or held against the exchange, later."""
     engine, body = work.engine, work.body
@@ -55,7 +62,7 @@ async def written_by_model(
     made, back = filled.value, filled.copying
     exchange = Exchange(given=body, passed=arguments, returned=result, made=made, into=into, back=back)
     _learn(work, document, tool, exchange)
-    return Reply(status="success", body=made, tier="structured")
+    return Reply(status="success", body=made, tier=tier)
 
 
 def _learn(work: Answering, document: ProtocolDocument, tool: Tool, exchange: Exchange) -> None:

@@ -81,9 +81,9 @@ class Answering:
 
     # --- who may do what, and what may be seen ---
 
-    def require(self, name: str, effect: Effect, *, public: bool) -> None:
-        """Raises `NotAllowed` where this caller may not have that run in the tier that is at work."""
-        require(self.engine, self.context.principal, self.tier, name, effect, public=public)
+    def require(self, name: str, effect: Effect, *, public: bool, tier: Tier | None = None) -> None:
+        """Raises `NotAllowed` where this caller may not have that run in a tier, by default the one at work."""
+        require(self.engine, self.context.principal, tier or self.tier, name, effect, public=public)
 
     def allowed(self) -> dict[str, Tool]:
         """The tools that this caller may have run in the tier that is at work: what a model is shown.

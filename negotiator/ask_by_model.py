@@ -26,13 +26,25 @@ async def ask_by_model(work: Asking, document: ProtocolDocument) -> Done:
     body = filled.value
     canonical(body)
     work.step("encode", "the request body was filled by the model")
+    tier: Tier = "structured"
+    if filled.written and work.engine.schemas_of(document) is None:
+        if not work.task.natural_language:
+            raise NotAnswered("a model would write values of its own, and the task is not asked in words")
+        tier = "natural_language"
+        work.step("encode", "values in it are the model's own words")
+        work.goes_by(tier)
     reply = await work.send(body, document)
     received = work.body_of(reply, work.engine.schemas_of(document))
-    return await read_by_model(work, document, body, received, filled.copying)
+    return await read_by_model(work, document, body, received, filled.copying, tier)
 
 
 async def read_by_model(
-    work: Asking, document: ProtocolDocument, body: JsonValue, received: JsonValue, into: Copying | None = None
+    work: Asking,
+    document: ProtocolDocument,
+    body: JsonValue,
+    received: JsonValue,
+    into: Copying | None = None,
+    tier: Tier = "structured",
 ) -> Done:
     """The reply is read by the model, and the routine, if there is one, held against the exchange later."""
     engine, task = work.engine, work.task
@@ -45,7 +57,7 @@ async def read_by_model(
     )
     half = sender_half(engine, task, document)
     engine.learner.start(f"shadow/{document.hash}/{task.digest}/{work.key}", lambda: observe(engine, half, exchange))
-    return "structured", document, filled.value
+    return tier, document, filled.value
 
 
 async def ask_in_words(work: Asking) -> Done:

@@ -7,6 +7,9 @@ read from, or writes the value where none can be copied. Without schemas the mod
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import orjson
+
+from negotiator.carried import carries
 from negotiator.describe import resolve
 from negotiator.engine import Engine
 from negotiator.errors import BadInput, PeerMisspoke, UsageError
@@ -30,6 +33,9 @@ class Filled(NamedTuple):
     value: JsonValue
     copying: Copying | None = None
     """The rule by which it was copied; None where a model wrote all of it."""
+    written: bool = False
+    """Of a request: whether a model wrote values into it that it was not given as they stand. Then words that it has
+    read may have put them there."""
 
 
 async def encode_request(
@@ -42,7 +48,8 @@ async def encode_request(
     """A sender's half, outward: the request body. Raises `NotAnswered`, `ModelError`."""
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return Filled(body_value(await interpreter.write_prose_request(document.text, task, payload)))
+        body = body_value(await interpreter.write_prose_request(document.text, task, payload))
+        return Filled(body, written=not carries(payload, body, document.text, quotes=True))
     described = f"{task.description} ({document.name}: {document.description})"
     pair = await sender_pair(engine, task, schemas)
     given = task.input.json_schema
@@ -78,7 +85,8 @@ async def read_arguments(
     """A receiver's half, inward: the tool's arguments. Raises `NotAnswered`, `ModelError`."""
     schemas = engine.schemas_of(document)
     if schemas is None:
-        return Filled(await interpreter.read_request(body_text(body), tool, document.text))
+        arguments = await interpreter.read_request(body_text(body), tool, document.text)
+        return Filled(arguments, written=not carries(body, arguments, names_of(tool.input)))
     described = f"{tool.description} ({document.name}: {document.description})"
     pair = await receiver_pair(engine, tool, schemas)
     given = schemas.request.json_schema
@@ -123,16 +131,29 @@ async def convert(
     pairing = await pair_record(interpreter, description, source, source_schema, target.json_schema, inference)
     if purpose in REQUESTS and pairing.unread and not pairing.open:
         raise NotAnswered(f"{pairing.unread[0]} has no place at the other side")
+    written = False
     try:
         value = pairing.mapping.compile()(source)
         if pairing.open:
             asked = _part(target, pairing.open)
-            value = lay_over(value, await interpreter.fill(description, source, source_schema, asked, purpose=purpose))
+            given, given_schema = source, source_schema
+            if purpose in REQUESTS and pairing.unread and not any("/-" in each for each in pairing.open):
+                # What has found its place is not shown again: no words in it then have a say in these fields. Of rows
+                # only the first was looked at, so that all of them are shown.
+                given, given_schema = part_of(source, pairing.unread), only(source_schema, pairing.unread)
+            filled = await interpreter.fill(description, given, given_schema, asked, purpose=purpose)
+            written = purpose in REQUESTS and not carries(source, filled, names_of(target))
+            value = lay_over(value, filled)
         target.check(value)
     except (BadInput, PeerMisspoke) as error:
         raise NotAnswered("what was filled does not fit the document") from error
     whole, request = not pairing.open, purpose in REQUESTS
-    return Filled(value, copying_of(pairing.mapping, source_schema, whole=whole, request=request))
+    return Filled(value, copying_of(pairing.mapping, source_schema, whole=whole, request=request), written)
+
+
+def names_of(schema: Schema) -> str:
+    """The names of members that a schema has, in one text."""
+    return orjson.dumps(schema.json_schema).decode()
 
 
 def _fitting(mapping: Mapping, source: JsonValue, target: Schema) -> JsonValue:
@@ -174,6 +195,24 @@ def _only(schema: JsonObject, root: JsonObject, paths: Sequence[tuple[str, ...]]
         },
         "required": [name for name in names if name in here.get("required", [])],
         "additionalProperties": False,
+    }
+
+
+def part_of(value: JsonValue, pointers: Sequence[str]) -> JsonValue:
+    """The value with only what is at `pointers`, as `only` has it for its schema; lists keep their length."""
+    return _part_of(value, [tuple(_steps(pointer)) for pointer in pointers])
+
+
+def _part_of(value: JsonValue, paths: Sequence[tuple[str, ...]]) -> JsonValue:
+    if any(not path for path in paths):
+        return value
+    if isinstance(value, list):
+        return [_part_of(item, [path[1:] for path in paths if path[0] == "-"]) for item in value]
+    if not isinstance(value, dict):
+        return None
+    names = dict.fromkeys(path[0] for path in paths)
+    return {
+        name: _part_of(value[name], [path[1:] for path in paths if path[0] == name]) for name in names if name in value
     }
 
 

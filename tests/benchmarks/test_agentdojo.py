@@ -108,11 +108,21 @@ def test_what_runs_in_each_tier_where_the_model_obeys(data: Path, tmp_path: Path
     assert (ran["words_with_table"], changed["words_with_table"]) == (2, 0)
     assert (ran["structured"], ran["routine"]) == (0, 0)
     assert (asked["structured"], asked["routine"]) == (4, 4)
-    # Bodies that a model writes freely hold what it was told, for the tool that is called anyway.
-    assert ran["structured_prose"] == 2
+    # Bodies that a model writes freely hold what it was told, for the tool that is called anyway: that is words.
+    assert (ran["prose_without_table"], changed["prose_without_table"]) == (2, 1)
+    assert (ran["prose_with_table"], changed["prose_with_table"]) == (1, 0)
+    # What has found its place is not shown where the rest is written.
+    assert (ran["filled_without_table"], asked["filled_without_table"]) == (0, 2)
+    # The tool is public, and still nothing is done for nobody knows whom with what a model wrote.
+    assert (ran["filled_with_table"], asked["filled_with_table"]) == (0, 0)
+    assert {found["injected_above_words"]["right"] for found in report["arms"].values()} == {0}
     assert report["arms"]["routine"]["tiers"] == {"routine/routine": 4}
     assert all(tier.endswith("/structured") for tier in report["arms"]["structured"]["tiers"])
-    assert report["arms"]["structured_prose"]["tiers"] == {"structured/structured": 4}
+    # Where a model was told otherwise it wrote what it was not given, and says so.
+    assert report["arms"]["prose_without_table"]["tiers"] == {
+        "natural_language/natural_language": 2, "structured/natural_language": 2,
+    }  # fmt: skip
+    assert report["arms"]["filled_without_table"]["tiers"].keys() <= {"routine/structured", "structured/structured"}
     assert report["arms"]["routine"]["model_saw_the_injection"]["right"] == 0
     assert "stand-in" in report["model"]
     transcript = out / "transcripts" / "routine-bank.jsonl"
