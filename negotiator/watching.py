@@ -11,7 +11,6 @@ Where nothing happens before it, the reply comes as it always does. Nobody who d
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -26,18 +25,15 @@ from negotiator.errors import PeerHungUp, PeerMisspoke
 from negotiator.events import Event, Partial, Progress, emit, listening
 from negotiator.jsonvalue import JsonObject
 from negotiator.serving import ENGINE, ENGINE_HEADER
+from negotiator.telling import Telling
 from negotiator.wire import Door, StreamTransport, Transport, WireReply, WireRequest
 
-MAX_WAITING: Final = 256
-"""Events that wait for a reader who does not read; more of them are dropped, the reply never."""
 MAX_MESSAGE: Final = 300
 """Characters of a message of progress."""
 MAX_PART: Final = 16_384
 """Characters of one part of an answer."""
 MAX_EVENT: Final = 4 * 1_048_576
 """Bytes of one event, the one that holds the reply included."""
-KEEP_ALIVE_SECONDS: Final = 15.0
-"""After so long without an event a comment is sent, so that nothing between takes the silence for an end."""
 
 
 class _Reply(BaseModel):
@@ -86,45 +82,32 @@ class WatchedDoor:
         """See `Door.__call__`."""
         if wire.method != "POST" or MEDIA_TYPE not in wire.headers.get("accept", ""):
             return await self._inner(wire)
-        told: deque[bytes] = deque()
-        more = asyncio.Event()
+        telling = Telling()
 
         def tell(what: Event) -> None:
             data = _data(what)
-            if data is not None and len(told) < MAX_WAITING:
-                told.append(data)
-                more.set()
+            if data is not None:
+                telling.put(data)
 
         with listening(tell):
             answering = asyncio.ensure_future(self._inner(wire))
         self._running.add(answering)
         answering.add_done_callback(self._running.discard)
-        answering.add_done_callback(lambda _: more.set())
         try:
-            await more.wait()
+            told = await telling.before(answering)
         except asyncio.CancelledError:
             answering.cancel()
             raise
         if not told:
             return await answering
         headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", ENGINE_HEADER: ENGINE}
-        return WireReply(headers=headers, chunks=_told(told, more, answering))
+        return WireReply(headers=headers, chunks=_told(telling, answering))
 
 
-async def _told(
-    told: deque[bytes], more: asyncio.Event, answering: "asyncio.Future[WireReply]"
-) -> AsyncGenerator[bytes, None]:
-    while True:
-        more.clear()
-        while told:
-            yield event(told.popleft())
-        if answering.done() and not told:
-            break
-        try:
-            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                await more.wait()
-        except TimeoutError:
-            yield KEEP_ALIVE
+async def _told(telling: Telling, answering: "asyncio.Future[WireReply]") -> AsyncGenerator[bytes, None]:
+    async with aclosing(telling.messages(answering)) as messages:
+        async for message in messages:
+            yield KEEP_ALIVE if message is None else event(message)
     reply = answering.result()
     said = {"status": reply.status, "headers": dict(reply.headers), "body": reply.body.decode()}
     yield event(orjson.dumps({"reply": said}))

@@ -30,9 +30,10 @@ def request(method: str, params: JsonObject, identifier: Id) -> JsonObject:
     return {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
 
 
-def notification(method: str) -> JsonObject:
-    """A notification without parameters."""
-    return {"jsonrpc": "2.0", "method": method}
+def notification(method: str, params: JsonObject | None = None) -> JsonObject:
+    """A notification."""
+    said: JsonObject = {"jsonrpc": "2.0", "method": method}
+    return said if params is None else {**said, "params": params}
 
 
 def result(value: JsonValue, identifier: Id) -> JsonObject:

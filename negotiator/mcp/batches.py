@@ -15,7 +15,7 @@ from negotiator.dialects.json_rpc import INVALID_REQUEST, PARSE_ERROR, RpcError,
 from negotiator.dialects.mcp.messages import read_call
 from negotiator.dialects.mcp.words import ASSUMED, VERSION_HEADER
 from negotiator.jsonvalue import JsonValue
-from negotiator.mcp.server import Caller, Handled, McpServer
+from negotiator.mcp.server import Caller, Handled, McpServer, Tell
 
 BATCHED: Final = ("2025-03-26",)
 MAX_BATCH: Final = 32
@@ -34,10 +34,11 @@ async def handle(
     headers: Mapping[str, str] | None,
     caller: Caller,
     spoken: str | None = None,
+    tell: Tell | None = None,
 ) -> Handled:
-    """Answer what came, one message or several; as `McpServer.handle`."""
+    """Answer what came, one message or several; as `McpServer.handle`. On the way to a batch nothing is told."""
     if not is_batch(data):
-        return await server.handle(data, headers=headers, caller=caller, spoken=spoken)
+        return await server.handle(data, headers=headers, caller=caller, spoken=spoken, tell=tell)
     version = spoken if headers is None else headers.get(VERSION_HEADER, ASSUMED)
     try:
         parts = _parts(data, version)

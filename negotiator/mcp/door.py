@@ -6,18 +6,20 @@ There are no sessions, so nothing to GET or to DELETE, which the handshake revis
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Final
 from urllib.parse import urlsplit
 
 from negotiator.dialects.json_rpc import INVALID_REQUEST, SERVER_ERROR, RpcError, error, to_bytes
-from negotiator.dialects.mcp import sse
+from negotiator.dialects.mcp import progress, sse
 from negotiator.mcp import batches
 from negotiator.mcp.server import Caller, Handled, McpServer
+from negotiator.telling import Telling
 from negotiator.wire import WireReply, WireRequest
 
-KEEP_ALIVE_SECONDS: Final = 15.0
-"""How often a stream says that it is still there."""
 _JSON: Final = "application/json"
+_TOKEN: Final = f'"{progress.TOKEN}"'.encode()
+"""Stands in every message that asks for progress, and in few others."""
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _WORDS: Final = {
     "too_large": (413, INVALID_REQUEST, "the message is too large"),
@@ -65,15 +67,31 @@ class McpDoor:
         if refused is not None:
             return self.refuse(refused)
         caller = Caller(principal=wire.principal, peer=wire.peer)
-        work = batches.handle(self._server, wire.body, headers=wire.headers, caller=caller)
-        if _form(wire.headers.get("accept")) == _JSON:
-            return _whole(await work)
-        task = asyncio.create_task(work)
+        accept = wire.headers.get("accept")
+        whole = _form(accept) == _JSON
+        if whole and (_TOKEN not in wire.body or _form(accept, without=_JSON) is None):
+            return _whole(await batches.handle(self._server, wire.body, headers=wire.headers, caller=caller))
+        telling = Telling()
+        task = asyncio.create_task(
+            batches.handle(
+                self._server,
+                wire.body,
+                headers=wire.headers,
+                caller=caller,
+                tell=lambda said: telling.put(to_bytes(said)),
+            )
+        )
         # Held here: who reads the stream may leave, and what was begun is ended all the same.
         self._working.add(task)
         task.add_done_callback(self._working.discard)
+        try:
+            if whole and not await telling.before(task):
+                return _whole(task.result())
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         headers = {"content-type": sse.MEDIA_TYPE, "cache-control": "no-store", "x-accel-buffering": "no"}
-        return WireReply(headers=headers, chunks=_events(task))
+        return WireReply(headers=headers, chunks=_events(telling, task))
 
     def _refused(self, wire: WireRequest) -> str | None:
         if wire.path.partition("?")[0].rstrip("/") != self._path:
@@ -98,9 +116,9 @@ class McpDoor:
         return host in _LOOPBACK or origin.rstrip("/").lower() in self._origins
 
 
-def _form(accept: str | None) -> str | None:
+def _form(accept: str | None, without: str | None = None) -> str | None:
     """The media type of the reply that the client likes best, JSON where it likes both alike; None for neither."""
-    liked = {_JSON: 0.0, sse.MEDIA_TYPE: 0.0}
+    liked = {media: 0.0 for media in (_JSON, sse.MEDIA_TYPE) if media != without}
     for part in (accept or "*/*").split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = next((_number(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
@@ -128,12 +146,10 @@ def _whole(handled: Handled) -> WireReply:
     return WireReply(status=handled.status, headers={"content-type": _JSON, **headers}, body=to_bytes(handled.message))
 
 
-async def _events(task: "asyncio.Task[Handled]") -> AsyncGenerator[bytes, None]:
-    while True:
-        done, _ = await asyncio.wait({task}, timeout=KEEP_ALIVE_SECONDS)
-        if done:
-            break
-        yield sse.KEEP_ALIVE
+async def _events(telling: Telling, task: "asyncio.Task[Handled]") -> AsyncGenerator[bytes, None]:
+    async with aclosing(telling.messages(task)) as messages:
+        async for said in messages:
+            yield sse.KEEP_ALIVE if said is None else sse.event(said)
     message = task.result().message
     for each in message if isinstance(message, list) else [message]:
         if each is not None:

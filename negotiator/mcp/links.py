@@ -8,10 +8,11 @@ from typing import Any, Final, Protocol
 
 from negotiator.clock import Deadline
 from negotiator.dialects.json_rpc import RpcError, error, notification, request, result, to_bytes
-from negotiator.dialects.mcp import sse
+from negotiator.dialects.mcp import progress, sse
 from negotiator.dialects.mcp.client import read_message
 from negotiator.dialects.mcp.words import METHOD_HEADER, SESSION_HEADER
 from negotiator.errors import PeerError, PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.events import Listener, emit, listener
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mcp.elicitation import Elicit, reply_to
 from negotiator.oauth.errors import AuthorizationNeeded
@@ -82,6 +83,14 @@ async def _to_server(message: JsonObject, peer: str, elicit: Elicit | None) -> J
         return error(RpcError(problem.code, str(problem), id=identifier))
 
 
+def _watched(method: str, params: JsonObject, number: int) -> JsonObject:
+    """The parameters of a call that somebody listens to: its server is asked to tell how far it is."""
+    if method != "tools/call" or listener() is None:
+        return params
+    meta = params.get("_meta")
+    return {**params, "_meta": {**(meta if isinstance(meta, dict) else {}), progress.TOKEN: number}}
+
+
 class HttpLink:
     """Streamable HTTP, through any transport."""
 
@@ -106,7 +115,7 @@ class HttpLink:
     async def _called(
         self, method: str, params: JsonObject, number: int, deadline: Deadline, headers: Mapping[str, str]
     ) -> JsonObject:
-        wire = await self._post(request(method, params, number), deadline, headers)
+        wire = await self._post(request(method, _watched(method, params, number), number), deadline, headers)
         if method == "initialize":
             self._session = wire.headers.get(SESSION_HEADER)
         media = wire.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -189,6 +198,10 @@ class HttpLink:
                 message = read_message(data) if data else {}
                 if message.get("id") == number and number is not None and "method" not in message:
                     return message
+                if (told := progress.read(message)) is not None:
+                    if told[0] == number:
+                        emit(told[1])
+                    continue
                 answer = await _to_server(message, self._url, self._elicit)
                 if answer is not None:
                     await _whole(await self._post(answer, deadline, self._headers))
@@ -258,6 +271,7 @@ class StdioLink:
         self._starting = asyncio.Lock()
         self._number = 0
         self._waiting: dict[JsonValue, asyncio.Future[JsonObject]] = {}
+        self._listening: dict[JsonValue, Listener] = {}
 
     async def call(
         self,
@@ -273,9 +287,12 @@ class StdioLink:
         fresh = method in ("server/discover", "initialize")
         process = await self._running(fresh=fresh)
         self._waiting[number] = answer
+        hears = listener()
+        if hears is not None:
+            self._listening[number] = hears
         try:
             async with asyncio.timeout(max(deadline.remaining(), 0)) as timer:
-                await self._write(process, request(method, params, number))
+                await self._write(process, request(method, _watched(method, params, number), number))
                 message = await answer
         except TimeoutError:
             if timer.expired():
@@ -283,6 +300,7 @@ class StdioLink:
             raise
         finally:
             self._waiting.pop(number, None)
+            self._listening.pop(number, None)
         return _outcome(message)
 
     async def notify(self, method: str, deadline: Deadline, headers: Mapping[str, str]) -> None:  # noqa: ARG002
@@ -363,6 +381,11 @@ class StdioLink:
                 answer.set_exception(why)
 
     async def _hear(self, process: asyncio.subprocess.Process, message: JsonObject) -> None:
+        if (told := progress.read(message)) is not None:
+            hears = self._listening.get(told[0])
+            if hears is not None:
+                hears(told[1])
+            return
         if "method" in message:
             # Beside the reading: an answer may take a person's time, and what else comes goes on.
             answering = asyncio.create_task(self._answer(process, message))

@@ -4,6 +4,7 @@ It keeps no session: a handshake tells a client what is spoken here, and each la
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +20,7 @@ from negotiator.dialects.json_rpc import (
     error,
     result,
 )
-from negotiator.dialects.mcp import results
+from negotiator.dialects.mcp import progress, results
 from negotiator.dialects.mcp.headers import disagreement
 from negotiator.dialects.mcp.messages import (
     Call,
@@ -34,11 +35,13 @@ from negotiator.dialects.mcp.words import (
     STATUSES,
 )
 from negotiator.errors import BadInput, Overloaded
+from negotiator.events import Event, listening
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.offer import METHODS, Offer
 from negotiator.mcp.version import own_version
 from negotiator.messages import Reply
 from negotiator.serving import ExchangeContext, rendered
+from negotiator.tracing import current_trace, trace_of, tracing
 from protocol_docs import MalformedHash, parse_hash
 
 PAGE: Final = 200
@@ -77,6 +80,7 @@ class Handled:
 
 
 _Answered: TypeAlias = JsonObject
+Tell: TypeAlias = Callable[[JsonObject], None]
 
 
 class McpServer:
@@ -91,7 +95,13 @@ class McpServer:
         self._info: JsonObject = {"name": offer.engine.name, "version": own_version()}
 
     async def handle(
-        self, data: bytes, *, headers: Mapping[str, str] | None, caller: Caller, spoken: str | None = None
+        self,
+        data: bytes,
+        *,
+        headers: Mapping[str, str] | None,
+        caller: Caller,
+        spoken: str | None = None,
+        tell: Tell | None = None,
     ) -> Handled:
         """Answer one message; raises only on cancellation.
 
@@ -100,13 +110,16 @@ class McpServer:
             headers: Those of HTTP, in lower case; None where the transport has none.
             caller: Whose it is.
             spoken: The revision that the connection agreed on, where there are connections.
+            tell: Takes notifications that are to reach the client before the answer, from any thread; without it,
+                there are none.
         """
         call: Call | None = None
         try:
             call = read_call(data, headers, spoken)
             if call.kind != "request" or call.id is None:
                 return Handled(message=None, status=202)
-            with self._under_way.of(caller.principal, caller.peer, _meant(call)):
+            room = self._under_way.of(caller.principal, caller.peer, _meant(call))
+            with room, _heard(call, tell), tracing(_trace(call)):
                 return await self._answered(call, call.id, headers or {}, caller, over_http=headers is not None)
         except RpcError as problem:
             said = problem if call is None else RpcError(problem.code, str(problem), id=call.id, data=problem.data)
@@ -280,6 +293,27 @@ class McpServer:
             principal=caller.principal,
             peer=caller.peer,
         )
+
+
+def _heard(call: Call, tell: Tell | None) -> AbstractContextManager[None]:
+    """What happens inside is told to a client that asked for it."""
+    token = None if tell is None else progress.token_of(call.meta)
+    if tell is None or token is None:
+        return nullcontext()
+    steps = progress.Steps(token)
+
+    def hear(what: Event) -> None:
+        said = steps.write(what)
+        if said is not None:
+            tell(said)
+
+    return listening(hear)
+
+
+def _trace(call: Call) -> Mapping[str, str] | None:
+    """The trace that a message says it belongs to (SEP-414), else the one that its transport does."""
+    said = {name: value for name, value in call.meta.items() if isinstance(value, str)}
+    return trace_of(said) or current_trace()
 
 
 def _of(problem: Exception) -> Reply:

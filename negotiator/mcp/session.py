@@ -18,6 +18,7 @@ from negotiator.errors import PeerHungUp, PeerMisspoke
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.links import Link
 from negotiator.mcp.version import own_version
+from negotiator.tracing import outgoing
 
 _PROBE_SECONDS: Final = 10.0
 """How long a process may take to say whether it is of the modern era; servers of old may say nothing at all."""
@@ -96,6 +97,9 @@ class Session:
     ) -> JsonObject:
         """One request in the revision that is spoken, and its result. Raises as `Link.call` does."""
         version = self.version or MODERN[0]
+        if trace := outgoing():
+            meta = params.get("_meta")
+            params = {**params, "_meta": {**(meta if isinstance(meta, dict) else {}), **trace}}
         if version in MODERN:
             params, headers = (
                 wire.modern_params(params, version, self._client, self.capabilities),

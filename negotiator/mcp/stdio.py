@@ -7,7 +7,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import redirect_stdout, suppress
+from contextlib import aclosing, redirect_stdout, suppress
 from typing import BinaryIO, Final
 
 from negotiator.dialects.json_rpc import INVALID_REQUEST, Id, RpcError, error, to_bytes
@@ -17,7 +17,8 @@ from negotiator.dialects.mcp.messages import (
 )
 from negotiator.mcp import batches
 from negotiator.mcp.offer import LOCAL
-from negotiator.mcp.server import Caller, McpServer
+from negotiator.mcp.server import Caller, Handled, McpServer
+from negotiator.telling import Telling
 
 MAX_LINE: Final = 1_048_576
 """Bytes of one message."""
@@ -79,9 +80,7 @@ class StdioDoor:
 
     async def _answer(self, line: bytes, identifier: Id | None) -> None:
         try:
-            handled = await batches.handle(
-                self._server, line, headers=None, caller=Caller(principal=LOCAL), spoken=self._spoken
-            )
+            handled = await self._handled(line, identifier)
             self._spoken = handled.version or self._spoken
             if handled.message is not None and identifier not in self._unheard:
                 await self._say(to_bytes(handled.message))
@@ -89,6 +88,31 @@ class StdioDoor:
             if identifier is not None:
                 self._under_way.pop(identifier, None)
                 self._unheard.discard(identifier)
+
+    async def _handled(self, line: bytes, identifier: Id | None) -> Handled:
+        """What became of a message, with what its client hears before."""
+        caller = Caller(principal=LOCAL)
+        if identifier is None:
+            return await batches.handle(self._server, line, headers=None, caller=caller, spoken=self._spoken)
+        telling = Telling()
+        work = batches.handle(
+            self._server,
+            line,
+            headers=None,
+            caller=caller,
+            spoken=self._spoken,
+            tell=lambda said: telling.put(to_bytes(said)),
+        )
+        answering = asyncio.create_task(work)
+        try:
+            async with aclosing(telling.messages(answering)) as messages:
+                async for said in messages:
+                    if said is not None and identifier not in self._unheard:
+                        await self._say(said)
+        except BaseException:
+            answering.cancel()
+            raise
+        return answering.result()
 
     def _cancel(self, identifier: object) -> None:
         if isinstance(identifier, str | int) and identifier in self._under_way:

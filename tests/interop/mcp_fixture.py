@@ -1,9 +1,10 @@
 """The agent of ours that MCP's conformance suite is run against: tools of the names that its scenarios call."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
-from negotiator import Agent, ToolFailed
+from negotiator import Agent, Context, ToolFailed
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs import catalog
 
@@ -26,6 +27,15 @@ def test_streaming_elicitation() -> str:
 def test_logging_tool() -> str:
     """Give a simple text, whose stream holds no log."""
     return "Nothing was logged on the way."
+
+
+@agent.tool(effect="safe")
+async def test_tool_with_progress(context: Context) -> str:
+    """Take a while, and tell of it."""
+    for fraction in (0.0, 0.5, 1.0):
+        context.progress("on the way", fraction)
+        await asyncio.sleep(0.05)
+    return "It took a while."
 
 
 @agent.tool(effect="safe")

@@ -15,9 +15,10 @@ from negotiator.errors import PeerMisspoke
 from negotiator.events import Event, Partial, Progress, Result, TierChosen, emit, listener, listening
 from negotiator.models.scripted import ScriptedModel
 from negotiator.stream import MAX_EVENTS, Stream
+from negotiator.telling import MAX_WAITING
 from negotiator.testing import World
 from negotiator.transports.memory import MemoryTransport
-from negotiator.watching import MAX_WAITING, send_watched
+from negotiator.watching import send_watched
 from negotiator.wire import WireReply, WireRequest
 
 pytestmark = pytest.mark.anyio

@@ -30,6 +30,8 @@ META_CODE: Final = "io.github.metaparley/code"
 """On a tool's error: the word of `NegotiatorError.code`, for callers that know us."""
 META_KEY: Final = "io.github.metaparley/idempotencyKey"
 """On a request: the key under which it is answered once."""
+META_PART: Final = "io.github.metaparley/part"
+"""On a notification of progress: true where its message is a part of the answer's text."""
 META_TIER: Final = "io.github.metaparley/tier"
 """On a result: how this side handled its half."""
 
