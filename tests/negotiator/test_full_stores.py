@@ -56,11 +56,13 @@ async def test_strangers_who_fill_the_store_do_not_keep_others_from_what_is_done
             # A task in words that comes to nothing is kept all the same, with what was said.
             name = hashlib.sha256(f"{size} {number}".encode()).hexdigest()
             said = {"messageId": name, "role": "ROLE_USER", "parts": [{"text": "x" * size}]}
-            await say("/a2a", {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}})
+            asked = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
+            await say("/a2a", asked, **{"a2a-version": "1.0"})
     for size in (100, 10, 1):
         with suppress(StoreFull):
             for number in range(100):
                 agent.engine.text.put(f"conversation/{size}-{number}", "x" * size)
+    assert sum(1 for _ in agent.engine.text.keys("a2a/task/")) > 8
     call = {"name": "pay", "arguments": {"amount": 5}}
     asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
     for _ in range(2):
