@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.ask import ask
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
@@ -71,9 +72,6 @@ class Asked:
         return typed or task
 
 
-_ROW: Final[TypeAdapter[Asked]] = TypeAdapter(Asked)
-
-
 class AskedBefore:
     """The requests that are under way, in a text store. What no model may see is not kept either."""
 
@@ -101,7 +99,7 @@ class AskedBefore:
             sent=sent is not None,
         )
         try:
-            self._store.put(_PREFIX + id, _ROW.dump_json(row).decode())
+            self._store.put(_PREFIX + id, adapter(Asked).dump_json(row).decode())
         except StoreUnusable:
             return
 
@@ -109,7 +107,7 @@ class AskedBefore:
         """What was asked under an id and is not too old for its reply to be had."""
         text = self._store.get(_PREFIX + id)
         try:
-            row = None if text is None else _ROW.validate_json(text)
+            row = None if text is None else adapter(Asked).validate_json(text)
         except ValidationError:
             row = None
         return None if row is None or self._now() - row.at > KEEP_SECONDS else row

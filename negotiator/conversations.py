@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.clock import Clock
 from negotiator.dialects.base import ConversationExpired, ConversationFull, Malformed, UnknownConversation
 from negotiator.dialects.json_body import as_text, write
@@ -37,9 +38,6 @@ class _Row:
     hashes: tuple[str, ...]
     expires: float
     principal: str
-
-
-_ROW: Final = TypeAdapter(_Row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +215,7 @@ class Conversations:
         if text is None:
             return None
         try:
-            row = _ROW.validate_json(text)
+            row = adapter(_Row).validate_json(text)
         except ValidationError:
             # The store checks what it can; a row that is none of ours is as good as gone.
             return None
@@ -230,7 +228,7 @@ class Conversations:
             expires=conversation.expires,
             principal=principal,
         )
-        self._store.put(_PREFIX + conversation.id, _ROW.dump_json(row).decode())
+        self._store.put(_PREFIX + conversation.id, adapter(_Row).dump_json(row).decode())
 
     def _history(self, conversation: str) -> tuple[Turn, ...]:
         history: list[Turn] = []

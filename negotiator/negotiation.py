@@ -30,8 +30,12 @@ MAX_DOCUMENT: Final = 262_144
 """Characters of a document carried in a message."""
 
 
+# Built for the first negotiation: most processes begin without one.
+_LATE: Final = ConfigDict(defer_build=True)
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 Short = Annotated[str, Field(max_length=200)]
@@ -159,8 +163,8 @@ Call: TypeAlias = Opening | Counter | Agreement
 Response: TypeAlias = Answer | Agreed
 """What the responder says."""
 
-_CALL: TypeAdapter[Call] = TypeAdapter(Annotated[Call, Field(discriminator="type")])
-_RESPONSE: TypeAdapter[Response] = TypeAdapter(Annotated[Response, Field(discriminator="type")])
+_CALL: TypeAdapter[Call] = TypeAdapter(Annotated[Call, Field(discriminator="type")], config=_LATE)
+_RESPONSE: TypeAdapter[Response] = TypeAdapter(Annotated[Response, Field(discriminator="type")], config=_LATE)
 
 
 def parse_call(value: JsonValue) -> Call:

@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.errors import UsageError
@@ -41,10 +42,6 @@ class Served:
     """Unix seconds."""
 
 
-_PEER: TypeAdapter[KnownPeer] = TypeAdapter(KnownPeer)
-_ROW: TypeAdapter[Served] = TypeAdapter(Served)
-
-
 class KnownPeers:
     """Addresses, and the tier each peer was last asked in by task."""
 
@@ -65,7 +62,7 @@ class KnownPeers:
         if self._store.get(key) is None and sum(1 for _ in self._store.keys(_KNOWN)) >= MAX_KNOWN:
             raise UsageError(f"{MAX_KNOWN} peers are known, and no more may be: forget one")
         peer = KnownPeer(base_url=base_url, about=about[:MAX_ABOUT])
-        self._store.put(key, _PEER.dump_json(peer).decode())
+        self._store.put(key, adapter(KnownPeer).dump_json(peer).decode())
         return peer
 
     def forget(self, base_url: str) -> bool:
@@ -77,7 +74,7 @@ class KnownPeers:
         found: list[KnownPeer] = []
         for key in self._store.keys(_KNOWN):
             with suppress(ValidationError):
-                found.append(_PEER.validate_json(self._store.get(key) or "null"))
+                found.append(adapter(KnownPeer).validate_json(self._store.get(key) or "null"))
         return sorted(found, key=lambda peer: peer.base_url)
 
     def note(self, task_digest: str, base_url: str, tier: Tier | Literal["failed"]) -> None:
@@ -89,14 +86,14 @@ class KnownPeers:
         keep(self._seen, (task_digest, base_url), served, _MAX_SEEN)
         # To remember is a convenience; a full disk fails no request.
         with suppress(StoreUnusable):
-            self._store.put(_served(task_digest, base_url), _ROW.dump_json(served).decode())
+            self._store.put(_served(task_digest, base_url), adapter(Served).dump_json(served).decode())
 
     def served(self, task_digest: str, base_url: str) -> Served | None:
         """How the peer served the task the last time; None where it never did."""
         found = self._seen.get((task_digest, base_url))
         if found is None and (text := self._store.get(_served(task_digest, base_url))) is not None:
             with suppress(ValidationError):
-                found = _ROW.validate_json(text)
+                found = adapter(Served).validate_json(text)
         return found
 
 

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.bounded import keep
 from negotiator.choosing import likeness
 from negotiator.clock import Deadline
@@ -57,9 +58,6 @@ class Choice:
     """For logs: its words may be those of a document, so nothing is done because of them."""
 
 
-_CHOICE: Final = TypeAdapter(Choice)
-
-
 async def planned_document(
     engine: Engine, peer: PeerRecord, task: Task, account: Account, deadline: Deadline
 ) -> ProtocolDocument | None:
@@ -96,12 +94,12 @@ def _kept(engine: Engine, digest: str) -> Choice | None:
     text = engine.planned.get(digest)
     with suppress(ValidationError, StoreUnusable):
         text = text or engine.text.get(_PREFIX + digest)
-        return None if text is None else _CHOICE.validate_json(text)
+        return None if text is None else adapter(Choice).validate_json(text)
     return None
 
 
 def _keep(engine: Engine, digest: str, choice: Choice) -> None:
-    text = _CHOICE.dump_json(choice).decode()
+    text = adapter(Choice).dump_json(choice).decode()
     keep(engine.planned, digest, text, _ANSWERS)
     with suppress(StoreUnusable):
         engine.text.put(_PREFIX + digest, text)

@@ -14,8 +14,9 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.agora_replies import is_ours, other_dialect, read_reply
 from negotiator.clock import Clock, Deadline
 from negotiator.dialects.agora import (
@@ -53,9 +54,6 @@ _SEEN_SECONDS: Final = 60.0
 """How stale `PeerRecord.seen` may get; it is not worth a write an exchange."""
 
 
-_RECORD: Final = TypeAdapter(PeerRecord)
-
-
 class Reach:
     """Peers, as one agent reaches them. Safe to call from several tasks at once."""
 
@@ -87,7 +85,7 @@ class Reach:
         record = self._records.get(key)
         if record is None and (text := self._store.get(key)) is not None:
             with suppress(ValidationError):
-                record = _RECORD.validate_json(text)
+                record = adapter(PeerRecord).validate_json(text)
                 self._keep(key, record)
         if record is None or record.expires <= self._clock.time() or not self._is_spoken(record.dialect):
             return None
@@ -285,7 +283,7 @@ class Reach:
         self._keep(key, record)
         # To remember is a convenience; a full disk must not fail an exchange.
         with suppress(StoreUnusable):
-            self._store.put(key, _RECORD.dump_json(record).decode())
+            self._store.put(key, adapter(PeerRecord).dump_json(record).decode())
 
     def _keep(self, key: str, record: PeerRecord) -> None:
         self._records.pop(key, None)

@@ -8,8 +8,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.bounded import keep
 from negotiator.choosing import intended_tool
 from negotiator.clock import Deadline
@@ -310,7 +311,7 @@ class _Kept:
                     text.delete(key)
             if sum(1 for _ in text.keys(_PREFIX)) >= MAX_OPEN:
                 raise Overloaded("too many negotiations are open")
-        text.put(self._key, _ROW.dump_json(row).decode())
+        text.put(self._key, adapter(_Row).dump_json(row).decode())
 
     def forget(self) -> None:
         self._engine.text.delete(self._key)
@@ -326,11 +327,8 @@ class _Row:
     expires: float
 
 
-_ROW: TypeAdapter[_Row] = TypeAdapter(_Row)
-
-
 def _read(text: str | None) -> _Row | None:
     try:
-        return None if text is None else _ROW.validate_json(text)
+        return None if text is None else adapter(_Row).validate_json(text)
     except ValidationError:
         return None

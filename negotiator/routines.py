@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.errors import NegotiatorError
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import Mapping
@@ -133,7 +134,7 @@ class Routine:
     def from_json(cls, value: JsonValue) -> "Routine":
         """Read what `to_json` wrote. Raises ValueError where it is something else."""
         try:
-            row = _ROW.validate_json(orjson.dumps(value), strict=True)
+            row = adapter(_Row).validate_json(orjson.dumps(value), strict=True)
             return cls(
                 protocol_hash=row.protocol_hash,
                 role=row.role,
@@ -175,9 +176,6 @@ class _Row:
     state: State
     verdict: Verdict
     made_by: str
-
-
-_ROW: TypeAdapter[_Row] = TypeAdapter(_Row)
 
 
 def _direction_json(direction: Direction) -> JsonObject:

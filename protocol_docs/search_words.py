@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 MAX_QUERY: Final = 1000
@@ -121,7 +121,7 @@ def wanted_terms(query: str, *, related: float = 0.35) -> dict[str, float]:
     Words that any question holds are left out, unless there are no others.
     """
     said = list(dict.fromkeys(terms(query[:MAX_QUERY])))
-    telling = [term for term in said if term not in _STOPWORDS and term not in _STOP_STEMS] or said
+    telling = [term for term in said if term not in _STOPWORDS and term not in _stop_stems()] or said
     wanted = dict.fromkeys(telling, 1.0)
     for term in telling:
         for other in _related().get(term, ()):
@@ -171,10 +171,12 @@ def _single_end(word: str) -> str:
     return word[:-1] if doubled else word
 
 
-_STOP_STEMS: Final = frozenset(map(stem, _STOPWORDS))
+@cache
+def _stop_stems() -> frozenset[str]:
+    return frozenset(map(stem, _STOPWORDS))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _related() -> dict[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {}
     for line in _RELATED.split("\n"):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.clock import Deadline
 from negotiator.dialects.a2a import asking, extension
 from negotiator.dialects.a2a import card as cards
@@ -66,9 +67,6 @@ class Prepare(Protocol):
     async def __call__(self, url: str, security: Security, deadline: Deadline) -> None:
         """Raises `AuthorizationNeeded` where that is not to be had."""
         ...
-
-
-_ABOUT: Final = TypeAdapter(_About)
 
 
 class A2ASpeaker:
@@ -144,7 +142,7 @@ class A2ASpeaker:
             listing={**listing, **drafted},
             names={name: (said[skill].id, said[skill].description[:MAX_SAID]) for name, skill in skills.items()},
             ours=about.ours,
-            about=_ABOUT.dump_python(about, mode="json"),
+            about=adapter(_About).dump_python(about, mode="json"),
             says=tuple(
                 (skill.id, skill.description[:MAX_SAID]) for skill in card.skills if skill.id not in skills.values()
             )[:MAX_DRAFTED],
@@ -156,7 +154,7 @@ class A2ASpeaker:
         Raises as `Reach.exchange` does.
         """
         try:
-            about = _ABOUT.validate_python(record.about)
+            about = adapter(_About).validate_python(record.about)
         except ValidationError as error:
             raise PeerMisspoke("what is remembered of the peer cannot be read") from error
         message = self._message(about, request)

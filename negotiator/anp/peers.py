@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.anp.finding import Finder, FoundAgent, path_of
 from negotiator.anp.selecting import Entry, Selecting, Way, words_way
 from negotiator.bounded import keep
@@ -64,9 +65,6 @@ class _About:
     """Of an agent that does not negotiate: by the hash of the document; words under the empty text."""
     changed: dict[str, str] = field(default_factory=dict)
     """Methods whose definition is another than the one that was approved, by the approved hash."""
-
-
-_ABOUT: Final = TypeAdapter(_About)
 
 
 class AnpPeers:
@@ -134,7 +132,7 @@ class AnpPeers:
         keep(self._found, found.described.url, found, MAX_ROUTES)
         if found.endpoint is not None and await self._negotiates(found, deadline):
             about = _About(url=found.described.url, peer=base_url)
-            return Found(about=_ABOUT.dump_python(about, mode="json"), words=False, negotiates=True)
+            return Found(about=adapter(_About).dump_python(about, mode="json"), words=False, negotiates=True)
         methods = await self._finder.methods(found, deadline)
         sifted = self._pins.sift(base_url, [each.tool for each in methods])
         words = await words_way(self._finder, found, deadline)
@@ -152,7 +150,7 @@ class AnpPeers:
         about = _About(url=found.described.url, peer=base_url, ways=ways, changed=sifted.changed)
         return Found(
             listing={name: (as_data_uri(tool.document),) for name, tool in sifted.usable.items()},
-            about=_ABOUT.dump_python(about, mode="json"),
+            about=adapter(_About).dump_python(about, mode="json"),
             words=words is not None,
         )
 
@@ -267,7 +265,7 @@ class AnpPeers:
 
 def _about(record: PeerRecord) -> _About:
     try:
-        return _ABOUT.validate_python(record.about)
+        return adapter(_About).validate_python(record.about)
     except ValidationError as error:
         raise PeerMisspoke("what is remembered of the peer cannot be read") from error
 

@@ -13,8 +13,9 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.anp.finding import Finder, FoundAgent, identity_of, path_of
 from negotiator.anp.origin import prove
 from negotiator.bounded import keep
@@ -106,9 +107,6 @@ class Entry:
     """By the hash of the document; words under the empty text."""
     refused: str | None = None
     """Why nothing was selected."""
-
-
-_ENTRY: Final = TypeAdapter(Entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +261,7 @@ class Selecting:
         if text is None:
             return None
         try:
-            entry = _ENTRY.validate_json(text)
+            entry = adapter(Entry).validate_json(text)
         except ValidationError:
             return None
         keep(self._entries, key, entry, _ENTRIES)
@@ -272,7 +270,7 @@ class Selecting:
     def _remember(self, entry: Entry) -> None:
         keep(self._entries, entry.key, entry, _ENTRIES)
         try:
-            self._store.put(_row(entry.key), orjson.dumps(_ENTRY.dump_python(entry, mode="json")).decode())
+            self._store.put(_row(entry.key), orjson.dumps(adapter(Entry).dump_python(entry, mode="json")).decode())
         except StoreUnusable:
             return  # it is remembered in memory at least
 

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from negotiator.jsonvalue import JsonValue
@@ -16,27 +17,29 @@ _TELLING_CHARS: Final = 4
 _BY_CHANCE: Final = 0.25
 _FEW: Final = 2
 
-_FORMS: Final = tuple(
-    (name, re.compile(pattern))
-    for name, pattern in (
-        ("date", r"\d{4}-\d\d?-\d\d?|\d\d?[./-]\d\d?[./-]\d{4}"),
-        ("moment", r"\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*"),
-        ("time", r"\d\d?:\d\d(:\d\d)?( ?[ap]\.?m\.?)?(z|[+-]\d\d:\d\d)?"),
-        ("truth", r"true|false|yes|no"),
-        ("whole number", r"[+-]?\d{1,15}"),
-        ("decimal number", r"[+-]?\d{1,15}[.,]\d+"),
-        ("money", r"[$€£¥] ?\d[\d,.]*|\d[\d,.]* ?(usd|eur|gbp|cny|rmb|元|[$€£¥])"),
-        ("email", r"[^@\s]+@[^@\s]+\.[^@\s]+"),
-        ("address of a page", r"(https?://|www\.)\S+"),
-        ("phone", r"\+?[\d() .-]{7,20}"),
-        ("identifier", r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{13,}|(?=\S*\d)(?=\S*[a-z])[a-z0-9_-]{5,}"),
-        ("street", r"\d+[a-z]? [^\W\d].*|.*[^\W\d] \d+[a-z]?"),
-        ("code", r"[a-z]{1,3}"),
-        ("long text", r".{60,}"),
-        ("word", r"\S+"),
-        ("words", r".+"),
-    )
+_FORMS: Final = (
+    ("date", r"\d{4}-\d\d?-\d\d?|\d\d?[./-]\d\d?[./-]\d{4}"),
+    ("moment", r"\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*"),
+    ("time", r"\d\d?:\d\d(:\d\d)?( ?[ap]\.?m\.?)?(z|[+-]\d\d:\d\d)?"),
+    ("truth", r"true|false|yes|no"),
+    ("whole number", r"[+-]?\d{1,15}"),
+    ("decimal number", r"[+-]?\d{1,15}[.,]\d+"),
+    ("money", r"[$€£¥] ?\d[\d,.]*|\d[\d,.]* ?(usd|eur|gbp|cny|rmb|元|[$€£¥])"),
+    ("email", r"[^@\s]+@[^@\s]+\.[^@\s]+"),
+    ("address of a page", r"(https?://|www\.)\S+"),
+    ("phone", r"\+?[\d() .-]{7,20}"),
+    ("identifier", r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{13,}|(?=\S*\d)(?=\S*[a-z])[a-z0-9_-]{5,}"),
+    ("street", r"\d+[a-z]? [^\W\d].*|.*[^\W\d] \d+[a-z]?"),
+    ("code", r"[a-z]{1,3}"),
+    ("long text", r".{60,}"),
+    ("word", r"\S+"),
+    ("words", r".+"),
 )
+
+
+@cache
+def _forms() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((name, re.compile(pattern)) for name, pattern in _FORMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _text(value: JsonValue) -> str:
 
 
 def _form(text: str) -> str:
-    return next(name for name, pattern in _FORMS if pattern.fullmatch(text))
+    return next(name for name, pattern in _forms() if pattern.fullmatch(text))
 
 
 def _number(text: str) -> float | None:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, TypeAlias
 
 from negotiator.mapping.lexicon import ABBREVIATIONS, CONCEPTS, OPPOSITES, STOPWORDS, UNIT_WORDS
@@ -114,7 +114,7 @@ def spoken(name: str) -> str:
 
 
 def _chinese_words(run: str) -> Iterable[str]:
-    known = [part for size in (4, 3, 2, 1) for part in _parts(run, size) if part in _CHINESE]
+    known = [part for size in (4, 3, 2, 1) for part in _parts(run, size) if part in _chinese()]
     return known or (_parts(run, 2) if len(run) > 1 else [run])
 
 
@@ -132,7 +132,8 @@ def _lines(text: str) -> Iterable[tuple[str, list[tuple[str, float]]]]:
         yield name, entries
 
 
-def _load_concepts() -> dict[str, Vector]:
+@cache
+def _concepts() -> dict[str, Vector]:
     found: dict[str, Vector] = {}
     for concept, entries in _lines(CONCEPTS):
         for word, weight in entries:
@@ -142,7 +143,8 @@ def _load_concepts() -> dict[str, Vector]:
     return found
 
 
-def _load_axes() -> dict[str, dict[str, float]]:
+@cache
+def _axes() -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     seen: set[str] = set()
     for axis, entries in _lines(OPPOSITES):
@@ -154,22 +156,33 @@ def _load_axes() -> dict[str, dict[str, float]]:
     return found
 
 
-_CONCEPTS: Final = _load_concepts()
-_AXES: Final = _load_axes()
-_UNITS: Final = {word: unit for unit, entries in _lines(UNIT_WORDS) for word, _ in entries}
+@cache
+def _units() -> dict[str, str]:
+    return {word: unit for unit, entries in _lines(UNIT_WORDS) for word, _ in entries}
+
+
+@cache
+def _stops() -> frozenset[str]:
+    return frozenset(stem(word) for word in STOPWORDS)
+
+
+@cache
+def _chinese() -> frozenset[str]:
+    return frozenset(word for word in (*_concepts(), *_axes(), *_units()) if "\u3400" <= word[0] <= "\u9fff")
+
+
 _TEMPERATURES: Final = frozenset({"temperature", "temperatures", "degree", "degrees", "deg"})
-_STOPS: Final = frozenset(stem(word) for word in STOPWORDS)
-_CHINESE: Final = frozenset(word for word in (*_CONCEPTS, *_AXES, *_UNITS) if "\u3400" <= word[0] <= "\u9fff")
 
 
 def vector(weighted_words: Iterable[tuple[str, float]]) -> Vector:
     """Words with weights as a vector: one dimension per stem, one per concept."""
     made: Vector = {}
+    stops, concepts = _stops(), _concepts()
     for word, weight in weighted_words:
         base = stem(word)
-        scaled = weight * _STOPWORD_WEIGHT if base in _STOPS else weight
+        scaled = weight * _STOPWORD_WEIGHT if base in stops else weight
         made[base] = max(made.get(base, 0.0), scaled)
-        for concept, nearness in _CONCEPTS.get(base, {}).items():
+        for concept, nearness in concepts.get(base, {}).items():
             made[concept] = max(made.get(concept, 0.0), weight * nearness)
     return made
 
@@ -177,8 +190,9 @@ def vector(weighted_words: Iterable[tuple[str, float]]) -> Vector:
 def poles(found: Iterable[str]) -> dict[str, float]:
     """Where words stand on each axis of opposites, from -1 to 1; both ends together cancel out."""
     totals: dict[str, float] = {}
+    axes = _axes()
     for word in found:
-        for axis, weight in _AXES.get(stem(word), {}).items():
+        for axis, weight in axes.get(stem(word), {}).items():
             totals[axis] = totals.get(axis, 0.0) + weight
     return {axis: max(-1.0, min(1.0, total)) for axis, total in totals.items()}
 
@@ -186,7 +200,8 @@ def poles(found: Iterable[str]) -> dict[str, float]:
 def units(found: Iterable[str]) -> frozenset[str]:
     """The units that words state. `c` and `f` alone are units only beside a temperature."""
     together = tuple(found)
-    stated = {_UNITS[word] for word in together if word in _UNITS}
+    names = _units()
+    stated = {names[word] for word in together if word in names}
     if not _TEMPERATURES.isdisjoint(together):
         stated |= {unit for letter, unit in (("c", "celsius"), ("f", "fahrenheit")) if letter in together}
     return frozenset(stated)

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from negotiator.adapters import adapter
 from negotiator.oauth.messages import Client, Token
 from negotiator.oauth.metadata import covers, origin
 from protocol_docs.text_store import TextStore
@@ -39,10 +40,6 @@ class _Rows:
     held: tuple[Held, ...] = field(default=(), repr=False)
 
 
-_ROWS: Final = TypeAdapter(_Rows)
-_CLIENT: Final = TypeAdapter(Client)
-
-
 class Kept:
     """What one agent holds."""
 
@@ -67,13 +64,13 @@ class Kept:
     def client(self, issuer: str, redirect_uri: str) -> Client | None:
         """The client that was registered at an issuer for that redirect."""
         try:
-            return _CLIENT.validate_json(self._store.get(_client_key(issuer, redirect_uri)) or "")
+            return adapter(Client).validate_json(self._store.get(_client_key(issuer, redirect_uri)) or "")
         except ValidationError:
             return None
 
     def put_client(self, issuer: str, redirect_uri: str, client: Client) -> None:
         """Keep it."""
-        self._store.put(_client_key(issuer, redirect_uri), _CLIENT.dump_json(client).decode())
+        self._store.put(_client_key(issuer, redirect_uri), adapter(Client).dump_json(client).decode())
 
     def drop_client(self, issuer: str, redirect_uri: str) -> None:
         """Keep it no more: the issuer knows it no longer."""
@@ -81,12 +78,12 @@ class Kept:
 
     def _rows(self, url: str) -> tuple[Held, ...]:
         try:
-            return _ROWS.validate_json(self._store.get(_token_key(url)) or "").held
+            return adapter(_Rows).validate_json(self._store.get(_token_key(url)) or "").held
         except ValidationError:
             return ()
 
     def _write(self, url: str, held: tuple[Held, ...]) -> None:
-        self._store.put(_token_key(url), _ROWS.dump_json(_Rows(held[-MAX_HELD:])).decode())
+        self._store.put(_token_key(url), adapter(_Rows).dump_json(_Rows(held[-MAX_HELD:])).decode())
 
 
 def _token_key(url: str) -> str:
