@@ -12,8 +12,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from negotiator.adapters import adapter
+from negotiator.anp.entries import Entry, Way
 from negotiator.anp.finding import Finder, FoundAgent, path_of
-from negotiator.anp.selecting import Entry, Selecting, Way, words_way
+from negotiator.anp.selecting import Selecting
+from negotiator.anp.taking import words_way
 from negotiator.bounded import keep
 from negotiator.clock import Clock, Deadline
 from negotiator.dialects.addresses import of_anp
