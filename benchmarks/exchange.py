@@ -19,7 +19,7 @@ from negotiator.jsonvalue import JsonObject
 from negotiator.mapping import FieldMapping, Mapping
 from negotiator.messages import Request
 from negotiator.routines import Direction, Routine, Verdict
-from protocol_docs import ProtocolDocument, draft_document
+from protocol_docs import draft_document
 from sandbox import POLICY_VERSION
 
 REQUEST_SCHEMA: Final[JsonObject] = {
@@ -177,9 +177,3 @@ def stored(folder: Path, documents: Iterable[str]) -> None:
     with connection:
         connection.executemany(insert, rows())
     connection.close()
-
-
-def some_document(number: int) -> ProtocolDocument:
-    """One of `texts`, to see that it is there."""
-    *_, last = texts(number)
-    return ProtocolDocument.from_text(last)

@@ -1,7 +1,6 @@
 """What was spent: calls, tokens, model seconds and money, by side, tier, task and peer."""
 
 import hashlib
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple, Protocol
@@ -96,9 +95,6 @@ class Place(NamedTuple):
 
 MAX_PLACES = 4096
 """Places whose arrivals are counted in memory until they are next written."""
-
-Recorder = Callable[[str, Completion], None]
-"""What a model call reports to: `Account.record`."""
 
 
 class Ledger:

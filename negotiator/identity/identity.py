@@ -16,9 +16,6 @@ from negotiator.identity.key_files import KeyFiles
 from negotiator.identity.signer import Key, MemorySigner, Signer
 from negotiator.jsonvalue import JsonObject
 
-FOLDER = "identity"
-"""Where in a state folder the keys are."""
-
 
 class Identity:
     """Who an agent is.

@@ -58,11 +58,6 @@ class Inference:
     problem: Problem = field(repr=False, compare=False)
     """What was solved; `negotiator.mapping.merge` solves it again with what a model says."""
 
-    @property
-    def needs_conversion(self) -> tuple[Match, ...]:
-        """Pairs that are certain and that code must convert."""
-        return tuple(match for match in self.matches if match.needs == "conversion")
-
 
 @dataclass(frozen=True, slots=True)
 class PairInference:

@@ -6,8 +6,7 @@ List prices for uncached text, without batch discounts or tiers by length. What 
 from typing import Final
 
 PRICES_AS_OF: Final = "2026-10-21"
-"""The day of the source."""
-PRICES_SOURCE: Final = "model_prices_and_context_window_backup.json as shipped in litellm 1.106.2"
+"""The day of the source: `model_prices_and_context_window_backup.json` as shipped in litellm 1.106.2."""
 
 USD_PER_MILLION: Final[dict[str, tuple[float, float]]] = {
     "claude-haiku-4-5": (1.00, 5.00),

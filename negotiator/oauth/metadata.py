@@ -53,7 +53,6 @@ class ServerMetadata(BaseModel):
     scopes_supported: _Texts | None = None
     grant_types_supported: _Texts | None = None
     token_endpoint_auth_methods_supported: _Texts | None = None
-    token_endpoint_auth_signing_alg_values_supported: _Texts | None = None
     code_challenge_methods_supported: _Texts | None = None
     authorization_response_iss_parameter_supported: bool | None = None
     client_id_metadata_document_supported: bool | None = None

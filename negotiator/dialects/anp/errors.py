@@ -30,7 +30,6 @@ class PeerProblem:
     code: int
     message: str
     anp_code: str
-    retryable: bool
     word: str = ""
     """The word of `NegotiatorError.code`, where the peer is of our kind and says it."""
 
@@ -45,6 +44,5 @@ def read_problem(error: JsonObject) -> PeerProblem:
         code=number,
         message=message[:300] if isinstance(message, str) and message else "the peer gave no reason",
         anp_code=word[:100] if isinstance(word, str) else ANP_CODES.get(number, ""),
-        retryable=said.get("retryable") is True,
         word=own[:64] if isinstance(own := said.get("code"), str) else "",
     )

@@ -169,7 +169,7 @@ def test_a_unit_is_never_taken_for_another(here: Any, there: Any, needs: str) ->
     if needs == "conversion":
         assert found.mapping is None
         assert found.rest == ("/temperature",)
-        assert found.needs_conversion[0].reason
+        assert found.matches[0].reason
     else:
         assert found.mapping is not None
         assert found.mapping.compile()({"temperature": 20}) == {"temperature": 68.0}
