@@ -48,7 +48,7 @@ from negotiator.shadow import recall
 from negotiator.shelf import MAX_READY
 from negotiator.synthesis import exact_receiver
 from negotiator.task import Tool
-from protocol_docs import AmbiguousAlias, DocumentError, DocumentRevoked, ProtocolDocument, StoreUnusable, catalog
+from protocol_docs import AmbiguousAlias, DocumentError, DocumentRevoked, ProtocolDocument, catalog
 from sandbox import SandboxError
 
 _NOTHING: Final = Account()
@@ -251,9 +251,7 @@ async def _sent_along(work: Answering) -> ProtocolDocument | None:
     except DocumentError:
         return None
     try:
-        # It is held in memory where the store has no room.
-        with suppress(StoreUnusable):
-            engine.documents.put(document)
+        engine.keep_strange(document)
     except DocumentRevoked:
         return None
     return document

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -33,7 +34,7 @@ from negotiator.schemas import Schema
 from negotiator.shelf import RoutineShelf
 from negotiator.speaking import PeerRecord
 from negotiator.task import Tool, toolset_digest
-from protocol_docs import DocumentStore, Embedder, ProtocolDocument
+from protocol_docs import DocumentStore, Embedder, ProtocolDocument, StoreUnusable
 from protocol_docs.text_store import TextStore
 from sandbox import Executor
 
@@ -43,6 +44,9 @@ MAX_OBSERVED_TASKS = 256
 """Tasks whose last inputs are remembered."""
 MAX_COMPILED = 1024
 """Documents whose schemas are kept compiled, and pairs of schemas whose mapping is kept."""
+STRANGE_BYTES = 16 * 1_048_576
+"""Bytes of all documents that callers sent and that are kept in the store."""
+_STRANGE = "strange/"
 MAX_LOOKED_AT = 1024
 """Listings that are remembered as searched."""
 
@@ -142,6 +146,8 @@ class Engine:
     _toolset: tuple[int, str] | None = None
     _schemas: "dict[str, DocumentSchemas | None]" = field(default_factory=dict)
     _pairs: dict[tuple[str, ...], PairInference] = field(default_factory=dict)
+    _strange: dict[str, int] = field(default_factory=dict)
+    """The bytes of documents that callers sent and that are kept, once they were counted."""
 
     def __post_init__(self) -> None:
         self.peers = KnownPeers(self.text, self.clock)
@@ -151,6 +157,27 @@ class Engine:
     def has_model(self) -> bool:
         """Whether a language model is at hand."""
         return not isinstance(self.model, NoModel)
+
+    def keep_strange(self, document: ProtocolDocument) -> None:
+        """Keep a document that a caller sent: in the store as long as there is room for such, else in memory alone.
+
+        No document is ever forgotten by itself, and whoever sends one need prove nothing. Raises `DocumentRevoked`.
+        """
+        key, size = _STRANGE + document.hash, len(document.data)
+        with suppress(StoreUnusable):
+            if self.text.get(key) is None:
+                if not self._strange:
+                    here = {_STRANGE + each for each in self.documents.hashes()}
+                    sizes = (self.text.get(each) or "0" for each in self.text.keys(_STRANGE) if each in here)
+                    self._strange["bytes"] = sum(map(int, sizes))
+                if self._strange["bytes"] + size > STRANGE_BYTES:
+                    self.documents.hold(document)
+                    return
+                self.text.put(key, str(size))
+                self._strange["bytes"] += size
+            self.documents.put(document)
+            return
+        self.documents.hold(document)
 
     def without_model(self) -> "Engine":
         """The same engine, shared with this one in all its parts, with rules and schemas alone."""

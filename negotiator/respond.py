@@ -128,7 +128,7 @@ async def _answer(engine: Engine, dialogue: Dialogue, call: Opening | Counter, d
         theirs = await _document_of_asker(engine, call.intent, tool)
         if theirs is not None:
             theirs = await _first_of(engine, theirs, tool)
-            engine.documents.put(theirs)
+            engine.keep_strange(theirs)
             keep(engine.meant, theirs.hash, tool.name, MAX_OPEN)
             return _accept(dialogue.id, theirs, "structured", with_text=True)
     document = document_of(tool)
@@ -207,7 +207,7 @@ async def _answer_counter(engine: Engine, dialogue: Dialogue, call: Counter) -> 
         except DocumentError:
             return None
         if await suitable_tool(engine, document) is not None:
-            engine.documents.put(document)
+            engine.keep_strange(document)
             return _accept(dialogue.id, document, "structured", with_text=False)
     return Answer(id=dialogue.id, decision="rejected", reason="no tool offered here meets the objections")
 

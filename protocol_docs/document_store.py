@@ -174,12 +174,7 @@ class DocumentStore:
             StoreFull: where the text store has no room.
             StoreUnusable: where it cannot be written.
         """
-        if len(document.data) > self._max_document_bytes:
-            raise MalformedDocument(f"{document.hash} is over this store's {self._max_document_bytes} bytes")
-        why = self.revoked(document.hash)
-        if why is not None:
-            raise DocumentRevoked(f"{document.hash} was revoked here: {why}")
-        self._keep_warm(document)
+        self.hold(document)
         if document.hash not in self._stored:
             # A tampered row is in the way of `add`; the text that fits takes its place.
             key = _DOCUMENT + document.hash
@@ -191,6 +186,18 @@ class DocumentStore:
                 self._put_alias(alias, document.hash)
             self._stored.add(document.hash)
         self._put_sources(document.hash, sources)
+
+    def hold(self, document: ProtocolDocument) -> None:
+        """Serve a document from memory as long as there is room in it, and keep it nowhere else.
+
+        Raises `MalformedDocument` and `DocumentRevoked` as `put` does.
+        """
+        if len(document.data) > self._max_document_bytes:
+            raise MalformedDocument(f"{document.hash} is over this store's {self._max_document_bytes} bytes")
+        why = self.revoked(document.hash)
+        if why is not None:
+            raise DocumentRevoked(f"{document.hash} was revoked here: {why}")
+        self._keep_warm(document)
 
     def hashes(self) -> list[str]:
         """The canonical hashes of all documents, revoked ones included, in ascending order."""

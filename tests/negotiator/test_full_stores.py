@@ -6,11 +6,16 @@ from contextlib import suppress
 import orjson
 import pytest
 
+from negotiator.answer import answer
 from negotiator.clock import Deadline
+from negotiator.messages import Request
+from negotiator.serving import ExchangeContext
 from negotiator.state import open_state
 from negotiator.testing import World
 from negotiator.wire import WireReply, WireRequest
+from protocol_docs import ProtocolDocument, as_data_uri, draft_document
 from protocol_docs.errors import StoreFull
+from tests.negotiator.engine_world import TEXT, obj
 
 pytestmark = pytest.mark.anyio
 
@@ -69,3 +74,36 @@ async def test_strangers_who_fill_the_store_do_not_keep_others_from_what_is_done
         reply = await say("/mcp", asked, accept="application/json", **{"idempotency-key": "one"})
         assert orjson.loads(reply.body)["result"]["content"] == [{"type": "text", "text": "5"}]
     assert done == [5]
+
+
+async def test_documents_of_callers_are_kept_up_to_a_bound_and_served_beyond_it(world: World, monkeypatch):
+    shop = world.agent("shop")
+
+    @shop.tool(effect="safe", input=obj(text=TEXT), output=obj(text=TEXT))
+    def echo(text: str) -> object:
+        """Say it again."""
+        return {"text": text}
+
+    def sent(number: int) -> ProtocolDocument:
+        return draft_document(
+            name=f"echo {number}",
+            description="Say it again. " + "x" * 3_000,
+            request_schema=obj(text=TEXT),
+            reply_schema=obj(text=TEXT),
+            effect="safe",
+        )
+
+    monkeypatch.setattr("negotiator.engine.STRANGE_BYTES", 20_000)
+    deadline = Deadline.after(60, world.clock)
+    for number in range(12):
+        document = sent(number)
+        request = Request(body={"text": "a"}, hashes=document.aliases, sources=(as_data_uri(document),))
+        reply = await answer(shop.engine, request, ExchangeContext(dialect="x", deadline=deadline))
+        assert (reply.status, reply.body) == ("success", {"text": "a"})
+    kept = [each for each in shop.engine.documents.hashes() if each in {sent(number).hash for number in range(12)}]
+    assert 1 < len(kept) < 7
+    # Those that were kept before are counted after a restart too.
+    shop.engine._strange.clear()
+    shop.engine.keep_strange(sent(100))
+    assert sent(100).hash not in shop.engine.documents.hashes()
+    assert shop.engine.documents.get(sent(100).hash) is not None
