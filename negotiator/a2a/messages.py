@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from negotiator.a2a import meaning
+from negotiator.a2a.on_the_way import OnTheWay
 from negotiator.a2a.running import Running
 from negotiator.a2a.task_calls import CAPABILITY, resting
 from negotiator.a2a.tasks import Kept, Tasks
@@ -22,6 +23,7 @@ from negotiator.dialects.a2a.routes import read_count
 from negotiator.dialects.base import ConversationExpired, UnknownConversation
 from negotiator.dialects.json_body import as_text, write
 from negotiator.errors import Overloaded
+from negotiator.events import listening
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Reply
 from negotiator.serving import Answer, ExchangeContext, in_time, rendered
@@ -211,11 +213,16 @@ class Messages:
     async def _work(self, running: Running, sending: Sending, room: ExitStack) -> None:
         """Answer a task's message, and tell what came of it, whatever that is."""
         view = ended = running.view
+        artifact = self._new_id()
+        tells = OnTheWay(
+            running, artifact=artifact, new_id=self._new_id, stamped=self._tasks.stamped, active=sending.active
+        )
         try:
             with room:
                 opened = self._conversation(sending)
-                reply = await self._replied(sending, opened.history if opened else ())
-            ended = self._concluded(view, sending, reply)
+                with listening(tells):
+                    reply = await self._replied(sending, opened.history if opened else ())
+            ended = self._concluded(view, sending, reply, artifact)
             if reply.status == "success" or ended.state == "input-required":
                 self._recorded(sending, opened, reply.error if reply.body is None else reply.body)
         except asyncio.CancelledError:
@@ -245,13 +252,12 @@ class Messages:
             reply = rendered(error)
         return meaning.as_failure(sending.asked, reply)
 
-    def _concluded(self, view: TaskView, sending: Sending, reply: Reply) -> TaskView:
+    def _concluded(self, view: TaskView, sending: Sending, reply: Reply, artifact: str) -> TaskView:
         if reply.status != "success":
             return self._failed(view, sending, reply)
         parts = _readable(meaning.parts_of(sending.asked, reply.body), sending)
-        return replace(
-            view, state="completed", artifacts=(Artifact(id=self._new_id(), parts=parts, **_told(sending, reply)),)
-        )
+        made = Artifact(id=artifact, parts=parts, **_told(sending, reply))
+        return replace(view, state="completed", artifacts=(made,))
 
     def _failed(self, view: TaskView, sending: Sending, reply: Reply) -> TaskView:
         state = "rejected" if reply.status == "rejected" else _STATES.get(reply.code or "", "failed")

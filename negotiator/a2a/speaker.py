@@ -7,8 +7,8 @@ any other, only natural language is sent.
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -19,24 +19,29 @@ from negotiator.adapters import adapter
 from negotiator.clock import Deadline
 from negotiator.dialects.a2a import asking, extension
 from negotiator.dialects.a2a import card as cards
-from negotiator.dialects.a2a.asking import Place
+from negotiator.dialects.a2a.asking import Answered, Place
 from negotiator.dialects.a2a.card import Card
 from negotiator.dialects.a2a.numbers import restored
 from negotiator.dialects.a2a.objects import Message, data_part, text_part
 from negotiator.dialects.a2a.security import NOTHING, Security
+from negotiator.dialects.a2a.watching import Watched
 from negotiator.dialects.addresses import A2A_CARD, of_a2a
+from negotiator.dialects.mcp import sse
 from negotiator.errors import NotPossible, PeerHungUp, PeerMisspoke
+from negotiator.events import emit, listener
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
 from negotiator.oauth.errors import AuthorizationNeeded
 from negotiator.schemas import Schema
 from negotiator.speaking import Found, PeerRecord
-from negotiator.wire import Transport, WireReply, WireRequest, origin_of
+from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest, origin_of
 from protocol_docs import DocumentError, as_data_uri, catalog, draft_document
 
 NAME: Final = "a2a"
 MAX_DRAFTED: Final = 256
 """Skills of one card that become documents."""
+MAX_EVENT: Final = 4 * 1_048_576
+"""Bytes of one event of a stream."""
 MAX_SAID: Final = 300
 """Characters of a skill's description that are kept of a peer."""
 _GATEWAY_LOST_IT: Final = (502, 504)
@@ -59,6 +64,8 @@ class _About:
     """The skill by the hash of the document that was drafted for it."""
     security: Security = NOTHING
     """What it asks of its callers."""
+    streams: bool = False
+    """Whether it tells of tasks while they are under way."""
 
 
 class Prepare(Protocol):
@@ -132,6 +139,7 @@ class A2ASpeaker:
             documents=tuple(card.documents),
             skills=skills,
             security=card.security,
+            streams=card.streams,
         )
         listing = {name: sources for name, sources in card.documents.items() if sources}
         # Where the peer lists the document that its skill makes, there is nothing to fetch.
@@ -163,7 +171,10 @@ class A2ASpeaker:
         place = about.place
         if self._prepare is not None and about.security.needs:
             await self._prepare(place.base + place.path, about.security, deadline)
-        answered = asking.read_answer(await self._send(place, asking.write_send(place, message), deadline), place)
+        if about.streams and listener() is not None and isinstance(self._transport, StreamTransport):
+            answered = await self._watched(self._transport, place, message, deadline)
+        else:
+            answered = asking.read_answer(await self._send(place, asking.write_send(place, message), deadline), place)
         wait = _FIRST_LOOK
         while (task := asking.under_way(answered)) is not None:
             if deadline.remaining() <= wait:
@@ -211,15 +222,34 @@ class A2ASpeaker:
         schema = next((found for name in request.hashes if (found := self._reply_schema(name)) is not None), None)
         return reply if schema is None else replace(reply, body=restored(reply.body, schema.json_schema))
 
+    async def _watched(
+        self, transport: StreamTransport, place: Place, message: Message, deadline: Deadline
+    ) -> Answered:
+        """What came of a message, or its task as far as its stream told of it, with what it told on the way.
+
+        Raises as `_send` does, and `PeerHungUp` where the stream told nothing.
+        """
+        wire = asking.write_send(place, message, watched=True)
+        reply = _checked(place, await transport.open(place.base, wire, deadline=deadline))
+        if not reply.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
+            if reply.chunks is not None:
+                async with aclosing(reply.chunks) as chunks:
+                    reply = replace(reply, body=b"".join([part async for part in chunks]), chunks=None)
+            return asking.read_answer(reply, place)
+        watched, reader = Watched(place), sse.EventReader(MAX_EVENT)
+        with suppress(PeerHungUp):  # a task that is known can be looked at
+            async for part in _parts(reply):
+                for data in reader.feed(part):
+                    for told in watched.feed(data):
+                        emit(told)
+                if watched.over:
+                    break
+        if watched.answered is None:
+            raise PeerHungUp(f"{place.base}: the stream ended before it told of a task")
+        return watched.answered
+
     async def _send(self, place: Place, wire: WireRequest, deadline: Deadline) -> WireReply:
-        reply = await self._transport.send(place.base, wire, deadline=deadline)
-        if reply.status == _UNAUTHORIZED:
-            raise AuthorizationNeeded(
-                f"{place.base} asks for a proof that is not at hand: see Agent(oauth=, identity=)"
-            )
-        if reply.status in _GATEWAY_LOST_IT:
-            raise PeerHungUp(f"{place.base}: a gateway before it answered {reply.status}")
-        return reply
+        return _checked(place, await self._transport.send(place.base, wire, deadline=deadline))
 
     async def _card(self, base_url: str, deadline: Deadline) -> Card | None:
         """The card at the address itself, else at its origin."""
@@ -231,6 +261,24 @@ class A2ASpeaker:
                 if wire.status == 200:  # noqa: PLR2004 - HTTP
                     return cards.read_card(wire.body)
         return None
+
+
+def _checked(place: Place, reply: WireReply) -> WireReply:
+    """A reply of the agent's own. Raises `AuthorizationNeeded` and `PeerHungUp`."""
+    if reply.status == _UNAUTHORIZED:
+        raise AuthorizationNeeded(f"{place.base} asks for a proof that is not at hand: see Agent(oauth=, identity=)")
+    if reply.status in _GATEWAY_LOST_IT:
+        raise PeerHungUp(f"{place.base}: a gateway before it answered {reply.status}")
+    return reply
+
+
+async def _parts(reply: WireReply) -> AsyncGenerator[bytes, None]:
+    if reply.chunks is None:
+        yield reply.body + b"\n\n"
+        return
+    async with aclosing(reply.chunks) as chunks:
+        async for part in chunks:
+            yield part
 
 
 def _drafted(card: Card) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from negotiator import Agent, InputRequired, Task
+from negotiator import Agent, InputRequired, Result, Task
 from negotiator.models.scripted import ScriptedModel
 
 pytestmark = [pytest.mark.interop, pytest.mark.anyio]
@@ -65,3 +65,11 @@ async def test_a_safe_task_is_sent_once_where_it_is_answered_once(a2a_1_3) -> No
     async with Agent(state="memory") as agent:
         await agent.ask(f"{a2a_1_3.url}/typed", DOUBLE, {"number": 3})
     assert a2a_1_3.tell("count")["result"]["typed"] == before + 1
+
+
+async def test_a_peer_that_streams_is_listened_to_and_answers_the_same(a2a_peer, a2a_js_server) -> None:
+    async with Agent(ScriptedModel({"read_reply": reads}), state="memory") as agent:
+        for url in (a2a_peer.url, a2a_js_server):
+            told = [event async for event in agent.stream(f"{url}/words", DOUBLE, {"number": 21})]
+            assert isinstance(told[-1], Result)
+            assert told[-1].outcome.json == {"twice": 42}

@@ -1,6 +1,6 @@
 """The client's half: a message on its way to a peer, and what came back, in either version and binding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, get_args
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from negotiator.dialects.a2a.objects import (
 )
 from negotiator.dialects.agora.fields import MAX_ERROR, read_retry_after
 from negotiator.dialects.json_body import as_text, read_object, write
+from negotiator.dialects.mcp import sse
 from negotiator.errors import PeerMisspoke, UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import PeerTier, Reply
@@ -63,14 +64,22 @@ class Place:
         return self.path + (http_0_3.PREFIX if self.version == "0.3" else "")
 
 
-def write_send(place: Place, message: Message) -> WireRequest:
-    """A message that is to be answered before the peer replies. Raises `UsageError` for what is no JSON."""
+def write_send(place: Place, message: Message, *, watched: bool = False) -> WireRequest:
+    """A message that is to be answered before the peer replies, or whose task is `watched`.
+
+    Raises `UsageError` for what is no JSON.
+    """
     configuration: JsonObject = {"acceptedOutputModes": _READ}
     if place.version == "0.3":
         configuration["blocking"] = True
     params: JsonObject = {"message": write_message(message, place.form), "configuration": configuration}
-    method = "SendMessage" if place.version == "1.0" else "message/send"
-    return _request(place, method, params, "/message:send", message.extensions)
+    one, earlier, path = (
+        ("SendStreamingMessage", "message/stream", "/message:stream")
+        if watched
+        else ("SendMessage", "message/send", "/message:send")
+    )
+    wire = _request(place, one if place.version == "1.0" else earlier, params, path, message.extensions)
+    return replace(wire, headers={**wire.headers, "accept": f"{sse.MEDIA_TYPE}, {JSON}"}) if watched else wire
 
 
 def write_get(place: Place, task: str) -> WireRequest:

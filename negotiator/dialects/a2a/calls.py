@@ -90,6 +90,10 @@ class Event:
     message: Message | None = None
     status: TaskView | None = None
     artifact: tuple[TaskView, Artifact] | None = None
+    append: bool = False
+    """Whether the artifact's parts go on with those that were told, rather than take their place."""
+    last: bool = True
+    """Whether the artifact is whole with them."""
 
 
 def read_call(wire: WireRequest, path: str) -> Call:
@@ -247,7 +251,8 @@ def _event_1_0(event: Event) -> JsonObject:
     if event.status is not None:
         return {"statusUpdate": {**_of(event.status), "status": write_status(event.status, "1.0")}}
     task, artifact = _artifact_of(event)
-    return {"artifactUpdate": {**_of(task), "artifact": write_artifact(artifact, "1.0"), "lastChunk": True}}
+    update: JsonObject = {**_of(task), "artifact": write_artifact(artifact, "1.0"), "lastChunk": event.last}
+    return {"artifactUpdate": {**update, "append": True} if event.append else update}
 
 
 def _event_0_3(event: Event) -> JsonObject:
@@ -262,7 +267,13 @@ def _event_0_3(event: Event) -> JsonObject:
         return {"kind": "status-update", **_of(event.status), "status": status, "final": last}
     task, artifact = _artifact_of(event)
     written = write_artifact(artifact, "0.3")
-    return {"kind": "artifact-update", **_of(task), "artifact": written, "append": False, "lastChunk": True}
+    return {
+        "kind": "artifact-update",
+        **_of(task),
+        "artifact": written,
+        "append": event.append,
+        "lastChunk": event.last,
+    }
 
 
 def _of(task: TaskView) -> JsonObject:

@@ -82,6 +82,8 @@ class Card:
     requires: tuple[str, ...] = ()
     """Extensions that it requires and that are not ours."""
     security: Security = NOTHING
+    streams: bool = False
+    """Whether it tells of tasks while they are under way."""
 
 
 def write_card(offer: Offer, base: str, path: str) -> bytes:
@@ -167,6 +169,7 @@ def read_card(data: bytes) -> Card:
         negotiates_by=extension.texts(params, "negotiation"),
         requires=tuple(each["uri"] for each in declared if each.get("required") is True and each is not ours),
         security=read_security(found),
+        streams=_object(found.get("capabilities")).get("streaming") is True,
     )
 
 

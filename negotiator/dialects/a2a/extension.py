@@ -25,6 +25,8 @@ TIER: Final = f"{URI}/tier"
 """Of a reply: how it was made."""
 CODE: Final = f"{URI}/code"
 """Of a task that failed or was rejected: what went wrong, in one word."""
+PROGRESS: Final = f"{URI}/progress"
+"""Of what an agent says of a task under way: how far it is, from 0 to 1."""
 SKILL_NAMES: Final = (SKILL, "skillId", "skill_id", "skill")
 """What names a skill in metadata: A2A has no word for it, and clients have several."""
 

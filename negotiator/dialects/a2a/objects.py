@@ -139,7 +139,7 @@ def read_task(given: JsonValue, version: Version, *, with_history: bool = False)
         context=identifier(found, "contextId") or "",
         state=read_state(status.get("state"), version),
         message=None if said is None else read_message(said, version),
-        artifacts=tuple(_artifact(each, version) for each in _list(artifacts, "artifacts", MAX_PARTS)),
+        artifacts=tuple(read_artifact(each, version) for each in _list(artifacts, "artifacts", MAX_PARTS)),
         history=tuple(read_message(each, version) for each in (history or [])[-MAX_PARTS:]),
         metadata=_metadata(found),
     )
@@ -163,7 +163,8 @@ def identifier(found: JsonObject, name: str) -> str | None:
     return given
 
 
-def _artifact(given: JsonValue, version: Version) -> Artifact:
+def read_artifact(given: JsonValue, version: Version) -> Artifact:
+    """An output of a task, or a piece of one. Raises `Misformed`."""
     found = _object(given, "artifact")
     return Artifact(
         id=identifier(found, "artifactId") or "",
