@@ -4,26 +4,21 @@ pydantic models, dataclasses, TypedDicts, ordinary annotations and plain JSON Sc
 a self-contained JSON Schema (2020-12) with one compiled check, and the way from JSON to Python and back.
 """
 
-import contextlib
 import hashlib
 import inspect
 import json
 import math
-import re
-import sys
-import typing
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import islice
-from typing import Annotated, Any, Final, Literal, NotRequired, Required, get_args, get_origin
+from typing import Any, Final, Literal
 
 import jsonschema_rs
 import pydantic_core
-from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 from pydantic.json_schema import GenerateJsonSchema
-from typing_extensions import TypedDict, is_typeddict
 
+from negotiator.annotations import readable
 from negotiator.errors import BadInput, UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue, plain_copy
 
@@ -142,9 +137,9 @@ class Schema:
         if isinstance(source, dict):
             return cls(source)
         if inspect.isroutine(source):
-            raise UsageError("a function is no schema; `of_function` reads its schemas")
+            raise UsageError("a function is no schema; `negotiator.function_schemas.of_function` reads its schemas")
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(_with_pydantic_typeddicts(source))
+            adapter: TypeAdapter[Any] = TypeAdapter(readable(source))
             json_schema = adapter.json_schema(mode=mode, schema_generator=_Generator)
         except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, TypeError) as error:
             raise UsageError(f"no JSON Schema can be made of {source!r:.100}: {_cut(str(error))}") from error
@@ -240,124 +235,6 @@ class Schema:
         return f"Schema({self._digest[:12]})"
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionSchemas:
-    """What a function takes and gives, read from its signature and docstring."""
-
-    name: str
-    description: str
-    """The docstring's first paragraph, in one line; empty where there is none."""
-    input: Schema
-    """An object, one property per parameter; nothing else is accepted."""
-    output: Schema
-    """Of the return annotation; accepts anything where there is none."""
-
-    def bind(self, arguments: JsonObject) -> dict[str, Any]:
-        """Keyword arguments for the function, in its own types. Raises `BadInput`.
-
-        What is absent stays absent, so that the function's own defaults hold.
-        """
-        loaded: dict[str, Any] = self.input.load(arguments)
-        return loaded
-
-
-def of_function(function: Callable[..., Any]) -> FunctionSchemas:
-    """Read the schemas of a sync or async function.
-
-    Parameter descriptions come from a Google-style `Args:` section or `:param name:` lines.
-
-    Raises:
-        UsageError: it takes positional-only or variadic parameters, or a type that JSON cannot say.
-    """
-    name = getattr(function, "__name__", type(function).__name__)
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError) as error:
-        raise UsageError(f"the annotations of {name} cannot be read: {error}") from error
-    text = inspect.getdoc(function) or ""
-    described = _parameter_descriptions(text)
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise UsageError(f"{name}: parameter {parameter.name} cannot be given by name")
-        fields[parameter.name] = _parameter_field(parameter, hints, described.get(parameter.name))
-    typed = _typeddict(f"{name}_arguments", fields)
-    typed.__pydantic_config__ = ConfigDict(extra="forbid")
-    return FunctionSchemas(
-        name=name,
-        description=" ".join(text.split("\n\n", 1)[0].split()),
-        input=Schema.of(typed),
-        output=Schema.of(hints["return"], mode="serialization") if hints.get("return") is not None else Schema({}),
-    )
-
-
-def _parameter_field(parameter: inspect.Parameter, hints: dict[str, Any], description: str | None) -> Any:
-    annotation = _with_pydantic_typeddicts(hints.get(parameter.name, Any))
-    extra: JsonObject = {} if description is None else {"description": description}
-    if parameter.default is parameter.empty:
-        return Required[Annotated[annotation, Field(json_schema_extra=extra)]]
-    # A default that JSON cannot say is the function's own affair.
-    with contextlib.suppress(BadInput):
-        extra["default"] = Schema({}).dump(parameter.default)
-    return NotRequired[Annotated[annotation, Field(json_schema_extra=extra)]]
-
-
-_GOOGLE_ARGS = re.compile(r"^(?:Args|Arguments|Parameters):[ \t]*\n((?:[ \t]+.*\n?|\n)+)", re.MULTILINE)
-_GOOGLE_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
-_SPHINX_PARAM = re.compile(r"^:param(?:\s+[^:]+?)?\s+(\w+):\s*(.+(?:\n[ \t]+.+)*)", re.MULTILINE)
-
-
-def _parameter_descriptions(docstring: str) -> dict[str, str]:
-    found = {match[1]: " ".join(match[2].split()) for match in _SPHINX_PARAM.finditer(docstring)}
-    section = _GOOGLE_ARGS.search(docstring)
-    if section is None:
-        return found
-    lines = inspect.cleandoc("\n" + section[1]).splitlines()
-    name = None
-    for line in lines:
-        entry = _GOOGLE_ENTRY.match(line)
-        if entry is not None:
-            name = entry[1]
-            found[name] = entry[2].strip()
-        elif name is not None and line.startswith((" ", "\t")):
-            found[name] = f"{found[name]} {line.strip()}".strip()
-    return found
-
-
-def _with_pydantic_typeddicts(annotation: Any) -> Any:
-    """The annotation, with `typing.TypedDict`s made readable for pydantic, which before 3.12 refuses them."""
-    if sys.version_info >= (3, 12):
-        return annotation
-    if is_typeddict(annotation):
-        if annotation.__module__ == "typing_extensions" or type(annotation).__module__ == "typing_extensions":
-            return annotation
-        hints = typing.get_type_hints(annotation, include_extras=True)
-        fields = {
-            name: (Required if name in annotation.__required_keys__ else NotRequired)[_with_pydantic_typeddicts(hint)]
-            for name, hint in ((name, _bare(hint)) for name, hint in hints.items())
-        }
-        return _typeddict(annotation.__name__, fields)
-    arguments = get_args(annotation)
-    if not arguments or get_origin(annotation) is Literal:
-        return annotation
-    replaced = tuple(_with_pydantic_typeddicts(item) for item in arguments)
-    if all(new is old for new, old in zip(replaced, arguments, strict=True)):
-        return annotation
-    if hasattr(annotation, "copy_with"):
-        return annotation.copy_with(replaced)
-    origin: Any = get_origin(annotation)
-    return typing.Union[replaced] if origin is type(int | str) else origin[replaced]  # noqa: UP007
-
-
-def _typeddict(name: str, fields: dict[str, Any]) -> Any:
-    make: Any = TypedDict  # a checker wants the name and the fields written out
-    return make(name, fields)
-
-
-def _bare(hint: Any) -> Any:
-    return get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
-
-
 def _schema_text(json_schema: JsonObject) -> str:
     _require_plain(json_schema, 0, UsageError)
     text = json.dumps(json_schema)
@@ -408,7 +285,7 @@ def _require_plain(value: JsonValue, depth: int, error: type[BadInput] | type[Us
         raise error(f"{type(value).__name__} is not plain JSON")
 
 
-def _pointer(path: typing.Iterable[str | int]) -> str:
+def _pointer(path: Iterable[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)[:MAX_MESSAGE_CHARS]
 
 

@@ -11,10 +11,11 @@ from typing import Any, cast
 from negotiator.closing import closed
 from negotiator.context import Context, current_context
 from negotiator.errors import OutcomeUnknown, ToolFailed, UsageError
+from negotiator.function_schemas import FunctionSchemas, of_function
 from negotiator.journal import digest_of
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Effect
-from negotiator.schemas import FunctionSchemas, Schema, of_function
+from negotiator.schemas import Schema
 
 
 class Task:

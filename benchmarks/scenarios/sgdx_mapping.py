@@ -38,6 +38,7 @@ from benchmarks.mapping_scores import (
 from benchmarks.plots import line_plot
 from benchmarks.scenarios.sgdx_data import split_directory
 from negotiator.clock import Deadline, SystemClock
+from negotiator.directions import settle
 from negotiator.embeddings import SentenceEncoder
 from negotiator.interpret import Interpreter
 from negotiator.ledger import Account
@@ -46,7 +47,6 @@ from negotiator.mapping.inference import pair_of
 from negotiator.models import open_model
 from negotiator.models.base import Model
 from negotiator.pairing import FIRM
-from negotiator.synthesis import settle
 from protocol_docs.search_index import Embedder
 
 LEXICONS = ("whole", "held-out", "none")

@@ -22,11 +22,12 @@ from negotiator.frameworks.functions import MAX_NAME, Told, async_function
 from negotiator.frameworks.host_model import HostModel, Said
 from negotiator.frameworks.recognize import adapter_of
 from negotiator.frameworks.toolset import tools_of
+from negotiator.function_schemas import of_function
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.models import open_model
 from negotiator.models.base import Message, Model
 from negotiator.models.scripted import ScriptedModel
-from negotiator.schemas import Schema, of_function
+from negotiator.schemas import Schema
 from negotiator.testing import VirtualClock, World
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from negotiator.errors import BadInput, UsageError
-from negotiator.schemas import MAX_VIOLATIONS, Schema, of_function
+from negotiator.function_schemas import of_function
+from negotiator.schemas import MAX_VIOLATIONS, Schema
 
 
 class Place(BaseModel):
