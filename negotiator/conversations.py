@@ -5,6 +5,7 @@ conversation is one row that says what it is, and one row a turn; a turn's row i
 rounds at once lose nothing. Time and ids are handed in.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,6 +29,7 @@ Turn: TypeAlias = tuple[Role, str]
 """One text of a conversation."""
 
 _PREFIX: Final = "conversation/"
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SWEEP_EVERY: Final = 64
 """Openings between two looks at every row, which is what a sweep costs."""
 
@@ -211,7 +213,8 @@ class Conversations:
             raise ConversationFull
 
     def _row(self, conversation: str) -> _Row | None:
-        text = self._store.get(_PREFIX + conversation) if conversation else None
+        # What is no id of ours, such as a path that a stranger made up, is no conversation.
+        text = self._store.get(_PREFIX + conversation) if _ID.fullmatch(conversation) else None
         if text is None:
             return None
         try:

@@ -48,17 +48,27 @@ class Replies:
         clock: Clock,
         abandoned_after: float,
         presence: Presence | None = None,
+        *,
+        prefix: str = _PREFIX,
+        at_most: int | None = None,
     ) -> None:
         """A claim without a reply is taken for a crashed one when its process has ended.
 
-        Where `presence` cannot tell, after `abandoned_after` seconds.
+        Where `presence` cannot tell, after `abandoned_after` seconds. They are kept under `prefix`; of more than
+        `at_most`, about, the oldest are forgotten.
         """
+        self._prefix = prefix
+        self._at_most = at_most
         self._store = store
         self._clock = clock
         self._abandoned_after = abandoned_after
         self._presence = presence
         self._running: dict[str, Claim] = {}
         self._until_purge = _PURGE_EVERY
+
+    def beside(self, prefix: str, at_most: int) -> "Replies":
+        """Others of the same store, of what may be done again: forgotten where there are many."""
+        return Replies(self._store, self._clock, self._abandoned_after, self._presence, prefix=prefix, at_most=at_most)
 
     async def claim(self, principal: str, request: Request) -> tuple[Standing, Claim]:
         """Begin to answer a request that has an idempotency key.
@@ -71,7 +81,7 @@ class Replies:
         if self._until_purge <= 0:
             self._until_purge = _PURGE_EVERY
             self.purge()
-        key = _PREFIX + hashlib.sha256(f"{principal}\0{request.idempotency_key}".encode()).hexdigest()
+        key = self._prefix + hashlib.sha256(f"{principal}\0{request.idempotency_key}".encode()).hexdigest()
         digest = digest_of([request.body, sorted(request.hashes), request.kind, request.conversation])
         running = self._running.get(key)
         if running is not None:
@@ -109,13 +119,18 @@ class Replies:
         return True
 
     def purge(self) -> int:
-        """Drop what is older than `KEEP_SECONDS`; how many."""
+        """Drop what is older than `KEEP_SECONDS`, and the oldest of what is too many; how many."""
         dropped = 0
-        for key in [*self._store.keys(_PREFIX), *self._store.keys(_TAKEN)]:
+        left: list[tuple[float, str]] = []
+        for key in [*self._store.keys(self._prefix), *self._store.keys(_TAKEN)]:
             row = self._row(key)
-            if row is None or self._clock.time() - float(str(row.get("begun", 0))) > KEEP_SECONDS:
+            begun = 0.0 if row is None else float(str(row.get("begun", 0)))
+            if row is None or self._clock.time() - begun > KEEP_SECONDS:
                 dropped += self._store.delete(key)
-        return dropped
+            elif key.startswith(self._prefix):
+                left.append((begun, key))
+        many = 0 if self._at_most is None else max(0, len(left) - self._at_most)
+        return dropped + sum(self._store.delete(key) for _, key in sorted(left)[:many])
 
     def _standing(self, key: str, digest: str) -> Standing:
         begun = self._clock.time()

@@ -4,6 +4,7 @@ What is selected is a protocol document: the opening goes to the same responder 
 same authority and budgets, and the agreement is entered there. A result describes how to call, and allows nothing.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -60,7 +61,7 @@ from negotiator.serving import Answer as Answering
 from negotiator.serving import ExchangeContext, in_time
 from negotiator.task import Tool
 from negotiator.wire import ANONYMOUS
-from protocol_docs import ProtocolDocument, catalog
+from protocol_docs import DocumentRevoked, ProtocolDocument, catalog
 
 VALID_SECONDS: Final = 86_400.0
 """How long a result holds."""
@@ -258,8 +259,10 @@ class Negotiating:
             except ArtifactRefused as error:
                 raise refusal(1600, f"a candidate cannot be used: {error}") from None
             if await suitable_tool(engine, document) is not None:
-                engine.documents.put(document)
-                hashes.append(document.hash)
+                # One that was revoked here is no candidate.
+                with suppress(DocumentRevoked):
+                    engine.keep_strange(document)
+                    hashes.append(document.hash)
         if self.asked.required_capabilities:
             for tool, _ in rank(self._intent(), named):
                 drafted = document_of(tool)

@@ -1,7 +1,7 @@
 """`anp.get_capabilities` and `anp.negotiate` as an agent answers them: who asks, held to it, and each operation once."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from negotiator.anp.choosing import Negotiating
@@ -27,9 +27,12 @@ from negotiator.dialects.json_rpc import METHOD_NOT_FOUND, RpcError
 from negotiator.identity.checker import Checker
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
+from negotiator.replies import Replies
 from negotiator.serving import Answer, ExchangeContext
 from negotiator.wire import ANONYMOUS
 
+MAX_OPERATIONS: Final = 1024
+"""Operations whose results can be had again, about."""
 REQUEST_SECONDS: Final = 330.0
 """How old a request may be that says when it was made: the life of a signature, and a difference of clocks."""
 _PROFILE: Final = re.compile(r"[a-z][\w-]*(?:\.[\w-]+)+\.v[0-9]+")
@@ -42,6 +45,11 @@ class AnpServer:
     offer: Offer
     answer: Answer
     checker: Checker | None
+    operations: Replies = field(init=False)
+    """Results by operation: nothing was done in them that must not be done again, and strangers name them."""
+
+    def __post_init__(self) -> None:
+        self.operations = self.offer.engine.replies.beside("anp/operation/", MAX_OPERATIONS)
 
     async def answered(self, call: Call, context: ExchangeContext, base: str) -> JsonObject:
         """The result of one request. Raises `RpcError`, `Overloaded`, and what `Answer` does."""
@@ -89,7 +97,7 @@ class AnpServer:
         operation = call.meta.operation_id
         if operation is None:
             raise refusal(1003, f"{NEGOTIATE} needs an operation_id")
-        replies, said = self.offer.engine.replies, [call.method, call.body]
+        replies, said = self.operations, [call.method, call.body]
         key = f"{call.method}/{context.peer if context.principal == ANONYMOUS else ''}/{operation}"
         standing, claim = await replies.claim(context.principal, Request(body=said, idempotency_key=key))
         if isinstance(standing, Reply):

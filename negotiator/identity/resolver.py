@@ -109,7 +109,7 @@ class DidResolver:
             MalformedDid: it is no DID that is read here, or its document is none.
             DidUnresolvable: the document is not to be had.
             KeyChanged: its keys are not those that were seen first.
-            Overloaded: too many are being fetched.
+            Overloaded: too many are being fetched, or no more can be remembered.
         """
         now = self._clock.monotonic()
         until, document = self._known.get(did, (0.0, None))
@@ -119,7 +119,11 @@ class DidResolver:
                     return document
                 raise DidUnresolvable("its document could not be read a moment ago")
             document = await self._once(did)
-        self._pins.hold(document)
+        try:
+            self._pins.hold(document)
+        except StoreUnusable as error:
+            # Keys that cannot be remembered could be others the next time.
+            raise Overloaded("the keys of no more DIDs can be remembered") from error
         return document
 
     async def _once(self, did: str) -> DidDocument:

@@ -27,6 +27,8 @@ SAID_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 15.0
 """The least time between two looks at the keys of one issuer: strangers can name keys that are not there."""
 _SERVERS_SECONDS: Final = 3.0
+_AT_ONCE: Final = 16
+"""Tokens that are being asked about: strangers can show as many as they like."""
 _MAX_SAID: Final = 1024
 _MAX_KEYS: Final = 64
 _OK: Final = 200
@@ -140,6 +142,7 @@ class TokenChecker:
         self._turn = asyncio.Lock()
         self._servers: tuple[float, tuple[ServerMetadata, ...]] = (0.0, ())
         self._said: dict[bytes, tuple[float, Grant]] = {}
+        self._asking = 0
 
     async def check(self, token: str) -> Grant:
         """Whose a token is and what for.
@@ -220,10 +223,15 @@ class TokenChecker:
         return grant
 
     async def _word(self, token: str, issuer: Issuer, client: Client) -> Any:
+        if self._asking >= _AT_ONCE:
+            raise Overloaded("too many tokens are being asked about")
+        self._asking += 1
         try:
             return read_object(await self._answer(token, issuer, client))
         except (AuthorizationNeeded, AuthorizationUntrusted, ValueError) as problem:
             raise Overloaded("the issuer of the token cannot be asked", retry_after=_AGAIN_SECONDS) from problem
+        finally:
+            self._asking -= 1
 
     async def _answer(self, token: str, issuer: Issuer, client: Client) -> bytes:
         server, place = ServerMetadata(issuer=issuer.url), issuer.introspection_url

@@ -249,3 +249,10 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=30, stateful_step_count=20)
+
+
+@pytest.mark.parametrize("made_up", ["", "é", "a/0000", "x" * 600, "a b", "\n"])
+def test_what_is_no_id_is_an_unknown_conversation(conversations, made_up):
+    assert not conversations.close(made_up, principal=WHO)
+    with pytest.raises(UnknownConversation):
+        conversations.get(made_up, principal=WHO)

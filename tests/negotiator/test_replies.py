@@ -241,3 +241,19 @@ async def test_an_old_look_at_a_claim_does_not_undo_what_its_successor_replied(t
     assert (await slow.claim("p", request()))[0] == "elsewhere"
     assert seen[1] == "abandoned"
     assert (await slow.claim("p", request()))[0] == DONE
+
+
+async def test_of_what_may_be_done_again_the_oldest_is_forgotten_and_nothing_else() -> None:
+    (one,), clock, store = workers(1)
+    _, claim = await one.claim("p", request())
+    one.finish(claim, DONE)
+    others = one.beside("others/", at_most=3)
+    for number in range(10):
+        clock.advance(1)
+        standing, claim = await others.claim("p", request(key=f"k-{number}"))
+        assert standing == "new"
+        others.finish(claim, DONE)
+    assert others.purge() == 7
+    assert sum(1 for _ in store.keys("others/")) == 3
+    assert (await others.claim("p", request(key="k-9")))[0] == DONE
+    assert (await one.claim("p", request()))[0] == DONE

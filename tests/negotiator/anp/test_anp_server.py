@@ -328,6 +328,19 @@ async def test_two_at_once_of_one_operation_are_one_negotiation(caller: Caller) 
     assert first == second
 
 
+async def test_operations_that_strangers_name_take_no_room_of_replies(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("negotiator.replies._PURGE_EVERY", 1)
+    monkeypatch.setattr("negotiator.anp.server.MAX_OPERATIONS", 4)
+    caller = Caller(caller.agent)
+    for number in range(12):
+        assert "result" in await caller.negotiate(operation=f"op-{number}")
+    store = caller.agent.engine.text
+    assert list(store.keys("replies/")) == []
+    assert 0 < sum(1 for _ in store.keys("anp/operation/")) <= 6
+
+
 # --- who asks ---
 
 

@@ -15,6 +15,7 @@ from negotiator.identity.ed25519 import to_base64url
 from negotiator.identity.jcs import canonicalize
 from negotiator.identity.tokens import AccessTokens, Holder
 from negotiator.wire import ANONYMOUS, WireReply, WireRequest
+from protocol_docs import MemoryTextStore
 from tests.negotiator.identity.gate_world import HERE, GateWorld, error_of
 
 pytestmark = pytest.mark.anyio
@@ -343,6 +344,15 @@ async def test_a_domains_did_with_other_keys_than_at_first_is_refused_until_some
 
 
 # --- fetching is bounded ---
+
+
+async def test_a_did_whose_keys_cannot_be_remembered_is_not_taken() -> None:
+    world = GateWorld(store=MemoryTextStore(64))
+    unbound = Identity.in_memory("https://other.example", clock=world.clock, method="web")
+    world.documents[unbound.parsed.url()] = unbound
+    reply = await world.ask(world.client(unbound))
+    assert reply.status == 503
+    assert world.echo.seen == []
 
 
 async def test_a_document_is_fetched_once_for_many_requests() -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import json
 
@@ -253,6 +254,30 @@ async def test_an_issuer_that_does_not_know_us_is_no_answer():
     world.issuer.clients.clear()
     with pytest.raises(Overloaded):
         await world.checker.check("opaque")
+
+
+async def test_however_many_tokens_strangers_show_an_issuer_is_asked_about_a_few_at_a_time():
+    world = asking()
+    world.issuer.others["opaque"] = {"active": True, "sub": "alice", "aud": HERE}
+    answers, asked = asyncio.Event(), []
+    exchange = world.issuer.exchange
+
+    async def slow(method, url, **more):
+        if method == "POST":
+            asked.append(url)
+            await answers.wait()
+        return await exchange(method, url, **more)
+
+    world.issuer.exchange = slow
+    shown = [asyncio.create_task(world.checker.check(f"made-up-{number}")) for number in range(100)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(asked) == 16
+    assert [type(each.exception()) for each in shown if each.done()] == [Overloaded] * 84
+    answers.set()
+    ended = await asyncio.gather(*shown, return_exceptions=True)
+    assert sum(isinstance(each, TokenRefused) for each in ended) == 16
+    assert (await world.checker.check("opaque")).subject == "alice"
 
 
 # --- what may be said at all ---
