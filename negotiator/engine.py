@@ -197,6 +197,11 @@ class Engine:
         return self.own_words is not None and self.own_words.effect == "transactional"
 
     @property
+    def reads_words(self) -> bool:
+        """Whether this agent answers in natural language, by its owner's own function or by a model and tools."""
+        return self.own_words is not None or (self.has_model and bool(self.tools))
+
+    @property
     def words_alone(self) -> bool:
         """Whether this agent can do nothing but answer in words: it has no tool that a document could be about."""
         return self.own_words is not None and not self.tools and not self.natives

@@ -20,6 +20,8 @@ from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
 
 MAX_RESUMED: Final = 8
 """Times that one stream is gone on with."""
+MAX_SESSION: Final = 1_024
+"""Characters of a session's name."""
 MAX_MESSAGE: Final = 4_194_304
 """Bytes of one message of a server's."""
 _ACCEPT: Final = "application/json, text/event-stream"
@@ -117,7 +119,7 @@ class HttpLink:
     ) -> JsonObject:
         wire = await self._post(request(method, _watched(method, params, number), number), deadline, headers)
         if method == "initialize":
-            self._session = wire.headers.get(SESSION_HEADER)
+            self._session = _session_of(wire)
         media = wire.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media == sse.MEDIA_TYPE and wire.status == 200:  # noqa: PLR2004 - HTTP
             return _outcome(await self._from_events(wire, number, deadline))
@@ -244,6 +246,14 @@ class HttpLink:
             hearing.cancel()
             # What became of that stream is nothing to the call: the server answers that on its own.
             await asyncio.gather(hearing, return_exceptions=True)
+
+
+def _session_of(wire: WireReply) -> str | None:
+    """The session that a server begins. Raises `PeerMisspoke` for a name that no header can hold (2025-11-25)."""
+    named = wire.headers.get(SESSION_HEADER)
+    if named is not None and not (len(named) <= MAX_SESSION and all("!" <= each <= "~" for each in named)):
+        raise PeerMisspoke("the server's session has a name that cannot be said")
+    return named
 
 
 async def _whole(wire: WireReply) -> bytes:

@@ -4,7 +4,7 @@ However many peers and tasks an agent knows, a caller's model reads two tools fo
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -12,9 +12,10 @@ from negotiator.dialects.mcp.results import Offered
 from negotiator.direct import call_tool
 from negotiator.engine import Engine
 from negotiator.errors import BadInput, PeerMisspoke
+from negotiator.interpret import body_text
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mcp.tasks import Tasks
-from negotiator.messages import Reply, Request
+from negotiator.messages import Effect, Reply, Request
 from negotiator.negotiation import Agreement, parse_call
 from negotiator.schemas import Schema
 from negotiator.serving import Answer, ExchangeContext, Listed, in_time
@@ -57,6 +58,14 @@ RUN: Final = Offered(
     input=_object(["task", "input"], task={**_TEXT, "description": "as find_task named it"}, input=_ANY),
     output=_object(["output"], output={}, tier={"type": "string"}, peer_tier={"type": "string"}),
     effect="transactional",
+)
+IN_WORDS: Final = Offered(
+    name="ask_in_words",
+    description="Ask this agent in natural language for anything it does; it answers in words.",
+    input=_object(["request"], request={"type": "string", "minLength": 1, "maxLength": 65_536}),
+    output=_object(["answer"], answer={"type": "string"}),
+    effect="transactional",
+    in_words=True,
 )
 PROPOSE: Final = Offered(
     name="propose_document",
@@ -125,7 +134,9 @@ class Offer:
             )
             for tool in self.engine.tools.values()
         ]
-        ours = (FIND, RUN) if extension else _OURS
+        effect: Effect = "transactional" if self.engine.may_have_effects else "safe"
+        said = (replace(IN_WORDS, effect=effect),) if self.engine.reads_words else ()
+        ours = (*said, FIND, RUN) if extension else (*said, *_OURS)
         return own + [each for each in ours if each.name not in self.engine.tools]
 
     def find(self, name: str) -> Offered | None:
@@ -140,10 +151,14 @@ class Offer:
         if tool.name in self.engine.tools:
             return await self._own(tool.name, arguments, context, key)
         Schema.of(tool.input).check(arguments)
+        if tool.in_words:
+            request = Request(body=str(arguments["request"]), idempotency_key=key)
+            reply = await in_time(self.answer, request, context)
+            return _as(reply, {"answer": body_text(reply.body)})
         if tool is FIND or tool is RUN:
             tasks = Tasks(self.engine, partial(self._own, context=context, key=key), relay=self._relays(context))
-            request = partial(tasks.find if tool is FIND else tasks.run, arguments, context.deadline, key)
-            return await in_time(lambda _request, _context: request(), Request(), context)
+            asked = partial(tasks.find if tool is FIND else tasks.run, arguments, context.deadline, key)
+            return await in_time(lambda _request, _context: asked(), Request(), context)
         return await self.extension(tool, arguments, context, key)
 
     async def extension(self, tool: Offered, arguments: JsonObject, context: ExchangeContext, key: str | None) -> Reply:

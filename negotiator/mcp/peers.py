@@ -26,7 +26,7 @@ from negotiator.errors import (
     PeerUnreachable,
     UsageError,
 )
-from negotiator.interpret import body_value
+from negotiator.interpret import body_text, body_value
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.elicitation import CAPABILITY, METHOD, Elicit, reply_to
 from negotiator.mcp.links import HttpLink, Link, SessionEnded, StdioLink
@@ -120,12 +120,14 @@ class McpPeers:
         names = {
             name: (tool.document.name, tool.document.description[:MAX_SAID]) for name, tool in session.tools.items()
         }
-        return Found(listing=listing, about=about, words=False, names=names)
+        if session.words is not None:
+            about["words"] = session.words.name
+        return Found(listing=listing, about=about, words=session.words is not None, names=names)
 
     async def exchange(self, record: PeerRecord, request: Request, deadline: Deadline) -> Reply:
         """See `Speaker.exchange`. Raises also `DefinitionChanged`."""
-        if request.kind != "exchange" or not request.hashes:
-            raise NotPossible("a server of MCP reads no natural language, only calls of the tools it lists")
+        if request.kind != "exchange" or not (request.hashes or "words" in record.about):
+            raise NotPossible("this server of MCP reads no natural language, only calls of the tools it lists")
         base_url, version = str(record.about.get("url")), record.about.get("version")
         session = self._session(base_url)
         # What was found out once need not be again by another process that shares the state.
@@ -137,6 +139,8 @@ class McpPeers:
             raise PeerUnreachable(str(problem)) from problem
         except RpcError as problem:
             raise PeerFailed(f"the server does not list its tools: {problem}") from problem
+        if not request.hashes:
+            return await self._in_words(base_url, session, request, deadline)
         tool = next((session.tools[name] for name in request.hashes if name in session.tools), None)
         if tool is None:
             changed = next((session.changed[name] for name in request.hashes if name in session.changed), None)
@@ -147,6 +151,13 @@ class McpPeers:
         if not isinstance(arguments, dict):
             raise UsageError("a tool takes an object")
         return await self._call(base_url, session, tool, arguments, request.idempotency_key, deadline)
+
+    async def _in_words(self, base_url: str, session: Session, request: Request, deadline: Deadline) -> Reply:
+        if session.words is None:
+            raise NotPossible("this server of MCP reads no natural language any more")
+        said: JsonObject = {"request": body_text(request.body)}
+        reply = await self._call(base_url, session, session.words, said, request.idempotency_key, deadline)
+        return wire.words_of(reply)
 
     async def aclose(self) -> None:
         """See `Speaker.aclose`."""
@@ -189,7 +200,9 @@ class McpPeers:
                 await session.begin(deadline)
                 entries = await session.entries(deadline)
             with_headers = session.link.http and session.version in MODERN
-            read = (wire.read_tool(entry, with_headers=with_headers) for entry in entries)
+            spoken = next((entry for entry in entries if wire.reads_words(entry)), None)
+            session.words = None if spoken is None else wire.read_tool(spoken, with_headers=with_headers)
+            read = (wire.read_tool(entry, with_headers=with_headers) for entry in entries if entry is not spoken)
             sifted = self._pins.sift(base_url, read)
             session.tools, session.changed = sifted.usable, sifted.changed
             session.listed_at = self._clock.monotonic()
@@ -213,7 +226,7 @@ class McpPeers:
                 # The server has said that it did nothing.
                 session.listed_at = None
                 await self._listed(base_url, session, deadline)
-                if tool.document.hash not in session.tools:
+                if tool.document.hash not in session.tools and tool != session.words:
                     return Reply(status="rejected", code="unsupported_protocol")
                 continue
             except RpcError as problem:

@@ -39,6 +39,8 @@ class Session:
     """By the hash of their documents; those that may be used."""
     changed: dict[str, str] = field(default_factory=dict)
     """The names of tools whose definition is another than the one that was approved, by the approved hash."""
+    words: PeerTool | None = None
+    """The tool that takes natural language, of an agent of ours."""
     listed_at: float | None = None
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
     _client: JsonObject = field(init=False, default_factory=lambda: {"name": "metaparley", "version": own_version()})

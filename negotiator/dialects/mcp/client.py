@@ -1,6 +1,7 @@
 """The client's half of MCP: what is said of ourselves, tools as documents, and what comes of a call."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -14,6 +15,7 @@ from negotiator.dialects.mcp.words import (
     META_CODE,
     META_TIER,
     META_VERSION,
+    META_WORDS,
     METHOD_HEADER,
     MODERN,
     NAME_HEADER,
@@ -113,6 +115,20 @@ def read_tool(entry: JsonValue, *, with_headers: bool) -> PeerTool | None:
         gives=entry.get("outputSchema"),
         effect="safe" if said.get("readOnlyHint") is True else "transactional",
     )
+
+
+def reads_words(entry: JsonValue) -> bool:
+    """Whether a tool, as `tools/list` has it, is how an agent of ours is asked in natural language."""
+    meta = entry.get("_meta") if isinstance(entry, dict) else None
+    return isinstance(meta, dict) and meta.get(META_WORDS) is True
+
+
+def words_of(reply: Reply) -> Reply:
+    """The reply of such a tool, with its text alone."""
+    match reply.body:
+        case {"answer": str(answer)}:
+            return replace(reply, body=answer)
+    return reply
 
 
 def read_result(result: JsonObject) -> Reply:

@@ -11,6 +11,7 @@ from negotiator.dialects.mcp.words import (
     META_CODE,
     META_SERVER,
     META_TIER,
+    META_WORDS,
     MODERN,
     STRUCTURED_SINCE,
 )
@@ -32,6 +33,8 @@ class Offered:
     input: JsonObject
     output: JsonObject
     effect: Effect
+    in_words: bool = False
+    """Whether it takes and gives natural language."""
 
 
 def tool_entry(tool: Offered, version: str) -> JsonObject:
@@ -46,6 +49,8 @@ def tool_entry(tool: Offered, version: str) -> JsonObject:
     output = output_schema(tool, version)
     if output is not None:
         entry["outputSchema"] = output
+    if tool.in_words:
+        entry["_meta"] = {META_WORDS: True}
     return entry
 
 

@@ -53,7 +53,7 @@ class EventReader:
             return
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if name == b"id" and b"\0" not in value and len(value) <= MAX_ID and value.isascii():
+        if name == b"id" and len(value) <= MAX_ID and value.isascii() and value.decode().isprintable():
             # An empty one takes it back.
             self.last_id = value.decode() or None
         elif name == b"retry" and value.isdigit() and len(value) < 10:  # noqa: PLR2004 - milliseconds

@@ -32,6 +32,8 @@ META_KEY: Final = "io.github.metaparley/idempotencyKey"
 """On a request: the key under which it is answered once."""
 META_PART: Final = "io.github.metaparley/part"
 """On a notification of progress: true where its message is a part of the answer's text."""
+META_WORDS: Final = "io.github.metaparley/words"
+"""On a tool: true where its `request` is natural language and its `answer` too."""
 META_TIER: Final = "io.github.metaparley/tier"
 """On a result: how this side handled its half."""
 
