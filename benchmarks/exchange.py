@@ -155,7 +155,7 @@ def texts(number: int) -> Iterator[str]:
 def stored(folder: Path, documents: Iterable[str]) -> None:
     """Put documents into the state at `folder`, which `open_state` has made, in one transaction.
 
-    It writes the rows that `DocumentStore.put` would (`protocol_docs/document_store.py` says which) row by
+    It writes the rows that `DocumentStore.put` would (`protocol_docs/document_rows.py` says which) row by
     row; each text is checked against its hash like any other when it is read.
     """
     now = time.time()

@@ -1,41 +1,20 @@
-"""Documents by hash: a dict in front, a text store behind, and no text that its hash does not fit.
+"""Documents by hash: a dict in front, a text store behind, and no text that its hash does not fit."""
 
-What stands in the text store:
-
-    document/sha256:<hex>   the text
-    alias/sha1:<hex>        the canonical hashes that share this alias, a line each: one, or the alias is refused
-    sources/sha256:<hex>    the addresses that the text can be had from, a JSON list
-    revoked/sha256:<hex>    why the document is not to be used any more
-"""
-
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from itertools import islice
 from threading import Lock
-from typing import Protocol
 
-from protocol_docs import strict_json
 from protocol_docs.document import MAX_DOCUMENT_BYTES, ProtocolDocument
-from protocol_docs.errors import (
-    AmbiguousAlias,
-    DocumentError,
-    DocumentNotFound,
-    DocumentRevoked,
-    MalformedDocument,
-    StoreUnusable,
-)
+from protocol_docs.document_rows import DocumentRows
+from protocol_docs.errors import AmbiguousAlias, DocumentNotFound, DocumentRevoked, MalformedDocument, StoreUnusable
 from protocol_docs.hashes import parse_hash
+from protocol_docs.revoked import Generation, Revoked
 from protocol_docs.search import Hit
 from protocol_docs.search_index import SearchIndex
-from protocol_docs.sources import Url, read_source
 from protocol_docs.text_store import TextStore
 
-MAX_SOURCES = 16
-"""Sources kept of one document."""
-MAX_SOURCE_LENGTH = 2048
-"""Characters of a source that is kept."""
 DEFAULT_WARM_BYTES = 32 * 1024 * 1024
 """Bytes of documents held in memory in front of the text store."""
 
@@ -43,22 +22,6 @@ _SPARE = 8
 """Hits beyond those asked for, in the place of any that another process has removed."""
 _EMBEDDED_AT_ONCE = 16
 """Documents that one search gives their vectors: that takes tens of milliseconds each."""
-MAX_REASON = 300
-"""Characters of why a document was revoked."""
-_DOCUMENT, _ALIAS, _SOURCES, _REVOKED = "document/", "alias/", "sources/", "revoked/"
-_CANONICAL = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-class Generation(Protocol):
-    """How processes that share a text store tell each other that something in it no longer stands."""
-
-    def now(self) -> bytes | None:
-        """Equal for as long as nothing changes; None while something does, and while nobody can tell."""
-        ...
-
-    def changing(self) -> AbstractContextManager[None]:
-        """Held around each change."""
-        ...
 
 
 class DocumentStore:
@@ -79,10 +42,8 @@ class DocumentStore:
         generation: Generation | None = None,
     ) -> None:
         """`index` is what `search` looks into: one in memory, made at the first search, where none is given."""
-        self._generation = generation
-        self._revoked: dict[str, str] = {}
-        self._revoked_as_of: bytes | None = None
-        self._texts = text_store
+        self._revoked = Revoked(text_store, generation)
+        self._rows = DocumentRows(text_store, max_document_bytes)
         self._index = index or SearchIndex()
         self._index_whole = False
         """Whether the index is known to hold what the store holds."""
@@ -111,16 +72,8 @@ class DocumentStore:
         return found
 
     def revoked(self, protocol_hash: str) -> str | None:
-        """Why the document of this canonical hash is not to be used; None where it may be.
-
-        What any process has revoked counts from the next look on; while nothing changes, a look reads no store.
-        """
-        as_of = b"" if self._generation is None else self._generation.now()
-        if as_of is None or as_of != self._revoked_as_of:
-            keys = list(self._texts.keys(_REVOKED))
-            self._revoked = {key.removeprefix(_REVOKED): self._texts.get(key) or "" for key in keys}
-            self._revoked_as_of = as_of
-        return self._revoked.get(protocol_hash)
+        """Why the document of this canonical hash is not to be used; None where it may be. See `Revoked.why`."""
+        return self._revoked.why(protocol_hash)
 
     def revoke(self, hash_or_alias: str, why: str = "") -> str:
         """Use a document no more, here and in every process that shares this store; returns its canonical hash.
@@ -134,17 +87,12 @@ class DocumentStore:
         canonical = self._resolve(parse_hash(hash_or_alias))
         if canonical is None:
             raise DocumentNotFound(f"no document here has the alias {hash_or_alias[:128]}: name its SHA-256")
-        with nullcontext() if self._generation is None else self._generation.changing():
-            self._texts.put(_REVOKED + canonical, why[:MAX_REASON] or "no reason was given")
-        self._revoked_as_of = None
+        self._revoked.add(canonical, why)
         return canonical
 
     def reinstate(self, protocol_hash: str) -> bool:
         """Undo `revoke`; True if the document of this canonical hash was revoked."""
-        with nullcontext() if self._generation is None else self._generation.changing():
-            undone = self._texts.delete(_REVOKED + parse_hash(protocol_hash))
-        self._revoked_as_of = None
-        return undone
+        return self._revoked.undo(parse_hash(protocol_hash))
 
     def _find(self, hash_or_alias: str) -> ProtocolDocument | None:
         name = parse_hash(hash_or_alias)
@@ -154,7 +102,7 @@ class DocumentStore:
         canonical = self._resolve(name)
         if canonical is None:
             return None
-        document = self._warm.get(canonical) or self._read(canonical)
+        document = self._warm.get(canonical) or self._rows.read(canonical)
         if document is None or name not in document.aliases:
             return None
         self._keep_warm(document)
@@ -176,16 +124,13 @@ class DocumentStore:
         """
         self.hold(document)
         if document.hash not in self._stored:
-            # A tampered row is in the way of `add`; the text that fits takes its place.
-            key = _DOCUMENT + document.hash
-            if self._texts.add(key, document.text):
+            if self._rows.write(document):
                 self._note([document], [])
-            elif self._texts.get(key) != document.text:
-                self._texts.put(key, document.text)
             for alias in document.aliases[1:]:
-                self._put_alias(alias, document.hash)
+                if self._rows.name(alias, document.hash):
+                    self._warm.pop(alias, None)
             self._stored.add(document.hash)
-        self._put_sources(document.hash, sources)
+        self._rows.add_sources(document.hash, sources)
 
     def hold(self, document: ProtocolDocument) -> None:
         """Serve a document from memory as long as there is room in it, and keep it nowhere else.
@@ -201,12 +146,11 @@ class DocumentStore:
 
     def hashes(self) -> list[str]:
         """The canonical hashes of all documents, revoked ones included, in ascending order."""
-        return [key.removeprefix(_DOCUMENT) for key in self._texts.keys(_DOCUMENT)]
+        return self._rows.hashes()
 
     def all_revoked(self) -> dict[str, str]:
         """Canonical hash -> why, of what is not to be used any more, whether its text is here or not."""
-        self.revoked("")
-        return dict(sorted(self._revoked.items()))
+        return self._revoked.all()
 
     def documents(self) -> Iterator[ProtocolDocument]:
         """All documents that were not revoked, by ascending hash."""
@@ -218,7 +162,7 @@ class DocumentStore:
     def sources(self, hash_or_alias: str) -> tuple[str, ...]:
         """The addresses known of a document, the newest last. Raises as `get` does."""
         canonical = self._resolve(parse_hash(hash_or_alias))
-        return tuple(self._read_sources(canonical)) if canonical else ()
+        return tuple(self._rows.sources(canonical)) if canonical else ()
 
     def remove(self, hash_or_alias: str) -> bool:
         """Forget a document and its sources; True if it was there. Raises as `get` does."""
@@ -226,14 +170,7 @@ class DocumentStore:
         if document is None:
             return False
         self._drop_warm(document)
-        for alias in document.aliases[1:]:
-            others = [name for name in self._names(alias) if name != document.hash]
-            if others:
-                self._texts.put(_ALIAS + alias, "\n".join(others))
-            else:
-                self._texts.delete(_ALIAS + alias)
-        self._texts.delete(_SOURCES + document.hash)
-        self._texts.delete(_DOCUMENT + document.hash)
+        self._rows.remove(document)
         self._note([], [document.hash])
         return True
 
@@ -298,7 +235,7 @@ class DocumentStore:
             self._index_whole = False
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._texts.keys(_DOCUMENT))
+        return len(self._rows)
 
     def __contains__(self, hash_or_alias: str) -> bool:
         return self.get(hash_or_alias) is not None
@@ -307,50 +244,13 @@ class DocumentStore:
         """The canonical hash that a canonical name stands for."""
         if name.startswith("sha256:"):
             return name
-        names = self._names(name)
+        names = self._rows.named(name)
         if len(names) > 1:
-            found = (self._read(canonical) for canonical in names)
+            found = (self._rows.read(canonical) for canonical in names)
             names = [document.hash for document in found if document and name in document.aliases]
         if len(names) > 1:
             raise AmbiguousAlias(f"{len(names)} documents have the alias {name}")
         return names[0] if names else None
-
-    def _names(self, alias: str) -> list[str]:
-        lines = (self._texts.get(_ALIAS + alias) or "").split("\n")
-        return [line for line in lines if _CANONICAL.fullmatch(line)]
-
-    def _put_alias(self, alias: str, canonical: str) -> None:
-        if self._texts.add(_ALIAS + alias, canonical):
-            return
-        names = self._names(alias)
-        if canonical not in names:
-            self._texts.put(_ALIAS + alias, "\n".join([*names, canonical]))
-            self._warm.pop(alias, None)
-
-    def _read(self, canonical: str) -> ProtocolDocument | None:
-        text = self._texts.get(_DOCUMENT + canonical)
-        if text is None:
-            return None
-        try:
-            document = ProtocolDocument.from_text(text, max_bytes=self._max_document_bytes)
-        except MalformedDocument:
-            return None
-        return document if document.hash == canonical else None
-
-    def _read_sources(self, canonical: str) -> list[str]:
-        try:
-            listed = strict_json.loads(self._texts.get(_SOURCES + canonical) or "[]")
-        except ValueError:
-            return []
-        return [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
-
-    def _put_sources(self, canonical: str, sources: Sequence[str]) -> None:
-        new = [source for source in sources if _is_address(source)]
-        if new:
-            known = self._read_sources(canonical)
-            kept = [*(source for source in known if source not in new), *dict.fromkeys(new)][-MAX_SOURCES:]
-            if kept != known:
-                self._texts.put(_SOURCES + canonical, strict_json.canonical(kept))
 
     def _keep_warm(self, document: ProtocolDocument) -> None:
         with self._lock:
@@ -367,10 +267,3 @@ class DocumentStore:
             if self._warm.get(name) == document:
                 del self._warm[name]
         self._stored.discard(document.hash)
-
-
-def _is_address(source: str) -> bool:
-    try:
-        return len(source) <= MAX_SOURCE_LENGTH and isinstance(read_source(source), Url)
-    except DocumentError:
-        return False
