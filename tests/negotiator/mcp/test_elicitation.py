@@ -236,7 +236,8 @@ async def settled(seen):
 
 
 @pytest.mark.parametrize(
-    "stream", [b"data:\n\n", b"id: e1\ndata:\n\nid:\ndata:\n\n", b"id: e1\nretry: 60000\ndata:\n\n"]
+    "stream",
+    [b"data:\n\n", b"id: e\x011\ndata:\n\n", b"id: e1\ndata:\n\nid:\ndata:\n\n", b"id: e1\nretry: 60000\ndata:\n\n"],
 )
 async def test_a_stream_that_cannot_be_gone_on_with_in_time_ends_the_call(stream):
     transport = Streaming([stream])

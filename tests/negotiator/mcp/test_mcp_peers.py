@@ -265,6 +265,13 @@ async def test_an_agent_of_ours_is_a_peer_over_mcp_too():
     assert (outcome.json, outcome.tier, outcome.peer_tier) == ({"high": 4}, "routine", "routine")
 
 
+@pytest.mark.parametrize("named", ["é", "a b", "a\r\nx: y", "\x01", "s" * 2_000])
+async def test_a_session_whose_name_no_header_holds_is_the_servers_fault(named):
+    _, caller = world_of(Stranger("2025-11-25", session=named))
+    with pytest.raises(PeerMisspoke):
+        await caller.ask(URL, FORECAST, {"city": "Rome"})
+
+
 async def test_a_session_that_the_server_lost_is_begun_again_and_the_call_made_once():
     stranger = Stranger("2025-11-25", session="s-1")
     _, caller = world_of(stranger)
