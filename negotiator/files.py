@@ -7,15 +7,17 @@ Whoever knows a file's hash may have it, as with a link that nobody can guess; t
 
 import asyncio
 import hashlib
+import os
 import re
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from negotiator.bounded import keep
 from negotiator.errors import BadInput, UsageError
 from negotiator.wire import Door, WireReply, WireRequest
 from protocol_docs.errors import DocumentError
@@ -25,6 +27,9 @@ MAX_FILE_BYTES: Final = 64 * 1_048_576
 """Bytes of one file, kept or fetched."""
 MAX_KEPT_BYTES: Final = 1_024 * 1_048_576
 """Bytes of all files that one agent keeps."""
+PART_BYTES: Final = 262_144
+"""Bytes of a file that are held for one who takes it."""
+_MAX_SEEN: Final = 4_096
 _HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _MEDIA_TYPE: Final = r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}"
 
@@ -84,6 +89,8 @@ class Files:
         self._base_url = None if base_url is None else base_url.rstrip("/")
         self._here: dict[str, bytes] = {}
         self._kept_bytes: int | None = None
+        self._seen: dict[str, tuple[int, int, int]] = {}
+        """What was found to be what its name says, as the file system knew it."""
         self._lock = threading.Lock()
 
     def put(
@@ -153,6 +160,38 @@ class Files:
         named = _HASH.fullmatch(name)
         return None if named is None else self._read(named[1])
 
+    def size(self, name: str) -> int | None:
+        """The bytes of a file that is handed on, by `sha256:<hex>`; None where it is not here. None are held."""
+        named = _HASH.fullmatch(name)
+        if named is None:
+            return None
+        if self._folder is None:
+            held = self._here.get(named[1])
+            return None if held is None else len(held)
+        try:
+            with (self._folder / named[1]).open("rb") as file:
+                known = os.fstat(file.fileno())
+                mark = (known.st_ino, known.st_size, known.st_mtime_ns)
+                if self._seen.get(named[1]) != mark:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != named[1]:
+                        return None
+                    keep(self._seen, named[1], mark, _MAX_SEEN)
+        except OSError:
+            return None
+        return known.st_size
+
+    async def parts(self, name: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file that is handed on, as whoever takes them does. Raises OSError where it went meanwhile."""
+        digest = name.removeprefix("sha256:")
+        if self._folder is None:
+            data = self._here.get(digest, b"")
+            for at in range(0, len(data), PART_BYTES):
+                yield data[at : at + PART_BYTES]
+            return
+        with (self._folder / digest).open("rb") as file:
+            while part := await asyncio.to_thread(file.read, PART_BYTES):
+                yield part
+
     def _read(self, digest: str) -> bytes | None:
         if self._folder is None:
             return self._here.get(digest)
@@ -202,15 +241,17 @@ class FilesDoor:
     async def __call__(self, wire: WireRequest) -> WireReply:
         """See `Door.__call__`."""
         name = wire.path.partition("?")[0].removeprefix(PATH + "/")
-        data = await asyncio.to_thread(self._files.read, name) if wire.method in ("GET", "HEAD") else None
-        if data is None:
+        size = await asyncio.to_thread(self._files.size, name) if wire.method in ("GET", "HEAD") else None
+        if size is None:
             return self.refuse("not_found")
         headers = {
             # Whatever it is said to be, it is nothing for a browser to run, and the bytes of a hash never change.
             "content-type": "application/octet-stream",
+            "content-length": str(size),
             "content-disposition": f"attachment; filename={quote(name.partition(':')[2][:16])}",
             "cache-control": "private, max-age=31536000, immutable",
             "x-content-type-options": "nosniff",
             "content-security-policy": "sandbox",
         }
-        return WireReply(headers=headers, body=data)
+        # Never whole: whoever knows a hash may come as often, and take as slowly, as they like.
+        return WireReply(headers=headers, chunks=self._files.parts(name) if wire.method == "GET" else None)

@@ -260,7 +260,9 @@ def _target(scope: Scope) -> str | None:
 async def _respond(send: Send, reply: WireReply, *, head: bool, close: bool) -> None:
     headers = reply.headers.items()
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers if name != "content-length"]
-    raw.append((b"content-length", b"%d" % len(reply.body)))
+    # To a HEAD, what a GET would have had.
+    said = reply.headers.get("content-length") if head else None
+    raw.append((b"content-length", b"%d" % len(reply.body) if said is None else said.encode("latin-1")))
     if close:
         raw.append((b"connection", b"close"))
     try:

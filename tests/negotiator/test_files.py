@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from negotiator import Agent, FileMissing, FileRef, NotPossible, Task, UsageError
 from negotiator.clock import Deadline
-from negotiator.files import MAX_FILE_BYTES, Files
+from negotiator.files import MAX_FILE_BYTES, PART_BYTES, Files
 from negotiator.models.scripted import ScriptedModel
 from negotiator.schemas import Schema
 from negotiator.testing import World
@@ -91,6 +91,30 @@ async def test_nothing_can_be_put_there_over_the_wire(world: World, owner: Agent
     for method in ("POST", "PUT", "DELETE"):
         assert (await get(world, f"/files/{NAME}", method)).status in (404, 405)
     assert owner.files.read(NAME) == DATA
+
+
+async def test_whoever_takes_a_file_has_no_more_of_it_held_than_a_part(owner: Agent) -> None:
+    data = DATA * 400
+    reference = owner.files.put(data)
+    reply = await owner.handler()(WireRequest(method="GET", path=f"/files/{reference.hash}"))
+    assert (reply.status, reply.body, reply.headers["content-length"]) == (200, b"", str(len(data)))
+    assert reply.chunks is not None
+    taken = [part async for part in reply.chunks]
+    assert max(map(len, taken)) <= PART_BYTES < len(data)
+    assert b"".join(taken) == data
+    head = await owner.handler()(WireRequest(method="HEAD", path=f"/files/{reference.hash}"))
+    assert (head.body, head.chunks, head.headers["content-length"]) == (b"", None, str(len(data)))
+
+
+async def test_a_file_that_was_changed_on_disk_is_handed_to_nobody(tmp_path: Path) -> None:
+    async def fetch(_url: str, _most: int) -> bytes:
+        raise AssertionError
+
+    files = Files(fetch, folder=tmp_path / "files")
+    files.put(DATA)
+    assert files.size(NAME) == files.size(NAME) == len(DATA)
+    (tmp_path / "files" / NAME.removeprefix("sha256:")).write_bytes(DATA[:-1] + b"!!")
+    assert files.size(NAME) is None
 
 
 async def test_another_file_at_the_address_is_refused() -> None:
