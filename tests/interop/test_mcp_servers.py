@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from negotiator import Agent, PeerFailed, Task
+from negotiator.clock import Deadline, SystemClock
 
 pytestmark = [pytest.mark.interop, pytest.mark.anyio]
 
@@ -88,6 +90,98 @@ def published() -> Path:
         installing = [npm, "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", *named]
         subprocess.run(installing, cwd=FOLDER, check=True, capture_output=True, timeout=300)
     return commands
+
+
+FILES: list[tuple[str, dict[str, Any], Any]] = [
+    ("create_directory", {"path": "{root}/sub"}, "Successfully created"),
+    ("write_file", {"path": "{root}/sub/a.txt", "content": "as it was\n"}, "Successfully wrote"),
+    ("read_file", {"path": "{root}/sub/a.txt"}, "as it was\n"),
+    ("read_text_file", {"path": "{root}/sub/a.txt", "head": 1}, "as it was"),
+    ("read_multiple_files", {"paths": ["{root}/sub/a.txt", "{root}/none"]}, "as it was"),
+    ("edit_file", {"path": "{root}/sub/a.txt", "edits": [{"oldText": "was", "newText": "is"}]}, "+as it is"),
+    ("read_media_file", {"path": "{root}/dot.png"}, [{"type": "image", "data": "{dot}", "mimeType": "image/png"}]),
+    ("move_file", {"source": "{root}/sub/a.txt", "destination": "{root}/sub/b.txt"}, "Successfully moved"),
+    ("list_directory", {"path": "{root}/sub"}, "[FILE] b.txt"),
+    ("list_directory_with_sizes", {"path": "{root}/sub", "sortBy": "size"}, "b.txt"),
+    ("directory_tree", {"path": "{root}"}, '"b.txt"'),
+    ("search_files", {"path": "{root}", "pattern": "**/*.txt"}, "b.txt"),
+    ("get_file_info", {"path": "{root}/sub/b.txt"}, "isFile: true"),
+    ("list_allowed_directories", {}, "{root}"),
+]
+"""Each tool of the server of files: its input, and what is in its `content`."""
+LOVES = {"from": "Ada", "to": "Charles", "relationType": "knows"}
+GRAPH = {"entities": [{"name": "Ada", "entityType": "person", "observations": ["counts"]}], "relations": []}
+MEMORIES: list[tuple[str, dict[str, Any], Any]] = [
+    ("create_entities", {"entities": [GRAPH["entities"][0]]}, {"entities": GRAPH["entities"]}),
+    ("create_relations", {"relations": [LOVES]}, {"relations": [LOVES]}),
+    (
+        "add_observations",
+        {"observations": [{"entityName": "Ada", "contents": ["writes"]}]},
+        {"results": [{"entityName": "Ada", "addedObservations": ["writes"]}]},
+    ),
+    ("delete_observations", {"deletions": [{"entityName": "Ada", "observations": ["writes"]}]}, None),
+    ("delete_relations", {"relations": [LOVES]}, None),
+    ("read_graph", {}, GRAPH),
+    ("search_nodes", {"query": "Ada"}, GRAPH),
+    ("open_nodes", {"names": ["Ada"]}, GRAPH),
+    ("delete_entities", {"entityNames": ["Ada"]}, None),
+]
+"""Each tool of the server of memories: its input, and what it gives; None for its own word that it succeeded."""
+DOT = b"\x89PNG\r\n\x1a\n"
+
+
+def filled(value: Any, **names: str) -> Any:
+    if isinstance(value, dict):
+        return {name: filled(each, **names) for name, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, **names) for each in value]
+    for name, given in names.items():
+        value = value.replace("{" + name + "}", given) if isinstance(value, str) else value
+    return value
+
+
+async def tasks_of(agent: Agent, peer: str) -> dict[str, Task]:
+    """A task for each tool that says what it gives, in its own words and schemas."""
+    tasks = {}
+    deadline = Deadline.after(30, SystemClock())
+    record = await agent.engine.reach.discover(peer, deadline)
+    for name, sources in record.listing.items():
+        document = await agent.engine.find_document((name,), sources, timeout=10)
+        annex = document.annex
+        if annex is not None and annex.request_schema is not None and annex.reply_schema is not None:
+            tasks[document.name] = Task(
+                document.description.partition(". ")[0],
+                name=document.name,
+                input=annex.request_schema,
+                output=annex.reply_schema,
+                effect=annex.effect or "transactional",
+                natural_language=False,
+            )
+    return tasks
+
+
+async def test_every_tool_of_the_server_of_files_is_a_routine(published: Path, tmp_path: Path) -> None:
+    (tmp_path / "dot.png").write_bytes(DOT)
+    known = {"root": str(tmp_path), "dot": b64encode(DOT).decode()}
+    async with Agent(state="memory") as agent:
+        peer = agent.know_command("files", [str(published / "mcp-server-filesystem"), str(tmp_path)])
+        tasks = await tasks_of(agent, peer)
+        assert set(tasks) == {name for name, _, _ in FILES}
+        for name, value, expected in FILES:
+            content = (await routine(agent, peer, tasks[name], filled(value, **known)))["content"]
+            wanted = filled(expected, **known)
+            assert wanted in content if isinstance(content, str) else wanted == content, name
+
+
+async def test_every_tool_of_the_server_of_memories_is_a_routine(published: Path, tmp_path: Path) -> None:
+    async with Agent(state="memory") as agent:
+        kept = {"MEMORY_FILE_PATH": str(tmp_path / "memory.jsonl")}
+        peer = agent.know_command("memory", [str(published / "mcp-server-memory")], environment=kept)
+        tasks = await tasks_of(agent, peer)
+        assert set(tasks) == {name for name, _, _ in MEMORIES}
+        for name, value, expected in MEMORIES:
+            made = await routine(agent, peer, tasks[name], value)
+            assert (made["success"] is True) if expected is None else (made == expected), name
 
 
 async def routine(agent: Agent, peer: str, task: Task, value: Any) -> Any:
