@@ -6,8 +6,9 @@ The path of one request, file by file: `ask` (the sender), `plan` (which tier), 
 What it exports is loaded when it is first asked for: a program that may never need an agent starts at once.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from negotiator.exports import on_demand
 
 if TYPE_CHECKING:
     from negotiator.agent import Agent
@@ -89,52 +90,43 @@ __all__ = [
     "current_context",
 ]
 
-_WHERE = {
-    "negotiator.agent": ("Agent",),
-    "negotiator.context": ("Context", "current_context"),
-    "negotiator.errors": (
-        "BadInput",
-        "BudgetSpent",
-        "DeadlinePassed",
-        "DefinitionChanged",
-        "EffectsAlreadyMade",
-        "HumanAuthorizationRequired",
-        "InputRequired",
-        "MissingExtra",
-        "ModelError",
-        "ModelMisspoke",
-        "ModelUnavailable",
-        "NegotiatorError",
-        "NotPossible",
-        "OutcomeUnknown",
-        "Overloaded",
-        "PeerError",
-        "PeerFailed",
-        "PeerHungUp",
-        "PeerMisspoke",
-        "PeerRejected",
-        "PeerUnreachable",
-        "RoutineFailed",
-        "ToolFailed",
-        "UsageError",
-    ),
-    "negotiator.events": ("Partial", "Progress", "Result", "TierChosen"),
-    "negotiator.files": ("FileMissing", "FileRef"),
-    "negotiator.outcome": ("Outcome", "Step"),
-    "negotiator.plan": ("CostPolicy",),
-    "negotiator.schemas": ("Schema",),
-    "negotiator.stream": ("Stream",),
-    "negotiator.task": ("Task", "Tool"),
-}
-_MODULES = {name: module for module, names in _WHERE.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_demand(
+    __name__,
+    {
+        "agent": ("Agent",),
+        "context": ("Context", "current_context"),
+        "errors": (
+            "BadInput",
+            "BudgetSpent",
+            "DeadlinePassed",
+            "DefinitionChanged",
+            "EffectsAlreadyMade",
+            "HumanAuthorizationRequired",
+            "InputRequired",
+            "MissingExtra",
+            "ModelError",
+            "ModelMisspoke",
+            "ModelUnavailable",
+            "NegotiatorError",
+            "NotPossible",
+            "OutcomeUnknown",
+            "Overloaded",
+            "PeerError",
+            "PeerFailed",
+            "PeerHungUp",
+            "PeerMisspoke",
+            "PeerRejected",
+            "PeerUnreachable",
+            "RoutineFailed",
+            "ToolFailed",
+            "UsageError",
+        ),
+        "events": ("Partial", "Progress", "Result", "TierChosen"),
+        "files": ("FileMissing", "FileRef"),
+        "outcome": ("Outcome", "Step"),
+        "plan": ("CostPolicy",),
+        "schemas": ("Schema",),
+        "stream": ("Stream",),
+        "task": ("Task", "Tool"),
+    },
+)

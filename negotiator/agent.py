@@ -15,8 +15,6 @@ from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
 from negotiator.files import Files
-from negotiator.frameworks.at_hand import asking, at_hand
-from negotiator.frameworks.functions import async_function, sync_function
 from negotiator.guarded import Guarded
 from negotiator.identity.authority import Authority
 from negotiator.identity.trust import TrustPolicy
@@ -231,6 +229,9 @@ class Agent(SenderFace, ReceiverFace):
             sync: Functions for frameworks that call tools without an event loop, such as smolagents. Otherwise they are
                 async: a call that is cancelled is a request that is cancelled.
         """
+        from negotiator.frameworks.at_hand import asking, at_hand  # noqa: PLC0415 - imported on use
+        from negotiator.frameworks.functions import async_function, sync_function  # noqa: PLC0415
+
         ask = partial(self.ask, seconds=seconds) if peer is None else partial(self.ask, peer, seconds=seconds)
         made = [asking(ask, task) for task in tasks] if tasks else at_hand(self.engine, self._listing, seconds)
         if sync:

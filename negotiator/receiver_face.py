@@ -13,7 +13,6 @@ from negotiator.engine import Engine, NativeTerms
 from negotiator.errors import UsageError
 from negotiator.files import PATH as FILES_PATH
 from negotiator.files import Files, FilesDoor
-from negotiator.frameworks.toolset import tools_of
 from negotiator.identity.gate import Gate
 from negotiator.identity.trust import TrustPolicy
 from negotiator.jsonvalue import JsonValue
@@ -123,6 +122,8 @@ class ReceiverFace:
             UsageError: something is no tool, cannot be called outside of a run of its own framework (it takes the run's
                 context, or asks for an approval there), or two of them have one name.
         """
+        from negotiator.frameworks.toolset import tools_of  # noqa: PLC0415 - imported on use
+
         agent = cls(**options)
         for tool in tools_of(tools, effect):
             agent._offer(tool)

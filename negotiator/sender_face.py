@@ -17,7 +17,6 @@ from negotiator.peers import KnownPeer
 from negotiator.speakers import Speakers
 from negotiator.stream import Stream
 from negotiator.task import Task
-from negotiator.together import agree_together
 from protocol_docs import ProtocolDocument
 
 
@@ -70,6 +69,8 @@ class SenderFace:
 
         See `negotiator.together.agree_together` for what it raises.
         """
+        from negotiator.together import agree_together  # noqa: PLC0415 - imported on use
+
         engine = self.engine.without_model() if task.sensitive else self.engine
         return await agree_together(engine, [peer.rstrip("/") for peer in peers], task)
 

@@ -12,6 +12,8 @@ from negotiator.errors import UsageError
 from negotiator.messages import Effect, Tier
 from negotiator.wire import ANONYMOUS
 
+BEARER: Final = "bearer "
+"""Before a token in an `Authorization` field, in lower case."""
 OAUTH: Final = "oauth:"
 """What the principal begins with that a token names, `oauth:<issuer>#<subject>`."""
 AUTHENTICATED: Final = "authenticated"

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlsplit
 
 from negotiator.clock import Clock
 from negotiator.identity import messages
+from negotiator.identity.authority import BEARER
 from negotiator.identity.ed25519 import PublicKey
 from negotiator.identity.errors import DidUnresolvable, KeyChanged, MalformedDid, NotProven
 from negotiator.identity.legacy import SCHEME, check_legacy, read_legacy
@@ -15,8 +15,6 @@ from negotiator.identity.resolver import DidResolver
 from negotiator.identity.tokens import TOKEN_SECONDS, AccessTokens, Holder
 from negotiator.identity.trust import Revocations, TrustPolicy
 from negotiator.wire import WireRequest
-
-BEARER: Final = "bearer "
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,9 @@ class Checker:
         messages.check_covered(signature, message)
         holder, key = await self._key(signature.terms)
         messages.check_signature(signature, message, [message.target], key)
+        if not self._trust.hears(holder.did):
+            # Whoever carried it is heard; that does not go over to whom it is from.
+            raise NotProven("forbidden_did", "this agent hears only callers that it knows")
         self._use_up(signature.terms)
         return holder
 

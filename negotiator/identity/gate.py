@@ -10,27 +10,29 @@ anything else     with its principal, to the door that the path leads to
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from negotiator.dialects.addresses import A2A_CARD, A2A_EARLIER_CARD, MCP_PATH
+from negotiator.dialects.json_body import read_object
 from negotiator.errors import Overloaded
 from negotiator.events import listener, listening
-from negotiator.identity.authority import Authority
-from negotiator.identity.checker import BEARER, Checker
+from negotiator.identity.authority import BEARER, Authority
 from negotiator.identity.errors import AuthError, IdentityUnusable, NotProven
-from negotiator.identity.identity import Identity
 from negotiator.identity.messages import LABEL, authority_of
 from negotiator.identity.trust import TrustPolicy
-from negotiator.oauth.checker import TokenChecker
-from negotiator.oauth.claims import Grant
 from negotiator.oauth.errors import TokenRefused
 from negotiator.oauth.granted import granted_scopes, granting
-from negotiator.oauth.resource import tool_called
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.tracing import trace_of, tracing
 from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireReply, WireRequest
+
+if TYPE_CHECKING:
+    from negotiator.identity.checker import Checker
+    from negotiator.identity.identity import Identity
+    from negotiator.oauth.checker import TokenChecker
+    from negotiator.oauth.claims import Grant
 
 ACCEPT_SIGNATURE: Final = f'{LABEL}=("@method" "@target-uri" "@authority" "content-digest");created;expires;nonce;keyid'
 _WORTH_REPEATING: Final[frozenset[AuthError]] = frozenset(
@@ -49,11 +51,11 @@ class Gate:
         self,
         doors: SeveralDoors,
         *,
-        checker: Checker | None,
+        checker: "Checker | None",
         trust: TrustPolicy,
-        identity: Identity | None,
+        identity: "Identity | None",
         new_id: Callable[[], str],
-        tokens: TokenChecker | None = None,
+        tokens: "TokenChecker | None" = None,
         authority: Authority | None = None,
     ) -> None:
         """Stand before `doors`.
@@ -129,7 +131,7 @@ class Gate:
             raise NotProven(error, "this agent hears only callers that prove who they are, or that it knows")
         if self._tokens is not None and self._authority.scopes and (grant is not None or wire.principal == ANONYMOUS):
             # Elsewhere a tool that is not allowed is an answer; clients of MCP learn from the status what to ask for.
-            tool = tool_called(wire.body) if wire.path.partition("?")[0].rstrip("/") == MCP_PATH else None
+            tool = _tool_called(wire.body) if wire.path.partition("?")[0].rstrip("/") == MCP_PATH else None
             self._tokens.require(grant, () if tool is None else self._authority.scopes_for(tool))
         return wire, fields, frozenset() if grant is None else grant.scopes
 
@@ -172,7 +174,7 @@ class Gate:
         return replace(reply, headers={**reply.headers, "www-authenticate": said})
 
 
-def document_path(identity: Identity) -> str:
+def document_path(identity: "Identity") -> str:
     """Where below an agent its DID document is served; where that is not below it, where its host must serve it."""
     base = "/" + identity.url.partition("://")[2].partition("/")[2]
     path = identity.parsed.path
@@ -181,6 +183,19 @@ def document_path(identity: Identity) -> str:
 
 def _is_card(wire: WireRequest) -> bool:
     return wire.method in ("GET", "HEAD") and wire.path.partition("?")[0] in (A2A_CARD, A2A_EARLIER_CARD)
+
+
+def _tool_called(body: bytes) -> str | None:
+    """The name of the tool that a message of MCP's calls; None where it calls none, or is no message."""
+    try:
+        message = read_object(body)
+    except ValueError:
+        return None
+    params = message.get("params")
+    if message.get("method") != "tools/call" or not isinstance(params, dict):
+        return None
+    name = params.get("name")
+    return name if isinstance(name, str) else None
 
 
 def _json(body: bytes, more: Mapping[str, str] | None = None) -> WireReply:

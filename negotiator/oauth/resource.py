@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from negotiator.dialects.json_body import read_object
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonObject
 from negotiator.oauth.challenge import write_challenge
@@ -120,16 +119,3 @@ class ProtectedResource:
         if scopes:
             said["scope"] = " ".join(scopes)
         return write_challenge("Bearer", said)
-
-
-def tool_called(body: bytes) -> str | None:
-    """The name of the tool that a message of MCP's calls; None where it calls none, or is no message."""
-    try:
-        message = read_object(body)
-    except ValueError:
-        return None
-    params = message.get("params")
-    if message.get("method") != "tools/call" or not isinstance(params, dict):
-        return None
-    name = params.get("name")
-    return name if isinstance(name, str) else None
