@@ -167,15 +167,22 @@ def lexicon_without(group: str, occurring: dict[str, set[str]]) -> Iterator[None
     def kept(table: dict[str, Any]) -> dict[str, Any]:
         return {stem: entry for stem, entry in table.items() if occurring.get(stem) != {group}}
 
-    names = ("_CONCEPTS", "_AXES")
-    with patch.multiple(words, **{name: kept(getattr(words, name)) for name in names}):
+    with _lexicon(kept(words.concepts_by_stem()), kept(words.axes_by_stem())):
         yield
 
 
 @contextmanager
 def lexicon_empty() -> Iterator[None]:
     """No lexicon: stems alone."""
-    with patch.multiple(words, _CONCEPTS={}, _AXES={}):
+    with _lexicon({}, {}):
+        yield
+
+
+@contextmanager
+def _lexicon(concepts: dict[str, Any], axes: dict[str, Any]) -> Iterator[None]:
+    # Where words of Chinese end is told by the whole lexicon, which must be read before it is taken away.
+    words.known_chinese()
+    with patch.multiple(words, concepts_by_stem=lambda: concepts, axes_by_stem=lambda: axes):
         yield
 
 

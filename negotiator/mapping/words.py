@@ -114,7 +114,7 @@ def spoken(name: str) -> str:
 
 
 def _chinese_words(run: str) -> Iterable[str]:
-    known = [part for size in (4, 3, 2, 1) for part in _parts(run, size) if part in _chinese()]
+    known = [part for size in (4, 3, 2, 1) for part in _parts(run, size) if part in known_chinese()]
     return known or (_parts(run, 2) if len(run) > 1 else [run])
 
 
@@ -133,7 +133,8 @@ def _lines(text: str) -> Iterable[tuple[str, list[tuple[str, float]]]]:
 
 
 @cache
-def _concepts() -> dict[str, Vector]:
+def concepts_by_stem() -> dict[str, Vector]:
+    """The concepts that the lexicon has for each stem, with how near they are."""
     found: dict[str, Vector] = {}
     for concept, entries in _lines(CONCEPTS):
         for word, weight in entries:
@@ -144,7 +145,8 @@ def _concepts() -> dict[str, Vector]:
 
 
 @cache
-def _axes() -> dict[str, dict[str, float]]:
+def axes_by_stem() -> dict[str, dict[str, float]]:
+    """Where the lexicon has each stem on axes of opposites."""
     found: dict[str, dict[str, float]] = {}
     seen: set[str] = set()
     for axis, entries in _lines(OPPOSITES):
@@ -167,8 +169,11 @@ def _stops() -> frozenset[str]:
 
 
 @cache
-def _chinese() -> frozenset[str]:
-    return frozenset(word for word in (*_concepts(), *_axes(), *_units()) if "\u3400" <= word[0] <= "\u9fff")
+def known_chinese() -> frozenset[str]:
+    """The words of Chinese that the lexicon knows."""
+    return frozenset(
+        word for word in (*concepts_by_stem(), *axes_by_stem(), *_units()) if "\u3400" <= word[0] <= "\u9fff"
+    )
 
 
 _TEMPERATURES: Final = frozenset({"temperature", "temperatures", "degree", "degrees", "deg"})
@@ -177,7 +182,7 @@ _TEMPERATURES: Final = frozenset({"temperature", "temperatures", "degree", "degr
 def vector(weighted_words: Iterable[tuple[str, float]]) -> Vector:
     """Words with weights as a vector: one dimension per stem, one per concept."""
     made: Vector = {}
-    stops, concepts = _stops(), _concepts()
+    stops, concepts = _stops(), concepts_by_stem()
     for word, weight in weighted_words:
         base = stem(word)
         scaled = weight * _STOPWORD_WEIGHT if base in stops else weight
@@ -190,7 +195,7 @@ def vector(weighted_words: Iterable[tuple[str, float]]) -> Vector:
 def poles(found: Iterable[str]) -> dict[str, float]:
     """Where words stand on each axis of opposites, from -1 to 1; both ends together cancel out."""
     totals: dict[str, float] = {}
-    axes = _axes()
+    axes = axes_by_stem()
     for word in found:
         for axis, weight in axes.get(stem(word), {}).items():
             totals[axis] = totals.get(axis, 0.0) + weight
