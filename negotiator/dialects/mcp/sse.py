@@ -26,19 +26,23 @@ class EventReader:
         self.retry: float | None = None
         """Seconds that the server wants to be left alone before that; None where it did not say."""
         self._limit = limit
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._held = 0
         self._data: list[bytes] = []
         self._size = 0
 
     def feed(self, part: bytes) -> list[bytes]:
         """The data of the events that `part` ends. Raises `PeerMisspoke` for one over the limit."""
-        text = self._rest + part
-        if not text:
-            return []
-        lines = text.replace(b"\r\n", b"\n").split(b"\n")
-        # A line feed may follow a carriage return that ends this part.
-        self._rest = lines.pop()
-        if len(self._rest) + self._size > self._limit:
+        self._rest.append(part)
+        self._held += len(part)
+        lines: list[bytes] = []
+        # A line that comes byte by byte is put together once.
+        if b"\n" in part:
+            lines = b"".join(self._rest).replace(b"\r\n", b"\n").split(b"\n")
+            # A line feed may follow a carriage return that ends this part.
+            rest = lines.pop()
+            self._rest, self._held = [rest], len(rest)
+        if self._held + self._size > self._limit:
             raise PeerMisspoke("an event of more bytes than one may have")
         ended: list[bytes] = []
         for line in lines:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from negotiator import PeerFailed, PeerHungUp
+from negotiator import PeerFailed, PeerHungUp, PeerMisspoke
 from negotiator.clock import Deadline
 from negotiator.dialects.json_rpc import RpcError
 from negotiator.dialects.mcp.sse import EventReader
@@ -244,6 +244,18 @@ async def test_a_stream_that_cannot_be_gone_on_with_in_time_ends_the_call(stream
     with pytest.raises(PeerHungUp):
         await called(transport)
     assert transport.got == []
+
+
+def test_a_line_that_comes_byte_by_byte_is_put_together_once():
+    # Were it read anew with each byte, this would take minutes.
+    reader, size = EventReader(1_000_000), 600_000
+    for _ in range(size):
+        assert reader.feed(b"x") == []
+    assert reader.feed(b"\ndata: y\n\n") == [b"y"]
+    for _ in range(1_000):
+        reader.feed(b"z" * 1_000)
+    with pytest.raises(PeerMisspoke):
+        reader.feed(b"z")
 
 
 @given(st.lists(st.binary(max_size=30), max_size=6))
