@@ -14,8 +14,12 @@ from negotiator.cli import exits
 from negotiator.cli.console import Console
 from negotiator.cli.kept import folder_of, name_of, routines_in
 from negotiator.cli.options import Commands, add_state, command
+from negotiator.identity.authority import DEFAULT_RULES
+from negotiator.identity.trust import Revocations
+from negotiator.wire import ANONYMOUS
 
 if TYPE_CHECKING:
+    from negotiator.agent import Agent
     from sandbox import Report
 
 Status = Literal["ok", "warn", "fail"]
@@ -35,6 +39,10 @@ _EXTRAS: Final = {
 _MALICIOUS: Final = frozenset({"1.82.7", "1.82.8", "1.107.0"})
 """Releases of litellm that were taken over."""
 _KEYS: Final = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "NEGOTIATOR_GGUF", "NEGOTIATOR_STATE")
+
+
+_MOST: Final = 8
+"""Names that are shown of those who are not heard any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,22 +197,44 @@ def _probed(report: "Report") -> tuple[str, bool]:
 
 
 def _agent(named: str) -> Iterator[Finding]:
-    """Who an agent says it is, and each line by which its callers may do more than those of any other."""
+    """Who an agent says it is, whom it hears, and each line by which its callers may do more than those of any other."""
     from negotiator.cli.serve import load  # noqa: PLC0415 - on use
-    from negotiator.wire import ANONYMOUS  # noqa: PLC0415
 
     agent = load(named)
     said = "none: it signs nothing, and no caller can prove who it is"
     yield Finding("identity", "ok", said if agent.identity is None else agent.identity.did)
-    rules = agent.engine.authority.widened
-    if not rules:
+    yield from _heard(agent)
+    table = agent.engine.authority
+    if not set(DEFAULT_RULES) <= set(table.rules):
+        yield Finding("authority", "ok", "begins without some of the lines that every agent has: see the others here")
+    elif not table.widened:
         yield Finding("authority", "ok", "callers who prove nothing reach public tools, others every tool")
-    for rule in rules:
-        risky = rule.who == ANONYMOUS and "transactional" in rule.effects
-        yield Finding("authority", "warn" if risky else "ok", f"wider by one line: {rule}")
+    for rule in table.widened:
+        moved = rule.who == ANONYMOUS and "transactional" in rule.effects
+        status: Status = "warn" if moved or (rule.who == ANONYMOUS and rule.paid_model) else "ok"
+        in_words = "; what they write may move something" if moved and "natural_language" in rule.tiers else ""
+        yield Finding("authority", status, f"wider by one line: {rule}{in_words}")
     for tool in agent.engine.tools.values():
         if tool.public and tool.effect == "transactional":
             yield Finding("authority", "warn", f"{tool.name} is transactional, and public")
+        for scope in table.scopes_for(tool.name):
+            yield Finding("authority", "ok", f"{tool.name} asks tokens for {scope}")
+    if agent._relay:  # noqa: SLF001 - of this package
+        yield Finding("authority", "warn", "anybody may have its peers asked, at its cost and in its name (relay)")
+
+
+def _heard(agent: "Agent") -> Iterator[Finding]:
+    """The trust policy: whom the agent hears, and whom no more."""
+    trust = agent._trust  # noqa: SLF001 - of this package
+    said = {"anyone": "hears anyone", "authenticated": "hears callers who prove who they are"}
+    listed = f"hears only {', '.join(trust.listed) or 'nobody'}"
+    yield Finding("trust", "ok", said.get(trust.callers, listed))
+    if trust.legacy_header:
+        yield Finding("trust", "warn", "reads the header DIDWba, which does not cover a request's body")
+    revoked = sorted(Revocations(agent.engine.text).all())
+    if revoked:
+        more = ", ..." if len(revoked) > _MOST else ""
+        yield Finding("trust", "ok", f"hears no more: {', '.join(revoked[:_MOST])}{more}")
 
 
 def _environment() -> Finding:

@@ -11,7 +11,7 @@ import pytest
 
 from negotiator import Agent
 from negotiator.cli import exits
-from negotiator.identity import Authority, Identity, Pins, Revocations, read_document
+from negotiator.identity import Authority, Identity, Pins, Revocations, TrustPolicy, read_document
 from negotiator.state import open_state
 
 URL = "https://weather.example/agent"
@@ -118,3 +118,55 @@ def test_the_doctor_says_who_an_agent_is_and_each_line_that_widens_what_callers_
     assert {"name": "authority", "status": "warn", "detail": said} in found
     found = negotiator("doctor", "agents_of_a_test:narrow", "--state", tmp_path, "--json").json["findings"]
     assert [each["status"] for each in found if each["name"] == "authority"] == ["ok"]
+
+
+def _said_of(agent: Agent, tmp_path: Path, negotiator: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Detail -> status, of all that the doctor says of who is heard and what they may."""
+    module = types.ModuleType("agents_of_a_test")
+    module.agent = agent  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "agents_of_a_test", module)
+    found = negotiator("doctor", "agents_of_a_test:agent", "--state", tmp_path, "--json").json["findings"]
+    return {each["detail"]: each["status"] for each in found if each["name"] in ("trust", "authority")}
+
+
+def test_the_doctor_says_whom_an_agent_hears_and_whom_no_more(
+    tmp_path: Path, negotiator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = _said_of(Agent(state="memory"), tmp_path, negotiator, monkeypatch)
+    assert said == {
+        "hears anyone": "ok",
+        "callers who prove nothing reach public tools, others every tool": "ok",
+    }
+    trust = TrustPolicy(callers="listed", listed=("did:wba:partner.example:*",), legacy_header=True)
+    agent = Agent(state="memory", trust=trust)
+    Revocations(agent.engine.text).revoke("did:web:a.example")
+    said = _said_of(agent, tmp_path, negotiator, monkeypatch)
+    assert said["hears only did:wba:partner.example:*"] == "ok"
+    assert said["reads the header DIDWba, which does not cover a request's body"] == "warn"
+    assert said["hears no more: did:web:a.example"] == "ok"
+    proved = Agent(state="memory", trust=TrustPolicy(callers="authenticated"))
+    assert "hears callers who prove who they are" in _said_of(proved, tmp_path, negotiator, monkeypatch)
+
+
+def test_the_doctor_warns_of_what_those_may_who_prove_nothing(
+    tmp_path: Path, negotiator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = Authority().allowing("anonymous", tools="book", effects="transactional")
+    wide = wide.allowing("anonymous", tools="list", paid_model=True).allowing("did:web:a.example").asking("book", "b")
+    agent = Agent(state="memory", authority=wide, relay=True)
+
+    @agent.tool(public=True)
+    def book(room: str) -> str:
+        """Book a room."""
+        return room
+
+    said = _said_of(agent, tmp_path, negotiator, monkeypatch)
+    line = "wider by one line: anonymous: book (transactional; natural_language, structured, routine)"
+    assert said[f"{line}; what they write may move something"] == "warn"
+    assert [status for detail, status in said.items() if "on a paid model" in detail] == ["warn"]
+    assert [status for detail, status in said.items() if "did:web:a.example" in detail] == ["ok"]
+    assert said["book is transactional, and public"] == "warn"
+    assert said["book asks tokens for b"] == "ok"
+    assert [status for detail, status in said.items() if "relay" in detail] == ["warn"]
+    narrow = _said_of(Agent(state="memory", authority=Authority(())), tmp_path, negotiator, monkeypatch)
+    assert "begins without some of the lines that every agent has: see the others here" in narrow

@@ -16,13 +16,22 @@ import pytest
 from negotiator import Agent, CostPolicy
 from negotiator.clock import Deadline
 from negotiator.dialects.a2a.extension import DOCUMENT, URI
-from negotiator.identity import Authority, Identity, MemorySigner, TrustPolicy, current_principal
+from negotiator.identity import (
+    EVERYBODY,
+    Authority,
+    Identity,
+    MemorySigner,
+    Revocations,
+    TrustPolicy,
+    current_principal,
+)
 from negotiator.identity.signing import signing
 from negotiator.messages import Effect
 from negotiator.models.scripted import ScriptedModel
 from negotiator.oauth import Issuer, ProtectedResource
 from negotiator.oauth.checker import TokenChecker
 from negotiator.plan import NEVER, Counts
+from negotiator.schemas import Schema
 from negotiator.testing import VirtualClock
 from negotiator.transports.memory import MemoryTransport
 from negotiator.wire import WireReply, WireRequest
@@ -33,6 +42,9 @@ pytestmark = pytest.mark.anyio
 
 HERE: Final = "https://hotel.example"
 ROOM: Final = {"room": "12"}
+TAKES: Final = {
+    "type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"], "additionalProperties": False,
+}  # fmt: skip
 ASKED: Final = "Please take number 12"
 PROSE: Final = ProtocolDocument.from_text(
     "---\nname: rooms\ndescription: Take a room\nmultiround: false\n---\nSay the room, or ask in words."
@@ -276,7 +288,14 @@ Made = Callable[..., Awaitable[Hotel]]
 async def hotel() -> AsyncIterator[Made]:
     made: list[Agent] = []
 
-    async def make(authority: Authority, effect: Effect = "safe", *, public: bool = True, model: Any = None) -> Hotel:
+    async def make(
+        authority: Authority,
+        effect: Effect = "safe",
+        *,
+        public: bool = True,
+        model: Any = None,
+        takes: Any = TAKES,
+    ) -> Hotel:
         clock, ran_for = VirtualClock(), list[str]()
         issuer = issuers.Issuer(clock=clock)
         resource = ProtectedResource(url=HERE, issuers=(Issuer(url=issuer.url),))
@@ -300,9 +319,10 @@ async def hotel() -> AsyncIterator[Made]:
         )
         made.append(agent)
         # What it fetches comes from the issuer, in place of the network.
-        agent._tokens = TokenChecker(resource, issuer.exchange, clock, lambda: "n")
+        revoked = Revocations(agent.engine.text)
+        agent._tokens = TokenChecker(resource, issuer.exchange, clock, lambda: "n", revocations=revoked)
 
-        @agent.tool(effect=effect, public=public)
+        @agent.tool(effect=effect, public=public, input=takes, output={"type": "string"})
         async def act(room: str) -> str:
             """Take a room."""
             ran_for.append(current_principal())
@@ -372,6 +392,48 @@ async def test_whom_the_trust_policy_does_not_hear_reaches_nothing_in_any_langua
                 heard = listed and who == how
                 assert (bool(served.ran_for), reply.status in (401, 403)) == (heard, not heard), (said, who)
                 served.ran_for.clear()
+
+
+@pytest.mark.parametrize("how", ["signature", "bearer token after a signature", "oauth token"])
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_who_is_revoked_reaches_nothing_from_the_next_request_on(hotel: Made, language: str, how: str) -> None:
+    served = await hotel(Authority())
+    spoken = LANGUAGES[language]()
+    assert spoken.done(await served.send(how, spoken.ways["routine"]))
+    token = dict(served.client._tokens)
+    Revocations(served.agent.engine.text).revoke(NAMES[how])
+    again = LANGUAGES[language]()
+    served.ran_for.clear()
+    for wire in again.ways.values():
+        if how == "bearer token after a signature":
+            # The one that it had: it is given no other.
+            (had,) = {value for _, value in token.values()}
+            shown = replace(wire, headers={**wire.headers, "authorization": f"Bearer {had}"})
+            reply = await served.memory.send(HERE, shown, deadline=Deadline.after(60, served.clock))
+        else:
+            reply = await served.send(how, wire)
+        assert reply.status in (401, 403)
+    assert served.ran_for == []
+
+
+@pytest.mark.parametrize("part", ["input", "output"])
+@pytest.mark.parametrize("how", ["nobody", "signature"])
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_what_is_marked_sensitive_is_shown_to_no_model_in_any_language_or_tier(
+    hotel: Made, language: str, how: str, part: str
+) -> None:
+    secret = {"type": "string", "x-sensitive": True}
+    spoken = LANGUAGES[language]()
+    for said, wire in spoken.ways.items():
+        served = await hotel(EVERYBODY, takes={**TAKES, "properties": {"room": secret}})
+        if part == "output":
+            tool = served.agent.engine.tools["act"]
+            told = replace(tool, input=Schema.of(TAKES), output=Schema.of(secret))
+            served.agent.engine.tools["act"] = told
+        done = spoken.done(await served.send(how, wire))
+        await served.agent.settle()
+        assert (done, bool(served.ran_for)) == ((True, True) if said.startswith("routine") else (False, False)), said
+        assert served.model.calls == [], said
 
 
 # --- negotiation and routines on a model that costs money ---
