@@ -56,7 +56,7 @@ class UnderWay:
             peer: The address it came from, where the transport knows.
             document: What it names: a document's hash or a tool; empty for words alone.
         """
-        return Place(self, peer or "" if principal == ANONYMOUS else principal, document)
+        return Place(self, caller_of(principal, peer), document)
 
     def enter(self, caller: str, document: str) -> None:
         """Begin one more of `caller` under `document`. Raises `Overloaded`; nothing is held then."""
@@ -81,6 +81,11 @@ class UnderWay:
         _less(self._both, (caller, document))
         _less(self._callers, caller)
         _less(self._documents, document)
+
+
+def caller_of(principal: str, peer: str | None) -> str:
+    """Whom a place is held by: who proved nothing is known by the address alone."""
+    return peer or "" if principal == ANONYMOUS else principal
 
 
 class Place:

@@ -6,23 +6,22 @@
 4. Run it. Tools are called through the request's journal, so that a tier that takes over repeats nothing.
 5. Reply under the same document; record what it cost; what is due is learned off this path.
 
-What is warm, a document at hand whose mappings serve with a safe tool, goes by a straight line: it reads no store,
-starts no task and sets no timer of its own. Where anything is in doubt the ladder takes the request as if nothing had
-been tried, or with the call that was made. The rooms beside this one (`answer_by_model`, `answer_in_words`,
-`answer_exactly`) are for its lower rungs.
+What is warm, a document at hand whose mappings serve with a safe tool, goes by the straight line of `answer_warm`.
+Where anything is in doubt the ladder takes the request as if nothing had been tried, or with the call that was made.
+The other rooms beside this one (`answer_by_model`, `answer_in_words`, `answer_exactly`) are for its lower rungs.
 """
 
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from negotiator.answer_by_model import answer_by_model, under, written_by_model
 from negotiator.answer_exactly import answer_directly, answer_natively, misfit
 from negotiator.answer_in_words import answer_in_words
-from negotiator.answering import Answering, in_context, require
-from negotiator.bounded import keep
-from negotiator.engine import DocumentSchemas, Engine
+from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, ready_for
+from negotiator.answering import Answering
+from negotiator.engine import Engine
 from negotiator.errors import (
     BadInput,
     BudgetSpent,
@@ -36,23 +35,17 @@ from negotiator.errors import (
 from negotiator.fitting import receiver_half
 from negotiator.interpret import body_text, body_value
 from negotiator.journal import canonical, digest_of
-from negotiator.ledger import Account
 from negotiator.messages import Reply, Request
 from negotiator.own_words import WORDS_ALONE
 from negotiator.plan import ReceiverSituation, plan_receiver
 from negotiator.replies import Claim
-from negotiator.respond import place_of, respond_in_words, respond_to_dialogue
+from negotiator.respond import respond_in_words, respond_to_dialogue
 from negotiator.running import Runnable
 from negotiator.serving import ExchangeContext
 from negotiator.shadow import recall
-from negotiator.shelf import MAX_READY
 from negotiator.synthesis import exact_receiver
-from negotiator.task import Tool
 from protocol_docs import AmbiguousAlias, DocumentError, DocumentRevoked, ProtocolDocument, catalog
 from sandbox import SandboxError
-
-_NOTHING: Final = Account()
-"""What a request costs that calls no model."""
 
 
 async def answer(engine: Engine, request: Request, context: ExchangeContext) -> Reply:
@@ -61,10 +54,15 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
     Raises the `NegotiatorError`s, which the edge renders in the peer's dialect.
     """
     if request.idempotency_key is None or not engine.may_have_effects:
-        ready = _ready(engine, request)
-        reply = None if ready is None else await _straight(engine, request, context, ready)
-        if reply is not None:
-            return reply
+        ready = ready_for(engine, request.hashes) if request.kind == "exchange" else None
+        if ready is not None:
+            body = body_value(request.body)
+            try:
+                made = await answer_warm(engine, ready, body, context.principal, context.deadline, context.history)
+            except ResultUnread as unread:
+                return await take_up(engine, request, context, ready, unread)
+            if made is not NOTHING_DONE:
+                return _in_kind(Reply(status="success", body=made, tier="routine"), request)
         work = Answering(engine, request, context)
         try:
             return await _answered(work)
@@ -80,87 +78,15 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
     return await _once(engine, claim, Answering(engine, request, context, claim.key), crashed=standing == "abandoned")
 
 
-# --- the straight line: a safe tool, a mapping in both directions, and nothing in doubt ---
-
-
-class _Ready(NamedTuple):
-    """What a request under one document needs."""
-
-    document: ProtocolDocument
-    schemas: DocumentSchemas
-    runnable: Runnable
-    tool: Tool
-
-
-def _ready(engine: Engine, request: Request) -> _Ready | None:
-    """What stands ready for the document that is named, and still stands as it was; None where anything is in doubt."""
-    hashes = request.hashes
-    if not hashes or request.kind != "exchange":
-        return None
-    found: _Ready | None = engine.ready.get(hashes)
-    if found is None:
-        return _made_ready(engine, request)
-    document, _, runnable, tool = found
-    # Revoked, demoted, replaced by another process: each look is one in memory.
-    if (
-        engine.documents.get(hashes[0]) is document
-        and engine.routines.get(document.hash, "receiver", engine.toolset) is runnable
-        and engine.tools.get(tool.name) is tool
-        and document.hash not in engine.natives
-    ):
-        return found
-    del engine.ready[hashes]
-    return None
-
-
-def _made_ready(engine: Engine, request: Request) -> _Ready | None:
-    hashes = request.hashes
-    try:
-        document = engine.documents.get(hashes[0])
-    except AmbiguousAlias:
-        return None
-    if document is None or document.hash in engine.natives or not set(hashes) <= set(document.aliases):
-        return None
-    runnable, schemas = engine.routines.get(document.hash, "receiver", engine.toolset), engine.schemas_of(document)
-    tool = None if runnable is None else engine.tools.get(runnable.routine.tool or "")
-    if runnable is None or tool is None or schemas is None or tool.effect != "safe" or not runnable.straight:
-        return None
-    ready = _Ready(document, schemas, runnable, tool)
-    keep(engine.ready, hashes, ready, MAX_READY)
-    return ready
-
-
-async def _straight(engine: Engine, request: Request, context: ExchangeContext, ready: _Ready) -> Reply | None:
-    """The reply; None where nothing was done and the ladder below has to look."""
-    document, schemas, runnable, tool = ready
-    body = body_value(request.body)
-    if not schemas.request.is_valid(body):
-        return None
-    try:
-        run = tool.ready(runnable.map_into(body))
-    except BadInput:
-        return None
-    require(engine, context.principal, "routine", tool.name, tool.effect, public=tool.is_public)
-    try:
-        result = await in_context(engine, context, run, None)()
-    except BaseException:
-        _count(engine, tool)
-        raise
-    try:
-        made = runnable.map_back(result)
-        schemas.reply.check(made)
-    except BadInput as error:
-        # The call is entered as if the ladder had made it: a tier that takes over repeats nothing.
-        work = Answering(engine, request, context)
-        work.made_already(tool, runnable.map_into(body), result)
-        return _in_kind(await _recorded(work, _take_over(work, document, runnable, error)), request)
-    _count(engine, tool)
-    return _in_kind(Reply(status="success", body=made, tier="routine"), request)
-
-
-def _count(engine: Engine, tool: Tool) -> None:
-    engine.ledger.exchange("receiver", "routine", "receiver", _NOTHING)
-    engine.ledger.arrived(place_of(tool), engine.clock.time(), interpreted=False)
+async def take_up(
+    engine: Engine, request: Request, context: ExchangeContext, ready: Ready, unread: ResultUnread
+) -> Reply:
+    """Answer what the straight line could not once its tool was called. Raises as `answer` does."""
+    work = Answering(engine, request, context)
+    # The call is entered as if the ladder had made it: a tier that takes over repeats nothing.
+    work.made_already(ready.tool, unread.arguments, unread.result)
+    taking_over = _take_over(work, ready.document, ready.runnable, unread.error)
+    return _in_kind(await _recorded(work, taking_over), request)
 
 
 # --- the ladder ---

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from negotiator.context import context_of, within
 from negotiator.engine import Engine
@@ -62,7 +63,11 @@ class Answering:
 
     def in_context(self, run: Callable[[], Awaitable[JsonValue]]) -> Callable[[], Awaitable[JsonValue]]:
         """`run`, which can know of the request what a function that serves it may."""
-        return in_context(self.engine, self.context, run, self.name_it)
+        known = self.context
+        context = context_of(
+            principal=known.principal, deadline=known.deadline, request=self.name_it, history=known.history
+        )
+        return partial(within, context, run)
 
     def made_already(self, tool: Tool, arguments: JsonObject, result: JsonValue) -> None:
         """Enter a safe call that was made before this began."""
@@ -146,25 +151,18 @@ class Answering:
             engine.ledger.arrived(place_of(self.tool), engine.clock.time(), interpreted=called)
 
 
+def is_told() -> bool:
+    """Whether each use of a tool is told to the log."""
+    return _log.isEnabledFor(logging.INFO)
+
+
 def require(engine: Engine, principal: str, tier: Tier, name: str, effect: Effect, *, public: bool) -> None:
     """Raises `NotAllowed` where this caller may not have that run in this tier."""
     granted = granted_scopes()
     allowed = engine.authority.allows(principal, name, effect, tier, public=public, granted=granted)
     # What was done, and for whom, is to be found again: names alone, no values.
-    if _log.isEnabledFor(logging.INFO):
+    if is_told():
         word = "is used" if allowed else "is not allowed"
         _log.info("%s (%s) %s for %.200r, in the tier %s", name, effect, word, principal, tier)
     if not allowed:
         raise NotAllowed
-
-
-def in_context(
-    engine: Engine,
-    known: ExchangeContext,
-    run: Callable[[], Awaitable[JsonValue]],
-    name_it: Callable[[], str] | None,
-) -> Callable[[], Awaitable[JsonValue]]:
-    """`run`, which can know of the request what a function that serves it may; an own name where it has none."""
-    name_it = name_it or engine.new_id
-    context = context_of(principal=known.principal, deadline=known.deadline, request=name_it, history=known.history)
-    return within(context, run)

@@ -104,21 +104,17 @@ def current_context() -> Context | None:
     return _CONTEXT.get()
 
 
-def within(context: Context, run: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    """`run`, with `current_context` saying `context` while it does."""
-
-    async def running() -> T:
-        token = _CONTEXT.set(context)
-        try:
-            return await run()
-        except BaseException:
-            # Of a thread nobody can tell it otherwise.
-            context.cancel()
-            raise
-        finally:
-            _CONTEXT.reset(token)
-
-    return running
+async def within(context: Context, run: Callable[[], Awaitable[T]]) -> T:
+    """What `run` returns, with `current_context` saying `context` while it does."""
+    token = _CONTEXT.set(context)
+    try:
+        return await run()
+    except BaseException:
+        # Of a thread nobody can tell it otherwise.
+        context.cancel()
+        raise
+    finally:
+        _CONTEXT.reset(token)
 
 
 def context_of(

@@ -21,11 +21,21 @@ def nests_within(data: bytes, levels: int) -> bool:
     return data.count(b"[") + data.count(b"{") <= levels
 
 
-def plain_copy(value: object, levels: int) -> JsonValue:
-    """A copy of a value that is plain JSON beyond doubt and nests no deeper than `levels`; None where there is doubt.
+def is_plain(value: object, levels: int) -> bool:
+    """Whether a value is plain JSON beyond doubt and nests no deeper than `levels`.
 
     Doubt is cheap to raise: a null may have been a number that is not finite, so that whatever holds one is doubted.
-    Lists of both kinds become lists.
+    """
+    try:
+        data = orjson.dumps(value, option=_AS_IT_IS)
+    except TypeError:
+        return False
+    return b"null" not in data and nests_within(data, levels)
+
+
+def plain_copy(value: object, levels: int) -> JsonValue:
+    """A copy of a value that is plain JSON beyond doubt and nests no deeper than `levels`; None where there is doubt, as
+    `is_plain` has it. Lists of both kinds become lists.
     """
     try:
         data = orjson.dumps(value, option=_AS_IT_IS)

@@ -96,6 +96,8 @@ class Place(NamedTuple):
 MAX_PLACES = 4096
 """Places whose arrivals are counted in memory until they are next written."""
 
+_WARM = "receiver/routine"
+
 
 class Ledger:
     """Running sums, kept in the text store so that they outlive the process.
@@ -146,6 +148,11 @@ class Ledger:
                 total["exchanges"] = total.get("exchanges", 0) + number
                 total["pairs"] = total.get("pairs", 0) + first
                 self._write(key, total)
+
+    def warm(self, place: Place) -> None:
+        """What `exchange` and `arrived` enter of a request that a routine has answered, with no model asked."""
+        self.exchanges[_WARM] = self.exchanges.get(_WARM, 0) + 1
+        keep(self._arrivals, place, self._arrivals.get(place, 0) + 1, MAX_PLACES)
 
     def evidence(self, place: Place) -> Evidence:
         """What is known of the traffic of a task at a peer and elsewhere."""

@@ -22,6 +22,7 @@ from negotiator.messages import Effect
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
 from negotiator.transports.asgi import PrincipalOf
+from negotiator.warm_door import WarmDoor
 from negotiator.watching import WatchedDoor
 from negotiator.wire import Door, WireHandler
 from protocol_docs import ProtocolDocument
@@ -173,7 +174,7 @@ class ReceiverFace:
         below: dict[str, Late[Door]] = {MCP_PATH: mcp, **dict.fromkeys(A2A_PATHS, a2a), **dict.fromkeys(ANP_PATHS, anp)}
         below[FILES_PATH] = Late(partial(FilesDoor, self.files, agora))
         doors = Doors(WatchedDoor(agora), below)
-        return Gate(
+        gate = Gate(
             doors,
             checker=self._checker,
             trust=self._trust,
@@ -182,6 +183,7 @@ class ReceiverFace:
             tokens=self._tokens,
             authority=engine.authority,
         )
+        return WarmDoor(gate, engine, limits, under_way)
 
     def _mcp_door(self, limits: DoorLimits, under_way: UnderWay, origins: Sequence[str]) -> Door:
         from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, Literal
 
@@ -20,7 +20,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from negotiator.annotations import readable
 from negotiator.errors import BadInput, UsageError
-from negotiator.jsonvalue import JsonObject, JsonValue, plain_copy
+from negotiator.jsonvalue import JsonObject, JsonValue, is_plain, plain_copy
 
 MAX_SCHEMA_BYTES = 262_144
 """A larger schema is refused."""
@@ -82,12 +82,15 @@ class Schema:
     Immutable; equal where `digest` is equal. Make one with `Schema.of`.
     """
 
-    __slots__ = ("_adapter", "_digest", "_json_schema", "_sensitive", "_validator")
+    __slots__ = ("_adapter", "_digest", "_json_schema", "_said_as_it_is", "_sensitive", "_validator", "fits")
 
     _adapter: TypeAdapter[Any] | None
     _digest: str
     _json_schema: JsonObject
+    _said_as_it_is: bool
     _sensitive: bool
+    fits: Callable[[JsonValue], bool]
+    """Whether plain JSON fits, without a frame of Python between; raises `ValueError` where it cannot be told."""
     _validator: jsonschema_rs.Validator
 
     def __init__(self, json_schema: JsonObject, adapter: TypeAdapter[Any] | None = None) -> None:
@@ -109,7 +112,9 @@ class Schema:
         fill(self, "_json_schema", own)
         fill(self, "_adapter", adapter)
         fill(self, "_sensitive", _has_sensitive(own))
+        fill(self, "_said_as_it_is", adapter is not None and _is_said_as_it_is(adapter.core_schema))
         fill(self, "_validator", validator)
+        fill(self, "fits", validator.is_valid)
         fill(self, "_digest", hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
 
     @property
@@ -171,7 +176,7 @@ class Schema:
     def is_valid(self, value: JsonValue) -> bool:
         """Whether plain JSON fits the schema, formats included."""
         try:
-            return self._validator.is_valid(value)
+            return self.fits(value)
         except ValueError:
             return False
 
@@ -181,9 +186,8 @@ class Schema:
         Raises:
             BadInput: the value does not fit the schema, or the type's own validators refuse it.
         """
-        self.check(value)
-        if self._adapter is None:
-            return value
+        if not self.is_valid(value):
+            self.check(value)
         return self._validated(value)
 
     def dump(self, value: Any) -> JsonValue:
@@ -198,10 +202,13 @@ class Schema:
             if self._adapter is None:
                 plain = pydantic_core.to_jsonable_python(value)
             else:
-                plain = self._adapter.dump_python(self._validated(value), mode="json", warnings="error")
+                own = self._validated(value)
+                if self._said_as_it_is and is_plain(own, MAX_DEPTH):
+                    return own
+                plain = self._adapter.serializer.to_python(own, mode="json", warnings="error")
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
             raise BadInput(f"not plain JSON: {_cut(str(error))}") from error
-        if plain_copy(plain, MAX_DEPTH) is None:
+        if not is_plain(plain, MAX_DEPTH):
             _require_plain(plain, 0)
         return plain
 
@@ -233,6 +240,34 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"Schema({self._digest[:12]})"
+
+
+def _is_said_as_it_is(core: Mapping[str, Any]) -> bool:
+    """Whether what pydantic has validated by a core schema, and is plain JSON, is what it would write.
+
+    Only where it is sure to be a copy of its own: types, and objects and lists of them, with nothing said of how to
+    write them.
+    """
+    kind = core["type"]
+    if core.get("serialization") is not None:
+        return False
+    if kind == "typed-dict":
+        settings = core.get("config") or {}
+        odd = core.get("computed_fields") or core.get("extras_schema") or core.get("extra_behavior") == "allow"
+        odd = (
+            odd
+            or settings.keys() - {"title", "extra_fields_behavior"}
+            or settings.get("extra_fields_behavior") == "allow"
+        )
+        return not odd and all(
+            each.keys() <= {"type", "schema", "required", "metadata"} and _is_said_as_it_is(each["schema"])
+            for each in core["fields"].values()
+        )
+    if kind == "list":
+        return "items_schema" in core and _is_said_as_it_is(core["items_schema"])
+    if kind == "nullable":
+        return _is_said_as_it_is(core["schema"])
+    return kind in ("bool", "float", "int", "none", "str")
 
 
 def _schema_text(json_schema: JsonObject) -> str:

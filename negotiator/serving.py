@@ -82,6 +82,12 @@ class DoorLimits:
     under_way: int = 128
     """Requests at a time; more are answered that there is too much work. `negotiator.admission` divides them."""
 
+    def seconds_for(self, headers: Mapping[str, str]) -> float:
+        """The seconds that a request with these headers has."""
+        preferred = headers.get("prefer")
+        asked = None if preferred is None else _asked_to_wait(preferred)
+        return self.seconds if asked is None else min(self.seconds, asked)
+
 
 Answer: TypeAlias = Callable[[Request, ExchangeContext], Coroutine[Any, Any, Reply]]
 """What an agent does with a request. It may raise; the peer then gets its dialect's word for the error."""
@@ -115,7 +121,7 @@ class AgoraDoor:
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request, with an error in the peer's dialect where need be; raises only on cancellation."""
-        return _marked(await self._route(wire))
+        return marked(await self._route(wire))
 
     @property
     def body_bytes(self) -> int:
@@ -124,7 +130,7 @@ class AgoraDoor:
 
     def refuse(self, code: str) -> WireReply:
         """The reply to a request that its transport did not take, such as `too_large`, unread."""
-        return _marked(_refuse(code))
+        return marked(_refuse(code))
 
     async def _route(self, wire: WireRequest) -> WireReply:
         if wire.path == "/" and wire.method == "POST" and len(wire.body) <= self._limits.body_bytes:
@@ -175,7 +181,7 @@ class AgoraDoor:
     # --- exchanges ---
 
     async def _exchange(self, wire: WireRequest) -> WireReply:
-        dialect, envelope = read(wire)
+        dialect, envelope = read(wire.body)
         if self._under_way.full:
             return dialect.encode_reply(rendered(Overloaded()), None)
         request: Request | None = None
@@ -201,7 +207,7 @@ class AgoraDoor:
                 opened = self._conversations.open(request, principal=principal)
             context = ExchangeContext(
                 dialect=dialect.name,
-                deadline=Deadline.after(self._seconds(wire), self._clock),
+                deadline=Deadline.after(self._limits.seconds_for(wire.headers), self._clock),
                 history=opened.history if opened else (),
                 principal=principal,
                 peer=wire.peer,
@@ -214,11 +220,6 @@ class AgoraDoor:
             return dialect.encode_reply(reply, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
             return dialect.encode_reply(_of(rendered(error), opened), request)
-
-    def _seconds(self, wire: WireRequest) -> float:
-        preferred = wire.headers.get("prefer")
-        asked = None if preferred is None else _asked_to_wait(preferred)
-        return self._limits.seconds if asked is None else min(self._limits.seconds, asked)
 
 
 @lru_cache(256)
@@ -237,7 +238,8 @@ async def in_time(answer: Answer, request: Request, context: ExchangeContext) ->
         raise DeadlinePassed from None
 
 
-def _marked(wire: WireReply) -> WireReply:
+def marked(wire: WireReply) -> WireReply:
+    """A reply that says whose engine this is."""
     headers = {**wire.headers, ENGINE_HEADER: ENGINE}
     return WireReply(status=wire.status, headers=headers, body=wire.body, chunks=wire.chunks)
 

@@ -140,7 +140,7 @@ class Tool:
             function=function,
             inline=inline,
             public=public,
-            bind=read.bind,
+            bind=read.input.load,
             takes_context=takes_context,
         )
 

@@ -76,6 +76,10 @@ class Gate:
         """See `SeveralDoors.at`."""
         return self._doors.at(path)
 
+    def lets_by(self, principal: str) -> bool:
+        """Whether a POST that holds no proof, no token and no trace goes to its door as it is, and so does its reply."""
+        return self._tokens is None and self._trust.hears(principal)
+
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request; raises only on cancellation."""
         try:

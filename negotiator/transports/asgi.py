@@ -6,10 +6,10 @@ where its length is announced, else as soon as it passes the limit; never is mor
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import quote
 
 from negotiator.in_time import OutOfTime, by
@@ -27,6 +27,27 @@ HOST: Final = "host:"
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _STATUSES: Final = {"slow_request": 408, "too_large": 413}
+
+
+@runtime_checkable
+class WarmDoors(SeveralDoors, Protocol):
+    """Doors with a short way past them for requests that need nothing but an answer; see `negotiator.warm_door`."""
+
+    @property
+    def head(self) -> Sequence[tuple[bytes, bytes]]:
+        """The headers of each success."""
+        ...
+
+    @property
+    def reads(self) -> Mapping[bytes, str]:
+        """The headers that a request on the short way may have: what those are called that are read, else empty."""
+        ...
+
+    async def warm(
+        self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None
+    ) -> bytes | WireReply | None:
+        """The reply to a POST to `/` with those headers: the body of a success, else whole; None to be handled."""
+        ...
 
 
 class _Refused(Exception):
@@ -69,6 +90,7 @@ class AsgiApp:
         refuse: Callable[[str], WireReply] = _plain,
         door_at: Callable[[str], Door] | None = None,
         principal_of: PrincipalOf = _nobody,
+        warm: WarmDoors | None = None,
         on_startup: Callable[[], Awaitable[None]] = _nothing,
         on_shutdown: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
@@ -82,6 +104,7 @@ class AsgiApp:
             refuse: Makes the reply for `too_large` and `slow_request`; empty bodies where not given.
             door_at: The door that a path belongs to, whose limit and words stand in place of these two.
             principal_of: Whom the host's own middleware has found a request to be for, by what it put in the scope.
+            warm: The short way past `handler`, for requests that may take it.
             on_startup: Awaited at the server's lifespan start, where the server has one.
             on_shutdown: Awaited at its end.
         """
@@ -91,6 +114,7 @@ class AsgiApp:
         self._refuse = refuse
         self._door_at = door_at
         self._principal_of = principal_of
+        self._warm = warm
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
 
@@ -108,8 +132,10 @@ class AsgiApp:
             raise RuntimeError(f"an ASGI scope of type {scope['type']!r} is not served here")
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _headers(scope["headers"])
-        path = _path(scope)
+        path, method = _path(scope), scope["method"].upper()
+        warm = self._warm if path == "/" and method == "POST" else None
+        few = None if warm is None else _few(scope["headers"], warm.reads)
+        headers = _headers(scope["headers"]) if few is None else few
         door = None if self._door_at is None else self._door_at(path)
         try:
             limit = self._body_bytes if door is None else door.body_bytes
@@ -121,25 +147,35 @@ class AsgiApp:
             reply = (self._refuse if door is None else door.refuse)(code)
             # What is left of the body must not be read as the next request. HTTP/2 resets the stream instead.
             close = scope.get("http_version", "1.1").startswith("1")
-            await _respond(send, reply, head=scope["method"].upper() == "HEAD", close=close)
+            await _respond(send, reply, head=method == "HEAD", close=close)
             return
         client = scope.get("client")
+        peer, principal = client[0] if client else None, _named(self._principal_of(scope))
+        if warm is not None and few is not None:
+            made = await warm.warm(few, body, principal, peer)
+            if isinstance(made, bytes):
+                await _send(send, 200, [*warm.head, (b"content-length", b"%d" % len(made))], made)
+                return
+            if made is not None:
+                await _respond(send, made, head=False, close=False)
+                return
+            headers = _headers(scope["headers"])
         reply = await self._handler(
             WireRequest(
-                method=scope["method"].upper(),
+                method=method,
                 path=path,
                 headers=headers,
                 body=body,
-                peer=client[0] if client else None,
+                peer=peer,
                 target=_target(scope),
                 base=_base(scope.get("scheme", "http"), headers.get("host", ""), scope.get("root_path", "")),
-                principal=_named(self._principal_of(scope)),
+                principal=principal,
             )
         )
         if reply.chunks is not None:
             await _stream(send, receive, reply, reply.chunks)
             return
-        await _respond(send, reply, head=scope["method"].upper() == "HEAD", close=False)
+        await _respond(send, reply, head=method == "HEAD", close=False)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         for phase, hook in (("startup", self._on_startup), ("shutdown", self._on_shutdown)):
@@ -164,6 +200,8 @@ def asgi_app(
     several doors with its own. For the rest see `AsgiApp`.
     """
     make = partial(AsgiApp, handler, principal_of=principal_of, on_startup=on_startup, on_shutdown=on_shutdown)
+    if isinstance(handler, WarmDoors):
+        return make(door_at=handler.at, warm=handler)
     if isinstance(handler, SeveralDoors):
         return make(door_at=handler.at)
     if isinstance(handler, Door):
@@ -199,6 +237,20 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
+
+
+def _few(raw: Iterable[tuple[bytes, bytes]], reads: Mapping[bytes, str]) -> dict[str, str] | None:
+    """The headers that are read on the short way; None where one is repeated, or `reads` does not know one."""
+    few: dict[str, str] = {}
+    for name, value in raw:
+        read = reads.get(name)
+        if read:
+            if read in few:
+                return None
+            few[read] = value.decode("latin-1").strip(" \t")
+        elif read is None:
+            return None
+    return few
 
 
 def _path(scope: Scope) -> str:
@@ -265,9 +317,13 @@ async def _respond(send: Send, reply: WireReply, *, head: bool, close: bool) -> 
     raw.append((b"content-length", b"%d" % len(reply.body) if said is None else said.encode("latin-1")))
     if close:
         raw.append((b"connection", b"close"))
+    await _send(send, reply.status, raw, b"" if head else reply.body)
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     try:
-        await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-        await send({"type": "http.response.body", "body": b"" if head else reply.body})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
     except OSError:
         # ASGI's word for a client that left; there is nobody to tell.
         return

@@ -39,13 +39,15 @@ _BASE64_LENGTH = 28
 
 def sniff(wire: WireRequest) -> AgoraDialect:
     """The dialect of a request, whatever its bytes are."""
-    return read(wire)[0]
+    return read(wire.body)[0]
 
 
-def read(wire: WireRequest) -> tuple[AgoraDialect, JsonObject | None]:
-    """The dialect of a request, and what its `decode_request` would read again: the envelope, where that can be used."""
-    envelope = _object(wire.body)
-    return _told_by(envelope), None if envelope is None or not nests_within(wire.body, MAX_DEPTH) else envelope
+def read(body: bytes) -> tuple[AgoraDialect, JsonObject | None]:
+    """The dialect of a request by its body, and what its `decode_request` would read again: the envelope, where that
+    can be used.
+    """
+    envelope = _object(body)
+    return _told_by(envelope), None if envelope is None or not nests_within(body, MAX_DEPTH) else envelope
 
 
 def _told_by(envelope: JsonObject | None) -> AgoraDialect:

@@ -9,10 +9,10 @@ from typing import ClassVar
 from negotiator.dialects.agora import fields
 from negotiator.dialects.agora.envelope import AgoraDialect, string_or_object
 from negotiator.dialects.agora.spellings import spelling_of
-from negotiator.dialects.json_body import as_text
+from negotiator.dialects.json_body import as_text, write
 from negotiator.errors import NotPossible
 from negotiator.jsonvalue import JsonObject
-from negotiator.messages import Reply, Request
+from negotiator.messages import PeerTier, Reply, Request
 
 
 class Standard2025(AgoraDialect):
@@ -39,6 +39,13 @@ class Standard2025(AgoraDialect):
         if request.idempotency_key is not None:
             envelope["idempotencyKey"] = request.idempotency_key
         return envelope
+
+    def success(self, body: JsonObject, tier: PeerTier) -> bytes:
+        """The body that `encode_reply` writes for a success outside of conversations, where an object was asked with.
+
+        Raises `ValueError` for a body that is not plain JSON.
+        """
+        return write({"status": "success", "body": body, "tier": tier})
 
     def _reply_fields(self, reply: Reply, request: Request | None) -> JsonObject:
         told: JsonObject = {}
