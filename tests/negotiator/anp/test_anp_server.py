@@ -12,7 +12,7 @@ from negotiator.dialects.anp.artifact import write_artifact
 from negotiator.dialects.anp.binding import Target
 from negotiator.dialects.anp.negotiating import digest_of
 from negotiator.dialects.anp.words import PROFILES
-from negotiator.identity import Authority, Identity
+from negotiator.identity import Authority, Identity, TrustPolicy
 from negotiator.identity.did import read_document
 from negotiator.models.scripted import ScriptedModel
 from protocol_docs import draft_document
@@ -372,6 +372,25 @@ async def test_an_origin_proof_stands_for_a_signature(world: AnpWorld, caller: C
     message["params"]["auth"] = auth
     assert (await caller.post(message))["result"]["selected"]["capability"] == "cap.book"
     assert code_of(await caller.post(message)) == (1005, "anp.unauthorized")  # once
+
+
+@pytest.mark.parametrize("also", [(), ("did:wba:travel.example*",)])
+async def test_whoever_is_heard_carries_in_nobody_who_is_not(world: AnpWorld, also: tuple[str, ...]) -> None:
+    hotel = world.hotel(trust=TrustPolicy(callers="listed", listed=(SOMEBODY, *also)))
+    carrier, identity = Caller(hotel, SOMEBODY), world.traveller().identity
+    assert identity is not None
+    meta = {"sender_did": identity.did, "target": {"kind": "agent", "did": carrier.did}, "operation_id": "op"}
+    message = core("anp.negotiate", BOOKING, **meta)
+    signed = {"method": "anp.negotiate", "meta": message["params"]["meta"], "body": BOOKING}
+    message["params"]["auth"] = await prove(
+        identity, signed, Target("agent", carrier.did), nonce="n-1", clock=world.clock
+    )
+    answered = await carrier.post(message)
+    if also:
+        assert answered["result"]["status"] == "accepted"
+    else:
+        assert code_of(answered) == (1005, "anp.unauthorized")
+        assert hotel.engine.agreements.served(hotel.engine.toolset) == []
 
 
 @pytest.mark.parametrize("member", ["scheme", "origin_proof", "body", "target", "field"])
