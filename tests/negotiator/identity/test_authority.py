@@ -19,7 +19,7 @@ from negotiator.models.scripted import ScriptedModel
 from negotiator.serving import ExchangeContext
 from negotiator.testing import World
 from negotiator.wire import ANONYMOUS
-from protocol_docs import ProtocolDocument, catalog
+from protocol_docs import ProtocolDocument, catalog, draft_document
 
 pytestmark = pytest.mark.anyio
 
@@ -207,6 +207,50 @@ async def test_a_public_transaction_is_reached_by_documents_and_not_by_words(
 ) -> None:
     _, calls = await _outcome(world, ANONYMOUS, "transactional", tier, public=True)
     assert bool(calls) is ran
+
+
+WISH = draft_document(
+    name="wish", description="Wish for a room", effect="transactional",
+    request_schema={"type": "object", "properties": {"wish": {"type": "string"}}, "required": ["wish"]},
+    reply_schema={"type": "object", "properties": {"said": {"type": "string"}}, "required": ["said"]},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("principal", "wish", "pair", "outcome"),
+    [
+        # The host carries what stands there whole; what a model picks out of a text is held to the line for words.
+        (ANONYMOUS, "12", "wish", "success"),
+        (ANONYMOUS, "number 12, please", "none", "NotAllowed"),
+        (DID, "number 12, please", "none", "success"),
+    ],
+)
+async def test_what_a_model_wrote_for_a_field_moves_only_what_words_may(
+    world: World, principal: str, wish: str, pair: str, outcome: str
+) -> None:
+    model = ScriptedModel(
+        {
+            "pair_fields": lambda _messages, schema: {
+                name: next(one for one in part["enum"] if one.endswith(pair))
+                if name.endswith("room")
+                else part["enum"][0]
+                for name, part in schema["properties"].items()
+            },
+            "decode_request": {"answer": {"room": "12"}},
+            "encode_reply": {"answer": {"said": "booked"}},
+        }
+    )
+    agent = world.agent("server", model, authority=Authority())
+    calls = offer(agent, "transactional", public=True)
+    agent.engine.documents.put(WISH)
+    agent.engine.meant[WISH.hash] = "book"
+    context = ExchangeContext(dialect="test", deadline=Deadline.after(60, world.clock), principal=principal)
+    try:
+        said = (await answer(agent.engine, Request(body={"wish": wish}, hashes=(WISH.hash,)), context)).status
+    except NotAllowed:
+        said = "NotAllowed"
+    assert (said, calls) == (outcome, [principal] if outcome == "success" else [])
+    assert ("decode_request" in {call.purpose for call in model.calls}) is (pair == "none")
 
 
 async def test_a_safe_tool_that_is_not_public_is_kept_from_strangers(world: World) -> None:
