@@ -1,9 +1,22 @@
-"""One of the agent's own tools by its name, for dialects in which that is what is called."""
+"""The agent's own tools by their names, for dialects in which those are what is offered and called."""
 
+from negotiator.dialects.offered import Offered
 from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Reply, Request
 from negotiator.serving import Answer, ExchangeContext, in_time
+from negotiator.task import Tool
 from protocol_docs import catalog
+
+
+def offered(tool: Tool) -> Offered:
+    """A tool as dialects show it."""
+    return Offered(
+        name=tool.name,
+        description=tool.description,
+        input=tool.input.json_schema,
+        output=tool.output.json_schema,
+        effect=tool.effect,
+    )
 
 
 async def call_tool(

@@ -10,7 +10,7 @@ from negotiator.dialects.addresses import ANP_PAGE, ANP_PATH
 from negotiator.dialects.anp.artifact import exportable, write_artifact
 from negotiator.dialects.anp.description import Places, Shown, write_description, write_page
 from negotiator.dialects.anp.negotiating import Capabilities, at, digest_of, read_digest
-from negotiator.dialects.anp.openrpc import Offered, write_interface
+from negotiator.dialects.anp.openrpc import write_interface
 from negotiator.dialects.anp.words import (
     ARTIFACTS,
     CALLS,
@@ -19,6 +19,8 @@ from negotiator.dialects.anp.words import (
     WORDS,
 )
 from negotiator.dialects.json_rpc import to_bytes
+from negotiator.dialects.offered import Offered
+from negotiator.direct import offered
 from negotiator.engine import Engine
 from negotiator.identity.did import is_loopback
 from negotiator.identity.identity import Identity
@@ -108,16 +110,7 @@ class Offer:
 
     def interface(self, base: str) -> JsonObject:
         """The tools as OpenRPC."""
-        methods = [
-            Offered(
-                name=tool.name,
-                description=tool.description,
-                input=tool.input.json_schema,
-                output=tool.output.json_schema,
-                effect=tool.effect,
-            )
-            for tool in self.tools()
-        ]
+        methods = [offered(tool) for tool in self.tools()]
         return write_interface(title=self.engine.name, version=own_version(), url=base + CALLS, methods=methods)
 
     def words(self, base: str) -> JsonObject | None:

@@ -7,7 +7,7 @@ from typing import Final
 from negotiator.agora_replies import error_of
 from negotiator.answer import answer
 from negotiator.clock import Deadline
-from negotiator.dialects.mcp.results import Offered
+from negotiator.dialects.offered import Offered
 from negotiator.engine import Engine
 from negotiator.frameworks.functions import Run, Told
 from negotiator.jsonvalue import JsonObject, JsonValue

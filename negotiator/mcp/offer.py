@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from negotiator.dialects.mcp.results import Offered
-from negotiator.direct import call_tool
+from negotiator.dialects.offered import Offered
+from negotiator.direct import call_tool, offered
 from negotiator.engine import Engine
 from negotiator.errors import BadInput, PeerMisspoke
 from negotiator.interpret import body_text
@@ -124,16 +124,7 @@ class Offer:
         """All tools, in an order that stays; `extension` where the caller speaks our extension and needs no tools
         for it. One of the agent's own takes the place of one of ours of that name.
         """
-        own = [
-            Offered(
-                name=tool.name,
-                description=tool.description,
-                input=tool.input.json_schema,
-                output=tool.output.json_schema,
-                effect=tool.effect,
-            )
-            for tool in self.engine.tools.values()
-        ]
+        own = [offered(tool) for tool in self.engine.tools.values()]
         effect: Effect = "transactional" if self.engine.may_have_effects else "safe"
         said = (replace(IN_WORDS, effect=effect),) if self.engine.reads_words else ()
         ours = (*said, FIND, RUN) if extension else (*said, *_OURS)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from negotiator.dialects.anp.description import VERSION, absolute
 from negotiator.dialects.anp.words import TRANSPORT_PROTECTED
 from negotiator.dialects.json_body import read_object
+from negotiator.dialects.offered import Offered
 from negotiator.dialects.peer_tool import PeerTool, drafted_tool
 from negotiator.errors import PeerMisspoke
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -20,17 +21,6 @@ EFFECT: Final = "x-effect"
 MAX_METHODS: Final = 256
 """Methods of one interface that are read."""
 _SCHEMAS: Final = "#/components/schemas/"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
-    """A function as it is offered: a tool of ours."""
-
-    name: str
-    description: str
-    input: JsonObject
-    output: JsonObject
-    effect: Effect
 
 
 def write_interface(*, title: str, version: str, url: str, methods: Iterable[Offered]) -> JsonObject:

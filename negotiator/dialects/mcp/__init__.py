@@ -5,11 +5,11 @@ from negotiator.dialects.mcp.messages import (
     Call,
     read_call,
 )
-from negotiator.dialects.mcp.results import Offered
 from negotiator.dialects.mcp.words import (
     DOCUMENTS_EXTENSION,
     HANDSHAKE,
     MODERN,
 )
+from negotiator.dialects.offered import Offered
 
 __all__ = ["DOCUMENTS_EXTENSION", "HANDSHAKE", "MODERN", "Call", "Offered", "RpcError", "read_call"]

@@ -1,7 +1,6 @@
 """What a server of MCP says of itself, its tools and its resources, in each revision's form."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from negotiator.dialects.json_body import as_text
@@ -15,26 +14,13 @@ from negotiator.dialects.mcp.words import (
     MODERN,
     STRUCTURED_SINCE,
 )
+from negotiator.dialects.offered import Offered
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.messages import Effect
 
 EXTENSION_VERSION: Final = "1"
 MAX_LISTED_HASHES: Final = 256
 """Hashes that the extension's settings name."""
 _LOCAL_REFS: Final = ("#/$defs/", "#/definitions/")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
-    """One tool, as it is offered over MCP."""
-
-    name: str
-    description: str
-    input: JsonObject
-    output: JsonObject
-    effect: Effect
-    in_words: bool = False
-    """Whether it takes and gives natural language."""
 
 
 def tool_entry(tool: Offered, version: str) -> JsonObject:

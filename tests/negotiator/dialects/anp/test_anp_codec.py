@@ -30,8 +30,9 @@ from negotiator.dialects.anp.negotiating import (
     spelt,
     write_negotiate,
 )
-from negotiator.dialects.anp.openrpc import Offered, read_interface, write_interface
+from negotiator.dialects.anp.openrpc import read_interface, write_interface
 from negotiator.dialects.json_rpc import RpcError
+from negotiator.dialects.offered import Offered
 from negotiator.errors import PeerMisspoke
 from protocol_docs import ErrorMeaning, ProtocolDocument, draft_document
 from protocol_docs.tidy import tidy

@@ -12,7 +12,8 @@ from negotiator.dialects.mcp import headers, sse
 from negotiator.dialects.mcp.messages import (
     read_call,
 )
-from negotiator.dialects.mcp.results import Offered, output_schema, tool_entry, tool_result
+from negotiator.dialects.mcp.results import output_schema, tool_entry, tool_result
+from negotiator.dialects.offered import Offered
 from negotiator.errors import PeerMisspoke
 from negotiator.schemas import Schema
 
