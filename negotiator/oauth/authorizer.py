@@ -38,6 +38,7 @@ from negotiator.oauth.metadata import (
     ResourceMetadata,
     ServerMetadata,
     confidential,
+    covers,
     origin,
     require_s256,
 )
@@ -312,6 +313,8 @@ class Authorizer:
         terms, server = self._terms, way.server
         known = terms.client_for(server.issuer, url)
         if known is not None:
+            if known.servers and not any(covers(each, url) for each in known.servers):
+                raise AuthorizationNeeded(f"the client {known.id!r} of {server.issuer} is for other servers than {url}")
             return known
         if terms.metadata_url is not None and server.client_id_metadata_document_supported:
             return Client(id=terms.metadata_url, method="none")

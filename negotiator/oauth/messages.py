@@ -63,6 +63,10 @@ class Client:
     """For a person who says yes, or for itself."""
     scopes: tuple[str, ...] = ()
     """What to ask for, where a server does not say what it wants."""
+    servers: tuple[str, ...] = ()
+    """The addresses of the servers that its tokens may be asked for and shown to; where none is named, whichever says
+    that it takes this issuer's. Anybody can say so: where the issuer does not bind its tokens to one server (RFC 8707),
+    a client that acts for itself should name them."""
 
 
 class TokenDenied(AuthorizationNeeded):

@@ -174,6 +174,22 @@ async def test_a_client_for_one_server_is_told_to_no_other(world):
     assert world.issuer.paths() == []
 
 
+async def test_a_client_gets_no_token_for_a_server_that_only_says_it_takes_its_issuers(world):
+    world.issuer.clients["robot"] = "s"
+    client = Client(id="robot", secret="s", grant="client_credentials", servers=("https://mine.example",))
+    world.fresh(authorize=None, clients={world.issuer.url: client})
+    with pytest.raises(AuthorizationNeeded, match="for other servers"):
+        await world.ask()
+    assert world.issuer.paths() == []
+    world.clock.advance(61)
+    here = Client(
+        id="robot", secret="s", grant="client_credentials", servers=("https://mine.example", "https://tools.example")
+    )
+    world.fresh(authorize=None, clients={world.issuer.url: here})
+    assert (await world.ask()).body == b"done"
+    assert world.issuer.paths() == ["/token"]
+
+
 async def test_a_token_that_was_had_elsewhere_is_shown_where_it_is_for(world):
     token = world.issuer.token(URL, scope="")
     world.fresh(authorize=None, tokens={URL: token})
