@@ -32,7 +32,7 @@ from negotiator.errors import (
     RoutineFailed,
 )
 from negotiator.events import Listener, Sent
-from negotiator.fitting import sender_half
+from negotiator.fitting import sender_half, sender_schemas, text_field
 from negotiator.in_time import by
 from negotiator.interpret import NotAnswered
 from negotiator.journal import canonical
@@ -259,7 +259,7 @@ async def _under(work: Asking, document: ProtocolDocument, plan: Plan) -> Done |
 async def _by_routine(work: Asking, document: ProtocolDocument, runnable: Runnable) -> Done | None:
     """None where nothing was sent and the next lower tier is to make the whole exchange."""
     engine = work.engine
-    schemas = engine.schemas_of(document)
+    schemas = sender_schemas(engine, work.task, document)
     if work.unverified(document, runnable, "into", work.payload):
         return None
     try:
@@ -276,7 +276,7 @@ async def _by_routine(work: Asking, document: ProtocolDocument, runnable: Runnab
         return None
     reply = await work.send(body, document)
     try:
-        received = work.body_of(reply, schemas)
+        received = work.body_of(reply, schemas, text_field(work.task, document))
     except PeerMisspoke:
         work.step("demote", "the peer broke the document: a model reads what it says from now on")
         engine.agreements.demote(work.task.digest, work.base_url, engine.cost_policy.no_agreement_seconds)
@@ -318,8 +318,9 @@ async def _once_more(work: Asking, sent: Sent) -> Done:
     if document is None:
         work.goes_by("natural_language")
         return await read_from_words(work, reply)
-    received = work.body_of(reply, work.engine.schemas_of(document))
     runnable = work.routine(document)
+    field = None if runnable is None else text_field(work.task, document)
+    received = work.body_of(reply, work.engine.schemas_of(document), field)
     work.goes_by("structured" if runnable is None else "routine")
     if runnable is None:
         return await read_by_model(work, document, sent.body, received)

@@ -203,8 +203,13 @@ class Asking:
         with listening(self.listens):
             return await self.engine.reach.exchange(self.base_url, request, self.deadline)
 
-    def body_of(self, reply: Reply, schemas: DocumentSchemas | None) -> JsonValue:
-        """The reply body, as the document says. Raises `PeerFailed` for the document's own errors."""
+    def body_of(self, reply: Reply, schemas: DocumentSchemas | None, text_field: str | None = None) -> JsonValue:
+        """The reply body, as the document says; a text as it is where `fitting.text_field` gave a place for it.
+
+        Raises `PeerFailed` for the document's own errors.
+        """
+        if text_field is not None and isinstance(reply.body, str):
+            return {text_field: reply.body} if text_field else reply.body
         body = body_value(reply.body)
         if isinstance(body, dict) and body.keys() == {"error"} and isinstance(body["error"], dict):
             code = str(body["error"].get("code", ""))[:64]

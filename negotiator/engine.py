@@ -145,6 +145,7 @@ class Engine:
     _listings: dict[tuple[str, str], PeerRecord] = field(default_factory=dict)
     _toolset: tuple[int, str] | None = None
     _schemas: "dict[str, DocumentSchemas | None]" = field(default_factory=dict)
+    _requests: "dict[str, Schema | None]" = field(default_factory=dict)
     _pairs: dict[tuple[str, ...], PairInference] = field(default_factory=dict)
     _strange: dict[str, int] = field(default_factory=dict)
     """The bytes of documents that callers sent and that are kept, once they were counted."""
@@ -229,6 +230,17 @@ class Engine:
             compiled = _compiled(document)
             keep(self._schemas, document.hash, compiled, MAX_COMPILED)
             return compiled
+
+    def request_schema_of(self, document: ProtocolDocument) -> Schema | None:
+        """The compiled schema of a document's request alone; None where it has none that can be used."""
+        if document.hash not in self._requests:
+            annex = document.annex
+            given = None if annex is None else annex.request_schema
+            compiled: Schema | None = None
+            with suppress(UsageError):
+                compiled = None if given is None else Schema.of(given)
+            keep(self._requests, document.hash, compiled, MAX_COMPILED)
+        return self._requests[document.hash]
 
     async def pair(self, request: tuple[Schema, Schema], reply: tuple[Schema, Schema]) -> PairInference:
         """`mapping.infer_pair`, remembered; in a thread of its own, since a stranger's schemas can take it seconds."""

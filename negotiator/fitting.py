@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from negotiator.engine import DocumentSchemas, Engine
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -22,6 +22,13 @@ MAX_SAMPLES = 64
 """Examples made of one schema for checks of ours, beside those that a document shows."""
 MAX_VARIANTS = 256
 """Variants of the fullest of them, each with another value in one place."""
+
+
+_WHOLE_TEXTS: Final = frozenset(
+    {"answer", "body", "content", "message", "output", "reply", "response", "result", "text"}
+)
+"""Names of a field that is all of a text; a field of any other name may be a part of it."""
+_ANNOTATIONS: Final[JsonObject] = {"$schema": None, "description": None, "examples": None, "title": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +122,7 @@ def _made_of(schema: Schema) -> tuple[JsonValue, ...]:
 
 def sender_half(engine: Engine, task: Task, document: ProtocolDocument) -> Half:
     """The half of a sender that has `task` done under `document`."""
-    schemas = engine.schemas_of(document)
+    schemas = sender_schemas(engine, task, document)
     return Half(
         role="sender",
         document=document,
@@ -144,9 +151,41 @@ def receiver_half(engine: Engine, document: ProtocolDocument, tool: Tool) -> Hal
     )
 
 
+def text_field(task: Task, document: ProtocolDocument) -> str | None:
+    """Where the text of a reply goes in a task's output, as it is, under a document that has no schema of replies.
+
+    Empty for the output itself, else the name of its one field, which is then a word for the whole of what is said.
+    None where only a model can tell, and where the document has errors of its own, which are no answers.
+    """
+    annex = document.annex
+    if annex is None or annex.request_schema is None or annex.reply_schema is not None or annex.errors:
+        return None
+    made = task.output.json_schema
+    if _is_text(made):
+        return ""
+    fields = made.get("properties")
+    if made.get("type") != "object" or not isinstance(fields, dict) or len(fields) != 1:
+        return None
+    ((name, field),) = fields.items()
+    return name if name in _WHOLE_TEXTS and made.get("required") == [name] and _is_text(field) else None
+
+
+def _is_text(schema: JsonValue) -> bool:
+    return isinstance(schema, dict) and {**schema, **_ANNOTATIONS} == {"type": "string", **_ANNOTATIONS}
+
+
+def sender_schemas(engine: Engine, task: Task, document: ProtocolDocument) -> DocumentSchemas | None:
+    """What a sender's half goes by: the document's schemas, or its request's and, for a text, the task's own output."""
+    schemas = engine.schemas_of(document)
+    if schemas is not None or text_field(task, document) is None:
+        return schemas
+    request = engine.request_schema_of(document)
+    return None if request is None else DocumentSchemas(request, task.output)
+
+
 async def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -> Fit:
     """Whether `document` fits `task` by rule; no model is asked."""
-    schemas = engine.schemas_of(document)
+    schemas = sender_schemas(engine, task, document)
     if schemas is None or (task.effect == "safe" and (document.annex is None or document.annex.effect != "safe")):
         return Fit(ready=False, exact=False)
     pair = await sender_pair(engine, task, schemas)

@@ -15,7 +15,15 @@ from negotiator.directions import Unsettled, make_direction, missing, settle
 from negotiator.engine import Engine
 from negotiator.errors import ModelMisspoke
 from negotiator.evidence import Place
-from negotiator.fitting import Half, effect_allowed, receiver_half, receiver_pair, sender_half, sender_pair
+from negotiator.fitting import (
+    Half,
+    effect_allowed,
+    receiver_half,
+    receiver_pair,
+    sender_half,
+    sender_pair,
+    sender_schemas,
+)
 from negotiator.interpret import Interpreter
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
@@ -50,7 +58,7 @@ async def make_sender(
     if not engine.routines.wanted(*half.place):
         return _standing(engine, half.place)
     samples = list(engine.observed.get(task.digest, ()))
-    schemas = engine.schemas_of(document)
+    schemas = sender_schemas(engine, task, document)
     async with engine.flights.alone(turn_of(half.place), deadline):
         # Another process, or another peer's agreement, may have brought it while the turn was awaited.
         if not engine.routines.wanted(*half.place):
