@@ -27,6 +27,7 @@ from negotiator.dialects.a2a.security import NOTHING, Security
 from negotiator.dialects.a2a.watching import Watched
 from negotiator.dialects.addresses import A2A_CARD, of_a2a
 from negotiator.dialects.mcp import sse
+from negotiator.dialects.peer_tool import drafted_tool
 from negotiator.errors import NotPossible, PeerHungUp, PeerMisspoke
 from negotiator.events import emit, listener
 from negotiator.jsonvalue import JsonObject
@@ -35,7 +36,7 @@ from negotiator.oauth.errors import AuthorizationNeeded
 from negotiator.schemas import Schema
 from negotiator.speaking import Found, PeerRecord
 from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest, origin_of
-from protocol_docs import DocumentError, as_data_uri, catalog, draft_document
+from protocol_docs import as_data_uri, catalog
 
 NAME: Final = "a2a"
 MAX_DRAFTED: Final = 256
@@ -288,15 +289,10 @@ def _drafted(card: Card) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     for skill in card.skills:
         if skill.input_schema is None or skill.output_schema is None or len(skills) >= MAX_DRAFTED:
             continue
+        takes, gives = skill.input_schema, skill.output_schema
+        tool = drafted_tool(skill.id, skill.description, takes=takes, gives=gives, effect=skill.effect)
         # A schema that cannot be used is no reason not to speak to the peer in words.
-        with suppress(DocumentError, ValueError):
-            document = draft_document(
-                name=skill.id,
-                description=skill.description,
-                request_schema=skill.input_schema,
-                reply_schema=skill.output_schema,
-                effect=skill.effect,
-            )
-            skills[document.hash] = skill.id
-            drafted[document.hash] = (as_data_uri(document),)
+        if tool is not None:
+            skills[tool.document.hash] = tool.name
+            drafted[tool.document.hash] = (as_data_uri(tool.document),)
     return skills, drafted
