@@ -56,6 +56,7 @@ from negotiator.negotiation import (
 from negotiator.negotiation import (
     Call as Said,
 )
+from negotiator.oauth.granted import granted_scopes
 from negotiator.respond import document_of
 from negotiator.serving import Answer as Answering
 from negotiator.serving import ExchangeContext, in_time
@@ -243,7 +244,8 @@ class Negotiating:
 
     def _allows(self, tool: Tool, tier: Literal["natural_language", "routine"]) -> bool:
         authority = self.offer.engine.authority
-        return authority.allows(self.context.principal, tool.name, tool.effect, tier, public=tool.is_public)
+        granted, public = granted_scopes(), tool.is_public
+        return authority.allows(self.context.principal, tool.name, tool.effect, tier, public=public, granted=granted)
 
     async def _candidates(self, named: list[Tool]) -> tuple[str, ...]:
         """Documents that the caller would use, then those of the capabilities that it requires."""

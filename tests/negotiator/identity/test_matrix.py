@@ -232,6 +232,8 @@ class Hotel:
     issuer: issuers.Issuer
     ran_for: list[str]
     model: ScriptedModel
+    scope: str | None = None
+    """What the OAuth token is good for."""
 
     def __post_init__(self) -> None:
         self.handler = self.agent.handler()
@@ -254,7 +256,7 @@ class Hotel:
                 assert self.client._tokens, "the reply to a signature brings a token"
                 return await self.client.send(HERE, wire, deadline=deadline)
             case "oauth token":
-                token = self.issuer.token(HERE)
+                token = self.issuer.token(HERE, scope=self.scope)
                 wire = replace(wire, headers={**wire.headers, "authorization": f"Bearer {token}"})
             case "host's middleware":
                 return await self._through_host(wire)
@@ -392,6 +394,29 @@ async def test_whom_the_trust_policy_does_not_hear_reaches_nothing_in_any_langua
                 heard = listed and who == how
                 assert (bool(served.ran_for), reply.status in (401, 403)) == (heard, not heard), (said, who)
                 served.ran_for.clear()
+
+
+@pytest.mark.parametrize("scope", [None, "other", "room:take"])
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_tool_that_asks_for_a_scope_is_run_and_negotiated_for_tokens_that_have_it(
+    hotel: Made, language: str, scope: str | None
+) -> None:
+    spoken = LANGUAGES[language]()
+    for said, wire in spoken.ways.items():
+        served = await hotel(Authority().asking("act", "room:take"))
+        served.scope = scope
+        done = spoken.done(await served.send("oauth token", wire))
+        assert (done, bool(served.ran_for)) == ((scope == "room:take",) * 2), said
+    if language == "anp":
+        served = await hotel(Authority().asking("act", "room:take"))
+        served.scope = scope
+        assert served.agent.identity is not None
+        wire = openings(served.agent.identity.did, "oauth:")["anp"]
+        message = json.loads(wire.body)
+        intent = {"name": "act", "description": "Take a room", "intentTags": ["effect.safe"]}
+        message["params"]["body"] = {"intent": intent}
+        told = json.loads((await served.send("oauth token", replace(wire, body=json.dumps(message).encode()))).body)
+        assert ("result" in told) is (scope == "room:take"), told
 
 
 @pytest.mark.parametrize("how", ["signature", "bearer token after a signature", "oauth token"])
