@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 
 from negotiator.agreements import Agreements
 from negotiator.clock import Clock, SystemClock
-from negotiator.directory.client import DirectoryClient
 from negotiator.engine import Engine, Publish
 from negotiator.errors import UsageError
 from negotiator.files import Files
@@ -43,6 +42,7 @@ from sandbox import STRANGERS, AtLeast, Executor, Level, open_executor
 
 if TYPE_CHECKING:
     from negotiator.anp.peers import Authorize
+    from negotiator.directory.client import DirectoryClient
     from negotiator.identity.identity import Identity
     from negotiator.identity.resolver import Fetch
     from negotiator.mcp.elicitation import Elicit
@@ -197,7 +197,7 @@ class Agent(SenderFace, ReceiverFace):
             publish=publish,
             request_seconds=request_seconds,
             embedder=embedder,
-            directories=[DirectoryClient(self._transport, each) for each in directories],
+            directories=_directories(self._transport, directories) if directories else (),
         )
         for document in catalog.all_documents():
             with suppress(DocumentRevoked):
@@ -283,6 +283,12 @@ class Agent(SenderFace, ReceiverFace):
 
     async def _run_source(self, source: str, data: JsonValue, **options: Any) -> JsonValue:
         return await self._executor.arun(source, data, **options)
+
+
+def _directories(transport: Transport, addresses: Sequence[str]) -> list["DirectoryClient"]:
+    from negotiator.directory.client import DirectoryClient  # noqa: PLC0415 - imported on use
+
+    return [DirectoryClient(transport, each) for each in addresses]
 
 
 def _held_to(executor: Executor | str | None, level: Level | str | None) -> AtLeast:

@@ -7,12 +7,11 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from negotiator.agreements import Agreements
 from negotiator.bounded import keep
 from negotiator.clock import Clock
-from negotiator.directory.client import Directory
 from negotiator.errors import UsageError
 from negotiator.flights import Flights, OwnFlights
 from negotiator.identity.authority import Authority
@@ -37,6 +36,9 @@ from negotiator.task import Tool, toolset_digest
 from protocol_docs import DocumentStore, Embedder, ProtocolDocument, StoreUnusable
 from protocol_docs.text_store import TextStore
 from sandbox import Executor
+
+if TYPE_CHECKING:
+    from negotiator.directory.client import Directory
 
 Publish = Literal["all", "agreed", "none"]
 
@@ -129,7 +131,7 @@ class Engine:
     ready: dict[tuple[str, ...], Any] = field(default_factory=dict)
     """What stands ready to answer under a document, by the spellings that name it; see `negotiator.answer`."""
 
-    directories: Sequence[Directory] = ()
+    directories: "Sequence[Directory]" = ()
     """Where documents are looked for before one is negotiated, beside what peers list and what is at hand."""
     embedder: Embedder | None = None
     """What tells, beside words, which field of one schema is which of another."""

@@ -1,11 +1,12 @@
 """What an agent fetches from addresses that strangers choose."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from negotiator.identity.resolver import MAX_DOCUMENT_BYTES
-from negotiator.oauth.discovery import MAX_METADATA_BYTES
 from protocol_docs import ProtocolDocument, find_document
-from protocol_docs.fetch import Answer
+
+if TYPE_CHECKING:
+    from protocol_docs.fetch import Answer
 
 
 class Guarded:
@@ -22,14 +23,16 @@ class Guarded:
 
     async def did_document(self, url: str) -> bytes:
         """The bytes at the address of a DID document; raises what the fetcher does."""
+        from negotiator.identity.resolver import MAX_DOCUMENT_BYTES  # noqa: PLC0415 - imported on use
         from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
 
         return await GuardedFetcher(allow=self._allow, max_bytes=MAX_DOCUMENT_BYTES, seconds=5.0).fetch(url)
 
     async def exchange(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> Answer:
+    ) -> "Answer":
         """One request to an authorization server that a peer named; see `GuardedFetcher.exchange`."""
+        from negotiator.oauth.discovery import MAX_METADATA_BYTES  # noqa: PLC0415 - imported on use
         from protocol_docs.fetch import GuardedFetcher  # noqa: PLC0415 - imported on use
 
         fetcher = GuardedFetcher(allow=self._allow, max_bytes=MAX_METADATA_BYTES, seconds=10.0)

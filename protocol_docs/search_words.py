@@ -9,8 +9,6 @@ MAX_QUERY: Final = 1000
 """Characters of a query that are read."""
 
 _UNSPACED = "\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_WORD = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
-_STARTS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 """Where an identifier in camel case is cut."""
 _CONTRACTED = re.compile(r"(?<=[a-z])['\u2019](?:s|re|ve|ll|d|m|t)\b", re.IGNORECASE)
@@ -102,17 +100,24 @@ language idiom
 """A line of words that people use for one another. They widen a query, each at less than its own word's weight."""
 
 
+@cache
+def _runs() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A run of letters of one kind of script, and the beginning of one without blanks; dear to compile."""
+    return re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+"), re.compile(f"[{_UNSPACED}]")
+
+
 def terms(text: str) -> Iterator[str]:
     """The words of a text as they are compared, in order: folded, split at case and underscores, stemmed.
 
     Scripts that write no blanks between words (Chinese, Japanese, Korean, Thai) come as pairs of characters.
     """
-    for match in _WORD.finditer(_CONTRACTED.sub("", text)):
+    word, unspaced = _runs()
+    for match in word.finditer(_CONTRACTED.sub("", text)):
         run = match[0]
-        if _STARTS_UNSPACED.match(run):
+        if unspaced.match(run):
             yield from (run[index : index + 2] for index in range(max(1, len(run) - 1)))
         else:
-            yield from (stem(word.casefold()) for word in CAMEL.split(run))
+            yield from (stem(part.casefold()) for part in CAMEL.split(run))
 
 
 def wanted_terms(query: str, *, related: float = 0.35) -> dict[str, float]:
