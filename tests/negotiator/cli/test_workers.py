@@ -113,32 +113,8 @@ def lives(pid: int) -> bool:
         return False
 
 
-def test_two_processes_answer_and_one_that_dies_is_replaced(start: Callable[..., Served]) -> None:
-    served = start("--workers", "2")
-    assert served.said["workers"] == 2
-    assert "notes" not in served.said
-    both = served.until(lambda seen: len(seen) == 2)
-    assert served.process.pid not in both
-    victim = min(both)
-    os.kill(victim, signal.SIGKILL)
-    # Whoever asks meanwhile is answered by the other; a third process takes the place of the first.
-    later = served.until(lambda seen: bool(seen - both))
-    assert len(later - both) == 1
-    with pytest.raises(OSError):
-        served.ask(die=True)
-    served.until(lambda seen: len(seen - both - later) == 1)
-    served.process.send_signal(signal.SIGTERM)
-    _, err = served.process.communicate(timeout=60)
-    assert served.process.returncode == exits.OK
-    assert "a worker was ended by SIGKILL; another takes its place" in err
-    assert "a worker ended with exit code 7; another takes its place" in err
-    assert "Traceback" not in err
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_each_worker_ends_what_it_accepted_and_no_process_stays(start: Callable[..., Served], number: int) -> None:
-    served = start("--workers", "2")
-    both = served.until(lambda seen: len(seen) == 2)
+def ends_what_it_accepted(served: Served, number: int, both: set[int]) -> str:
+    """Each worker answers what it has accepted, and no process stays; what was said on standard error."""
     answered: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as gate:
         gate.settimeout(60)
@@ -153,12 +129,40 @@ def test_each_worker_ends_what_it_accepted_and_no_process_stays(start: Callable[
             each.close()
         for each in asking:
             each.join(60)
-    served.process.communicate(timeout=60)
+    _, err = served.process.communicate(timeout=60)
     assert (len(answered), set(answered) <= both) == (4, True)
     assert served.process.returncode == exits.OK
     assert not any(lives(pid) for pid in both)
     with pytest.raises(OSError):
         served.ask()
+    return str(err)
+
+
+def test_two_processes_answer_one_that_dies_is_replaced_and_all_end_what_they_accepted(
+    start: Callable[..., Served],
+) -> None:
+    served = start("--workers", "2")
+    assert served.said["workers"] == 2
+    assert "notes" not in served.said
+    both = served.until(lambda seen: len(seen) == 2)
+    assert served.process.pid not in both
+    victim = min(both)
+    os.kill(victim, signal.SIGKILL)
+    # Whoever asks meanwhile is answered by the other; a third process takes the place of the first.
+    later = served.until(lambda seen: bool(seen - both))
+    assert len(later - both) == 1
+    with pytest.raises(OSError):
+        served.ask(die=True)
+    last = served.until(lambda seen: len(seen) == 2 and len(seen - both - later) == 1)
+    err = ends_what_it_accepted(served, signal.SIGTERM, last)
+    assert "a worker was ended by SIGKILL; another takes its place" in err
+    assert "a worker ended with exit code 7; another takes its place" in err
+    assert "Traceback" not in err
+
+
+def test_a_server_that_is_interrupted_ends_as_one_that_is_terminated(start: Callable[..., Served]) -> None:
+    served = start("--workers", "2")
+    ends_what_it_accepted(served, signal.SIGINT, served.until(lambda seen: len(seen) == 2))
 
 
 def test_workers_end_with_a_parent_that_was_killed(start: Callable[..., Served]) -> None:
