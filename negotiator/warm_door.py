@@ -62,9 +62,6 @@ IDLE_HEADERS: Final = frozenset(
 )
 """Headers that nobody acts on in a request over Agora. With any other a request goes through the doors."""
 _KNOWN: Final = READ_HEADERS | IDLE_HEADERS
-_ENVELOPE: Final = frozenset(
-    {"protocolHash", "protocolDigest", "protocolSources", "multiround", "body", "idempotencyKey"}
-)
 
 
 class _Asked(NamedTuple):
@@ -156,7 +153,7 @@ class WarmDoor:
         try:
             fields.require_json_type(headers)
             dialect, envelope = read(data)
-            if dialect is not STANDARD_2025 or envelope is None or not envelope.keys() <= _ENVELOPE:
+            if dialect is not STANDARD_2025 or envelope is None:
                 return None
             body, hashes = envelope.get("body"), fields.read_hashes(envelope)
             key, sources = fields.read_idempotency_key(envelope, headers), fields.read_sources(envelope)
