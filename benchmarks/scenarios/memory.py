@@ -1,13 +1,15 @@
 """What stays in memory, and how soon a process that begins is ready.
 
 Bytes for each document and each routine that a process holds ready; the memory of a server after a hundred thousand
-requests; the start of Python, of `import negotiator` and of an agent; and from the start of a process to a thousand
+requests; the start of Python, of `import negotiator` and of an agent, which answers Agora at once and loads its other doors for
+their first requests; and from the start of a process to a thousand
 stored routines that it may serve. Each of them is read, its MAC and its verdict looked at, and compiled when it is
 first needed: from `first_of_1000_routines_s` on, a request for any of them is served; `all_1000_routines_s` is when a
 process that asked for every one of them at its start has them all.
 """
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,7 +30,9 @@ ROUTINES: Final = 1_000
 STARTS: Final = {
     "python": "pass",
     "import negotiator": "import negotiator",
-    "an agent": "from negotiator import Agent; Agent(model='none', state='memory').handler()",
+    "an agent": "from negotiator import Agent; Agent(model='none', state='memory').asgi()",
+    "an agent with all doors": "from negotiator import Agent; agent = Agent(model='none', state='memory').handler(); "
+    "[agent.at(path) for path in ('/mcp', '/a2a', '/anp')]",
 }
 WARM: Final = 2_000
 """Requests after which a server has what it needs."""
@@ -71,9 +75,9 @@ def probes(state: Path, documents: int) -> dict[str, Probe]:
 
     def start(code: str) -> Probe:
         def look() -> Sample:
-            begun = time.monotonic()
+            begun, worked = time.monotonic(), _worked()
             subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-            return {"seconds": time.monotonic() - begun}
+            return {"seconds": time.monotonic() - begun, "processor": _worked() - worked}
 
         return look
 
@@ -83,6 +87,12 @@ def probes(state: Path, documents: int) -> dict[str, Probe]:
     found["document"] = lambda: _footprint("documents", documents)
     found["routine"] = lambda: _footprint("routines", ROUTINES)
     return found
+
+
+def _worked() -> float:
+    """Seconds of processor time of the processes that were started here and have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _footprint(*arguments: object) -> dict[str, Any]:
@@ -123,7 +133,19 @@ def promised(measured: Measured, grown: dict[str, Any]) -> Lines:
     lines = Lines(measured=measured)
     add, lower = lines.add, "lower"
     lines.ratio("import_vs_python", "import negotiator", "seconds", "python", lower, 8, "times the start of Python")
-    lines.ratio("agent_vs_python", "an agent", "seconds", "python", lower, None, "an agent with its doors, in the same")
+    lines.ratio("agent_vs_python", "an agent", "seconds", "python", lower, None, "an agent that answers, in the same")
+    lines.ratio(
+        "agent_processor_vs_python", "an agent", "processor", "python", lower, None, "the same in processor time"
+    )
+    lines.ratio(
+        "agent_all_doors_vs_python",
+        "an agent with all doors",
+        "seconds",
+        "python",
+        lower,
+        None,
+        "with MCP, A2A and ANP loaded, which their first requests do",
+    )
     lines.median(
         "first_of_1000_routines_s", "first routine", "seconds", lower, 1, "start of a process to the first that serves"
     )
