@@ -5,7 +5,7 @@ text, and what comes is read by its schema: where it says integer, an integral f
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from negotiator.jsonvalue import JsonObject, JsonValue
@@ -51,13 +51,17 @@ def whole(value: JsonValue) -> JsonValue:
 
 
 def _restored(value: JsonValue, parts: list[JsonObject], root: JsonObject, depth: int) -> JsonValue:
-    if depth > _DEPTH:
+    # Where no schema leads there is nothing to look for, however much a stranger has put there.
+    if depth > _DEPTH or not parts:
         return value
     if isinstance(value, dict):
-        return {
-            name: _restored(item, list(_of_member(parts, name, root)), root, depth + 1) for name, item in value.items()
-        }
+        made = dict(value)
+        for name in _described(parts, value):
+            made[name] = _restored(value[name], list(_of_member(parts, name, root)), root, depth + 1)
+        return made
     if isinstance(value, list):
+        if not any("items" in part or "prefixItems" in part for part in parts):
+            return value
         return [
             _restored(item, list(_of_item(parts, index, root)), root, depth + 1) for index, item in enumerate(value)
         ]
@@ -99,6 +103,14 @@ def _found(reference: str, root: JsonObject) -> JsonValue:
         name = step.replace("~1", "/").replace("~0", "~")
         found = found.get(name) if isinstance(found, dict) else None
     return found
+
+
+def _described(parts: list[JsonObject], value: JsonObject) -> Iterable[str]:
+    """The members of `value` that the schemas say anything of."""
+    if any(isinstance(part.get("additionalProperties"), dict) for part in parts):
+        return value
+    named = (part.get("properties") for part in parts)
+    return {name for each in named if isinstance(each, dict) for name in each if name in value}
 
 
 def _of_member(parts: list[JsonObject], name: str, root: JsonObject) -> Iterator[JsonObject]:

@@ -108,3 +108,14 @@ def test_a_schema_read_from_a_card_has_its_own_integers_again() -> None:
         "multipleOf": 0.5,
         "list": [1],
     }
+
+
+def test_what_no_schema_describes_is_not_looked_through():
+    # A stranger's data part is held against the schema of each tool that it could be for.
+    strange = {"deep": [[1.0, 2.0]] * 3, "wide": {"x": 3.0}}
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}, "text": {"type": "string"}}}
+    made = restored({"n": 2.0, "text": strange["deep"], **strange}, schema)
+    assert made == {"n": 2, "text": strange["deep"], **strange}
+    assert isinstance(made["n"], int)
+    assert made["text"] is made["deep"] is strange["deep"]
+    assert made["wide"] is strange["wide"]
