@@ -181,9 +181,17 @@ def as_reply(answered: Answered, *, in_words: bool) -> Reply:
 def _body(parts: tuple[Part, ...], *, in_words: bool) -> JsonValue:
     data = [part.value for part in parts if part.kind == "data"]
     text = "\n".join(str(part.value) for part in parts if part.kind == "text")
+    files = [part.value for part in parts if part.kind == "file" and _has_address(part.value)]
+    if not in_words and not data and not text and files:
+        data = files
     if in_words or not data:
-        return "\n".join([*([text] if text else []), *(as_text(value) for value in data)])
+        return "\n".join([*([text] if text else []), *(as_text(value) for value in (*data, *files))])
     return data[0] if len(data) == 1 else data
+
+
+def _has_address(file: JsonValue) -> bool:
+    url = file.get("url") if isinstance(file, dict) else None
+    return isinstance(url, str) and url.startswith(("http://", "https://"))
 
 
 def _tier(metadata: JsonObject) -> PeerTier:

@@ -110,6 +110,12 @@ def data_part(value: JsonValue) -> Part:
     return Part(kind="data", value=value)
 
 
+def file_part(reference: JsonObject) -> Part:
+    """A part that refers to a file, from a reference with an address."""
+    names = ("url", "media_type", "name")
+    return Part(kind="file", value={name: reference[name] for name in names if isinstance(reference.get(name), str)})
+
+
 # --- reading ---
 
 

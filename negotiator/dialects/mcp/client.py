@@ -31,6 +31,8 @@ MAX_TOOLS: Final = 1024
 """Tools of one server that are looked at."""
 MAX_INPUTS: Final = 16
 """Things that one result asks for."""
+MAX_URI: Final = 2_048
+"""Characters of a file's address."""
 _SENTENCE: Final = 300
 _TIERS: Final[Mapping[object, PeerTier]] = {
     "natural_language": "natural_language",
@@ -145,7 +147,7 @@ def read_result(result: JsonObject) -> Reply:
     if "structuredContent" in result:
         body = result["structuredContent"]
     elif isinstance(result.get("content"), list):
-        body = _text(result)
+        body = _text(result) or _linked(result)
     else:
         raise PeerMisspoke("the result has no content")
     return Reply(status="success", body=body, tier=_TIERS.get(tier, "unknown") if _is_text(tier) else "unknown")
@@ -190,6 +192,18 @@ def _text(result: JsonObject) -> str:
     parts = content if isinstance(content, list) else []
     texts = (part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text")
     return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _linked(result: JsonObject) -> JsonValue:
+    """Of a result without text what it holds by reference, one file or a list of them; else an empty text."""
+    content = result.get("content")
+    found: list[JsonValue] = []
+    for part in content if isinstance(content, list) else []:
+        uri = part.get("uri") if isinstance(part, dict) and part.get("type") == "resource_link" else None
+        if isinstance(uri, str) and uri.startswith(("http://", "https://")) and len(uri) <= MAX_URI:
+            told = {"url": uri, "media_type": part.get("mimeType"), "name": part.get("name"), "size": part.get("size")}
+            found.append({name: value for name, value in told.items() if isinstance(value, str | int)})
+    return "" if not found else found[0] if len(found) == 1 else found
 
 
 def _is_text(value: object) -> bool:

@@ -16,6 +16,7 @@ from negotiator.dialects.mcp.words import (
 )
 from negotiator.dialects.offered import Offered
 from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.referring import references
 
 EXTENSION_VERSION: Final = "1"
 MAX_LISTED_HASHES: Final = 256
@@ -56,7 +57,10 @@ def output_schema(tool: Offered, version: str) -> JsonObject | None:
 
 def tool_result(value: JsonValue, tool: Offered, version: str, tier: str | None = None) -> JsonObject:
     """The result of a call that succeeded. Raises `ValueError` for what is not plain JSON."""
-    made: JsonObject = {"content": [{"type": "text", "text": as_text(value) if value is not None else "null"}]}
+    content: list[JsonValue] = [{"type": "text", "text": as_text(value) if value is not None else "null"}]
+    made: JsonObject = {"content": content}
+    if version >= STRUCTURED_SINCE:
+        content += [_link(each) for each in references(value, tool.output) if isinstance(each.get("url"), str)]
     schema = output_schema(tool, version)
     if version in MODERN or (version >= STRUCTURED_SINCE and schema is not None):
         wrapped = schema is not None and schema is not tool.output
@@ -65,6 +69,13 @@ def tool_result(value: JsonValue, tool: Offered, version: str, tier: str | None 
     if tier is not None:
         made["_meta"] = {META_TIER: tier}
     return made
+
+
+def _link(reference: JsonObject) -> JsonObject:
+    """A file that a result refers to, for clients that show such; the reference itself stands in the content."""
+    link: JsonObject = {"type": "resource_link", "uri": reference["url"], "name": reference.get("name") or "file"}
+    told = {"mimeType": reference.get("media_type"), "size": reference.get("size")}
+    return {**link, **{name: value for name, value in told.items() if value is not None}}
 
 
 def tool_failure(code: str, sentence: str) -> JsonObject:
