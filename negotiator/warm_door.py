@@ -15,7 +15,7 @@ from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_war
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025, fields, read
 from negotiator.dialects.base import Refused
-from negotiator.dialects.mcp.sse import MEDIA_TYPE
+from negotiator.dialects.sse import MEDIA_TYPE
 from negotiator.engine import Engine
 from negotiator.errors import DeadlinePassed, Overloaded
 from negotiator.events import listener

@@ -20,7 +20,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from negotiator.clock import Deadline
-from negotiator.dialects.mcp.sse import KEEP_ALIVE, MEDIA_TYPE, EventReader, event
+from negotiator.dialects.sse import KEEP_ALIVE, MEDIA_TYPE, EventReader, event
 from negotiator.errors import PeerHungUp, PeerMisspoke
 from negotiator.events import Event, Partial, Progress, emit, listening
 from negotiator.jsonvalue import JsonObject

@@ -21,6 +21,7 @@ from negotiator.a2a.tasks import Tasks
 from negotiator.admission import UnderWay
 from negotiator.clock import Clock
 from negotiator.conversations import Conversations
+from negotiator.dialects import sse
 from negotiator.dialects.a2a import calls, extension
 from negotiator.dialects.a2a.calls import Call, Event
 from negotiator.dialects.a2a.card import Offer, write_card
@@ -32,7 +33,7 @@ from negotiator.task import Tool
 from negotiator.wire import WireReply, WireRequest
 
 _SERVER_SENT: Final[Mapping[str, str]] = {
-    "content-type": "text/event-stream",
+    "content-type": sse.MEDIA_TYPE,
     "cache-control": "no-store",
     "x-accel-buffering": "no",
 }

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from negotiator.adapters import adapter
 from negotiator.clock import Deadline
+from negotiator.dialects import sse
 from negotiator.dialects.a2a import asking, extension
 from negotiator.dialects.a2a import card as cards
 from negotiator.dialects.a2a.asking import Answered, Place
@@ -26,7 +27,6 @@ from negotiator.dialects.a2a.objects import Message, data_part, text_part
 from negotiator.dialects.a2a.security import NOTHING, Security
 from negotiator.dialects.a2a.watching import Watched
 from negotiator.dialects.addresses import A2A_CARD, of_a2a
-from negotiator.dialects.mcp import sse
 from negotiator.dialects.peer_tool import drafted_tool
 from negotiator.errors import NotPossible, PeerHungUp, PeerMisspoke
 from negotiator.events import emit, listener

@@ -10,8 +10,9 @@ from contextlib import aclosing
 from typing import Final
 from urllib.parse import urlsplit
 
+from negotiator.dialects import sse
 from negotiator.dialects.json_rpc import INVALID_REQUEST, SERVER_ERROR, RpcError, error, to_bytes
-from negotiator.dialects.mcp import progress, sse
+from negotiator.dialects.mcp import progress
 from negotiator.mcp import batches
 from negotiator.mcp.server import Caller, Handled, McpServer
 from negotiator.telling import Telling

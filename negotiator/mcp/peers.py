@@ -29,7 +29,9 @@ from negotiator.errors import (
 from negotiator.interpret import body_text, body_value
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.elicitation import CAPABILITY, METHOD, Elicit, reply_to
-from negotiator.mcp.links import HttpLink, Link, SessionEnded, StdioLink
+from negotiator.mcp.http_link import HttpLink
+from negotiator.mcp.links import Link, SessionEnded
+from negotiator.mcp.process_link import StdioLink
 from negotiator.mcp.session import Session
 from negotiator.messages import Reply, Request
 from negotiator.pins import Pins, changed_definition

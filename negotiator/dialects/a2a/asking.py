@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, get_args
 from urllib.parse import quote
 
+from negotiator.dialects import sse
 from negotiator.dialects.a2a import extension, http_0_3
 from negotiator.dialects.a2a.calls import JSON, VERSION_HEADER
 from negotiator.dialects.a2a.card import Binding
@@ -21,7 +22,6 @@ from negotiator.dialects.a2a.objects import (
 )
 from negotiator.dialects.agora.fields import MAX_ERROR, read_retry_after
 from negotiator.dialects.json_body import as_text, read_object, write
-from negotiator.dialects.mcp import sse
 from negotiator.errors import PeerMisspoke, UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import PeerTier, Reply

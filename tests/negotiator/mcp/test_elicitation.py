@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from negotiator import PeerFailed, PeerHungUp, PeerMisspoke
 from negotiator.clock import Deadline
 from negotiator.dialects.json_rpc import RpcError
-from negotiator.dialects.mcp.sse import EventReader
+from negotiator.dialects.sse import EventReader
 from negotiator.errors import UsageError
 from negotiator.mcp.elicitation import Question, answered
-from negotiator.mcp.links import HttpLink
+from negotiator.mcp.http_link import HttpLink
 from negotiator.testing import VirtualClock
 from negotiator.wire import WireReply
 from tests.negotiator.mcp.test_mcp_peers import CITY, FORECAST, TOOLS, URL, Stranger, structured, world_of

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from negotiator.dialects import sse
 from negotiator.dialects.json_rpc import RpcError
-from negotiator.dialects.mcp import headers, sse
+from negotiator.dialects.mcp import headers
 from negotiator.dialects.mcp.messages import (
     read_call,
 )

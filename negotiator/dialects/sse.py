@@ -1,4 +1,4 @@
-"""Server-sent events, as far as MCP uses them: one JSON message an event. Source: HTML standard 9.2."""
+"""Server-sent events, as far as dialects use them: one JSON message an event. Source: HTML standard 9.2."""
 
 from typing import Final
 
