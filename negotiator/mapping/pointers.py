@@ -1,6 +1,7 @@
 """JSON Pointers through objects: what they name, read and written in plain JSON values."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from negotiator.errors import UsageError
@@ -13,6 +14,7 @@ PLAIN: Final = frozenset({str, int, float, bool})
 """Types whose values need no copy."""
 
 
+@lru_cache(4096)  # the pointers of one mapping are read a dozen times while it is checked and compiled
 def steps_of(pointer: str) -> tuple[str, ...]:
     """The object keys that a JSON Pointer names (RFC 6901). Raises `UsageError`."""
     if len(pointer) > MAX_POINTER_CHARS or (pointer and not pointer.startswith("/")):
