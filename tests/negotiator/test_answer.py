@@ -139,14 +139,15 @@ async def test_two_texts_on_one_alias_name_neither_until_the_text_comes(
     good = document_of(server.engine.tools["forecast"])
     sha1 = good.aliases[1]
     server.engine.documents.put(good)
-    server.engine.documents._texts.put(f"alias/{sha1}", f"{good.hash}\n{PROSE.hash}")
+    server.engine.text.put(f"alias/{sha1}", f"{good.hash}\n{PROSE.hash}")
     server.engine.documents.put(PROSE)
-    real = server.engine.documents._read
+    rows = server.engine.documents._rows
+    real = rows.read
     from dataclasses import replace
 
     monkeypatch.setattr(
-        server.engine.documents,
-        "_read",
+        rows,
+        "read",
         lambda name: replace(PROSE, aliases=(PROSE.hash, sha1)) if name == PROSE.hash else real(name),
     )
     server.engine.documents._warm.clear()
