@@ -2,6 +2,7 @@
 
     ask       an agent of ours asks a receiver over HTTP, with its own HTTP client
     client    that HTTP client alone, with the same bytes
+    fast      the other one that an agent can be given by its name, aiohttp
     sender    what the first takes beyond the second, one of each in turn
     own       an agent of ours asks, and whatever it sends is answered at once, without a network
     codec     ask -> answer in one process: bytes are written and read on both sides
@@ -23,11 +24,11 @@ from negotiator.clock import Deadline, SystemClock
 from negotiator.messages import Request
 from negotiator.serving import ExchangeContext
 from negotiator.transports import MemoryTransport
-from negotiator.transports.http_client import HTTPTransport
+from negotiator.transports.opening import open_transport
 from negotiator.wire import Transport, WireReply, WireRequest
 
 Call: TypeAlias = Callable[[], Awaitable[float | None]]
-KINDS = ("ask", "client", "sender", "own", "codec", "message")
+KINDS = ("ask", "client", "fast", "sender", "own", "codec", "message")
 _WARM = 20
 """Calls before anything is timed, in which what is to be learned is learned."""
 
@@ -71,9 +72,9 @@ def _receiver() -> Agent:
     return agent
 
 
-async def client(port: int) -> Call:
-    """The transport of an agent without the agent."""
-    transport, clock, body = HTTPTransport(), SystemClock(), envelope()
+async def client(port: int, name: str = "httpx") -> Call:
+    """The transport of an agent, by its client's name, without the agent."""
+    transport, clock, body = open_transport(name), SystemClock(), envelope()
     request = WireRequest(headers={"content-type": "application/json"}, body=body)
     base_url = f"http://127.0.0.1:{port}"
 
@@ -131,6 +132,8 @@ async def call_of(kind: str, port: int) -> Call:
             return await asking(None, f"http://127.0.0.1:{port}")
         case "client":
             return await client(port)
+        case "fast":
+            return await client(port, "aiohttp")
         case "sender":
             return await sender(port)
         case "own":

@@ -89,7 +89,7 @@ def probes(bench: Bench, folder: Path, seconds: float, many: int) -> dict[str, P
     port = servers["mapping"].port
     callers = {kind: bench.module("benchmarks.callers", kind, port) for kind in KINDS}
     until_ready(*callers.values())
-    networked = {**start_sdks(bench), "ask": callers["ask"], "client": callers["client"]}
+    networked = {**start_sdks(bench), **{kind: callers[kind] for kind in ("ask", "client", "fast")}}
     found |= {case: bench.calling(process, spent) for case, process in networked.items()}
     alone = Spent(sequential=seconds / 2, at_once=0.0)
     found["sender"] = bench.calling(callers["sender"], Spent(sequential=seconds, at_once=0.0), None)

@@ -1,5 +1,7 @@
 """Schemas: every way of saying a type becomes one check, one digest, and a way to JSON and back."""
 
+import enum
+import json
 import subprocess
 import sys
 import typing
@@ -7,11 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
 
+import orjson
 import pytest
 import typing_extensions
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from negotiator.errors import BadInput, UsageError
 from negotiator.function_schemas import of_function
@@ -266,3 +269,85 @@ def test_functions_that_cannot_be_called_by_name_are_refused() -> None:
     for function in (variadic, keywords, positional, unsayable):
         with pytest.raises(UsageError):
             of_function(function)
+
+
+# --- what is written as it is ---
+
+
+class Loud(typing_extensions.TypedDict):
+    said: Annotated[str, PlainSerializer(str.upper)]
+
+
+class Hidden(typing_extensions.TypedDict):
+    shown: int
+    kept: Annotated[int, Field(exclude=True)]
+
+
+class Open(typing_extensions.TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    name: str
+
+
+class Size(enum.StrEnum):
+    LARGE = "large"
+
+
+class Row(typing_extensions.TypedDict):
+    name: str
+
+
+class Mixed(typing_extensions.TypedDict):
+    name: str
+    ratio: float
+    count: int | None
+    rows: list[Row]
+    loose: typing_extensions.NotRequired[Any]
+    size: typing_extensions.NotRequired[Size]
+
+
+VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
+    (Loud, st.fixed_dictionaries({"said": st.text(max_size=4)})),
+    (Hidden, st.fixed_dictionaries({"shown": st.integers(), "kept": st.integers()})),
+    (Open, st.fixed_dictionaries({"name": st.text(max_size=4)}, optional={"more": st.floats() | st.none()})),
+    (
+        Mixed,
+        st.fixed_dictionaries(
+            {
+                "name": st.text(max_size=4) | st.just(Size.LARGE),
+                "ratio": st.floats() | st.integers() | st.just("1.5"),
+                "count": st.none() | st.integers() | st.booleans(),
+                "rows": st.lists(st.fixed_dictionaries({"name": st.text(max_size=3)}), max_size=2),
+            },
+            optional={"loose": st.just(date(2026, 11, 24)) | st.none(), "size": st.just(Size.LARGE)},
+        ),
+    ),
+    (list[list[float]], st.lists(st.lists(st.floats(), max_size=2), max_size=2)),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), VALUES)
+def test_what_is_dumped_is_what_pydantic_writes_and_shares_nothing_with_what_was_given(
+    kind: Any, values: st.SearchStrategy[Any]
+) -> None:
+    schema, adapter = Schema.of(kind, mode="serialization"), TypeAdapter(kind)
+
+    @given(values)
+    def holds(value: Any) -> None:
+        written = adapter.dump_python(adapter.validate_python(value), mode="json", warnings="error")
+        try:
+            dumped = schema.dump(value)
+        except BadInput:
+            with pytest.raises((ValueError, TypeError)):
+                require_json(written)
+            return
+        assert dumped == written
+        assert repr(dumped) == repr(written)
+        assert dumped is not value
+
+    holds()
+
+
+def require_json(value: Any) -> None:
+    """Raises where a value is no JSON: numbers that are not finite, or over 64 bits."""
+    json.dumps(value, allow_nan=False)
+    orjson.dumps(value)
