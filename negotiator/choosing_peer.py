@@ -124,7 +124,9 @@ class _Choosing:
         except NegotiatorError as error:
             seen.why_not = f"it did not say what it lists ({error.code})"
             return seen
-        seen.documents = [document async for document in listed_documents(self.engine, seen.record, until, about=_said(self.task))]
+        seen.documents = [
+            document async for document in listed_documents(self.engine, seen.record, until, about=_said(self.task))
+        ]
         return seen
 
     # --- by schemas ---

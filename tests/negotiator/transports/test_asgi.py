@@ -67,7 +67,9 @@ async def call(app, asked, *events):
 
 async def test_a_request_in_parts_is_handled_whole():
     handler = Handler()
-    asked = scope("/x", headers=[("Content-Type", "application/json"), ("X-A", " 1\t"), ("x-a", "2")], query_string=b"q=1")
+    asked = scope(
+        "/x", headers=[("Content-Type", "application/json"), ("X-A", " 1\t"), ("x-a", "2")], query_string=b"q=1"
+    )
     wire = await call(asgi_app(handler), asked, part(b"ab", more=True), part(more=True), part(b"c"))
     assert handler.heard == [
         WireRequest(
