@@ -8,9 +8,6 @@ import logging
 import sys
 import time
 
-# A line for each request is work that nobody asked for.
-logging.disable(logging.CRITICAL)
-
 
 async def timed(call, seconds, at_once):
     """Call for so many seconds. `call` raises where an answer is not the one that is due, and may give microseconds of
@@ -56,6 +53,8 @@ def new_loop():
 
 def run(work):
     """Run a client in that loop."""
+    # A line for each request is work that nobody asked for.
+    logging.disable(logging.CRITICAL)
     loop = new_loop()
     try:
         loop.run_until_complete(work)
@@ -71,6 +70,7 @@ def serve(app):
 
     import uvicorn
 
+    logging.disable(logging.CRITICAL)
     listening = socket.create_server(("127.0.0.1", 0))
     say({"port": listening.getsockname()[1]})
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
