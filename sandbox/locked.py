@@ -27,6 +27,7 @@ from sandbox.limits import DEFAULT_LIMITS, Limits
 if sys.platform != "linux":
     raise SandboxUnavailable(f"the executor locked needs Linux and this is {sys.platform}")
 
+from sandbox.beside import Beside
 from sandbox.pool import Pool
 from sandbox.processes import BOOTSTRAP, START_SECONDS, Flood, Gone, Late, Worker
 from sandbox.storms import Key, Storms
@@ -62,6 +63,7 @@ class Locked:
         self._patience_s = patience_s
         self._pool_of_process = (os.getpid(), Pool(*self._arguments))
         self._storms = Storms()
+        self._beside = Beside()
         self._abandoned: list[Pool] = []
         _open_executors.add(self)
 
@@ -113,9 +115,15 @@ class Locked:
             worker = pool.take(tenant, limits.memory_bytes) or _wait(pool, tenant, limits, self._patience_s)
             with _Lent(worker, pool, self._storms, program, limits) as lent:
                 outgoing, left = lent.begin(exchange), limits.wall_s
+                near = lent.brisk and pool.alone
+                if not near:
+                    worker.roam(self._beside)
                 while True:
                     began = time.monotonic()
-                    kind, payload = worker.talk(outgoing, left, exchange.frame_limit)
+                    if near:
+                        kind, payload = worker.talk_beside(outgoing, left, exchange.frame_limit, self._beside)
+                    else:
+                        kind, payload = worker.talk(outgoing, left, exchange.frame_limit)
                     left -= lent.spent(began)
                     meant = exchange.receive(kind, payload)
                     if isinstance(meant, Returned):
@@ -150,6 +158,7 @@ class Locked:
                 worker = await wait_for_worker(pool, tenant, limits.memory_bytes, self._patience_s)
             with _Lent(worker, pool, self._storms, program, limits) as lent:
                 outgoing, left = lent.begin(exchange), limits.wall_s
+                worker.roam(self._beside)
                 while True:
                     began = time.monotonic()
                     kind, payload = await talk(worker, outgoing, left, exchange.frame_limit, brisk=lent.brisk)

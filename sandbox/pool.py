@@ -83,6 +83,11 @@ class Pool:
         with self._lock:
             return tuple(worker.process.pid for worker in (*self._busy, *self._idle, *self._spares))
 
+    @property
+    def alone(self) -> bool:
+        """Whether no more than one worker is in use."""
+        return len(self._busy) < 2  # noqa: PLR2004
+
     def take(self, tenant: str, memory_bytes: int) -> Worker | None:
         """A worker, where one is ready and nobody waits.
 
