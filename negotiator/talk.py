@@ -20,7 +20,7 @@ from negotiator.errors import (
 from negotiator.interpret import body_value
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
-from negotiator.messages import Request
+from negotiator.messages import Request, Tier
 from negotiator.negotiation import (
     Agreement,
     Answer,
@@ -72,12 +72,14 @@ class Talk:
 
     async def open(self, candidates: Sequence[str]) -> None:
         """Say what is wanted, and the hashes of documents that would do, the best first."""
-        tiers = ("natural_language", "structured", "routine") if self._engine.has_model else ("routine",)
+        tiers: tuple[Tier, ...] = ("natural_language", "structured", "routine")
+        if not self._engine.has_model:
+            tiers = ("routine",)
         await self._say(
             Opening(
                 id=self.dialogue.id,
                 intent=intent_of(self._task),
-                capabilities=Capabilities(dialects=("agora",), tiers=tiers),  # type: ignore[arg-type]
+                capabilities=Capabilities(dialects=("agora",), tiers=tiers),
                 constraints=Constraints(natural_language=self._task.natural_language),
                 candidates=tuple(candidates),
             )

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from negotiator.bounded import keep
 from negotiator.clock import Clock, Deadline
-from negotiator.identity.did import is_loopback
 from negotiator.identity.identity import Identity
 from negotiator.identity.messages import WINDOW_SECONDS, Message, Terms, signature_fields, to_sign
+from negotiator.loopback import is_loopback
 from negotiator.oauth.challenge import read_challenges
 from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
 
@@ -117,7 +117,7 @@ def target_of(base_url: str, request: WireRequest) -> str:
 def _confidential(base_url: str) -> bool:
     """Whether nobody on the way reads what a reply says. A token is as good as its bearer."""
     parts = urlsplit(base_url)
-    return parts.scheme != "http" or is_loopback(parts.hostname or "") or parts.hostname in ("127.0.0.1", "::1")
+    return parts.scheme != "http" or is_loopback(parts.hostname or "")
 
 
 def _challenge(reply: WireReply) -> dict[str, str] | None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from negotiator.dialects import sse
 from negotiator.dialects.json_rpc import INVALID_REQUEST, SERVER_ERROR, RpcError, error, to_bytes
 from negotiator.dialects.mcp import progress
+from negotiator.loopback import is_loopback
 from negotiator.mcp import batches
 from negotiator.mcp.server import Caller, Handled, McpServer
 from negotiator.telling import Telling
@@ -21,7 +22,6 @@ from negotiator.wire import WireReply, WireRequest
 _JSON: Final = "application/json"
 _TOKEN: Final = f'"{progress.TOKEN}"'.encode()
 """Stands in every message that asks for progress, and in few others."""
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _WORDS: Final = {
     "too_large": (413, INVALID_REQUEST, "the message is too large"),
     "slow_request": (408, SERVER_ERROR, "the message did not come in time"),
@@ -111,10 +111,10 @@ class McpDoor:
     def _may_call(self, origin: str) -> bool:
         """Pages send their origin; what is no page sends none. So no name that changes its address leads in."""
         try:
-            host = urlsplit(origin).hostname
+            host = urlsplit(origin).hostname or ""
         except ValueError:
             return False
-        return host in _LOOPBACK or origin.rstrip("/").lower() in self._origins
+        return is_loopback(host) or origin.rstrip("/").lower() in self._origins
 
 
 def _form(accept: str | None, without: str | None = None) -> str | None:

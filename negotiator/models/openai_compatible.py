@@ -5,7 +5,6 @@ Endpoints differ in what they take. A parameter that one refuses is left out or 
 
 import asyncio
 import importlib
-import ipaddress
 import urllib.parse
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Final
 from negotiator.clock import Clock, Deadline, SystemClock
 from negotiator.errors import ModelUnavailable
 from negotiator.jsonvalue import JsonObject
+from negotiator.loopback import is_loopback
 from negotiator.models.base import Completion, Message
 from negotiator.models.chat import Habits, completion_of, failure_of, is_reasoning, require_answer
 from negotiator.models.retrying import Failure, Retrying, by_deadline
@@ -101,7 +101,9 @@ class OpenAIModel:
             # The import takes most of a second; the loop goes on meanwhile.
             openai = await asyncio.to_thread(importlib.import_module, "openai")
             if loop not in self._clients:
-                direct = {"trust_env": False} if _is_loopback(self._base_url) else {}
+                direct = (
+                    {"trust_env": False} if is_loopback(urllib.parse.urlsplit(self._base_url).hostname or "") else {}
+                )
                 self._clients[loop] = openai.AsyncOpenAI(
                     base_url=self._base_url,
                     api_key=self._api_key or "none",
@@ -124,11 +126,3 @@ class OpenAIModel:
             raise Failure(f"the reply of {self._base_url} is not a chat completion", again=True) from error
         require_answer(response, self._base_url)
         return response
-
-
-def _is_loopback(url: str) -> bool:
-    host = urllib.parse.urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from negotiator.dialects.json_body import read_object
 from negotiator.identity.ed25519 import to_base64url
 from negotiator.jsonvalue import JsonObject
+from negotiator.loopback import is_loopback
 from negotiator.oauth.errors import AuthorizationNeeded, AuthorizationUntrusted
-from negotiator.oauth.metadata import ResourceMetadata, ServerMetadata, is_loopback
+from negotiator.oauth.metadata import ResourceMetadata, ServerMetadata
 
 AuthMethod: TypeAlias = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 """How a client says at the token endpoint who it is."""

@@ -8,13 +8,13 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from negotiator.jsonvalue import JsonObject
+from negotiator.loopback import is_loopback
 from negotiator.oauth.errors import AuthorizationUntrusted
 
 RESOURCE_PATH: Final = "/.well-known/oauth-protected-resource"
 SERVER_PATH: Final = "/.well-known/oauth-authorization-server"
 OPENID_PATH: Final = "/.well-known/openid-configuration"
 _PORTS: Final = {"http": 80, "https": 443}
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MODEL: Final = ConfigDict(extra="ignore", frozen=True)
 
 
@@ -146,11 +146,6 @@ def confidential(url: str) -> bool:
     except AuthorizationUntrusted:
         return False
     return parts.scheme == "https" or is_loopback(parts.hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name alone."""
-    return host in _LOOPBACK or host.endswith(".localhost")
 
 
 def split(url: str) -> SplitResult:

@@ -17,7 +17,7 @@ from negotiator.clock import Deadline
 from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.in_time import OutOfTime, by
 from negotiator.tracing import outgoing
-from negotiator.transports.bodies import address, is_loopback, read_body
+from negotiator.transports.bodies import address, is_here, read_body
 from negotiator.wire import WireReply, WireRequest
 
 # As in `http_client`: under what common servers wait.
@@ -86,7 +86,7 @@ class AiohttpTransport:
     async def _begin(
         self, base_url: str, request: WireRequest, reach: SimpleNamespace, coding: str
     ) -> aiohttp.ClientResponse:
-        return await self._session(is_loopback(base_url)).request(
+        return await self._session(is_here(base_url)).request(
             request.method,
             address(base_url, request.path),
             headers={"user-agent": "metaparley", "accept-encoding": coding, **outgoing(), **request.headers},

@@ -7,9 +7,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from negotiator.errors import PeerMisspoke, UsageError
+from negotiator.loopback import is_loopback
 
 _CODINGS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @lru_cache(1024)
@@ -20,9 +20,9 @@ def address(base_url: str, path: str) -> str:
 
 
 @lru_cache(1024)
-def is_loopback(base_url: str) -> bool:
+def is_here(base_url: str) -> bool:
     """Whether an address is on this machine, so that no proxy stands before it. Raises `UsageError`."""
-    return _host(base_url) in _LOOPBACK
+    return is_loopback(_host(base_url))
 
 
 def _host(base_url: str) -> str:
