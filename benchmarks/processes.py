@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -60,11 +60,20 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """Tell it to end; leaving the context waits until it has."""
         if self._process.poll() is None:
             if self._signalled:
                 self._process.terminate()
-            self._process.communicate()
+            with suppress(OSError):
+                assert self._process.stdin is not None  # noqa: S101 - a pipe
+                self._process.stdin.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        # What was closed is not to be flushed once more.
+        self._process.stdin = None
+        self._process.communicate()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +92,7 @@ class Bench:
         self._peers = peers
         self._make = make
         self._stack = ExitStack()
+        self._started: list[Process] = []
         self.load: Load
         self.left_out: dict[str, str] = {}
         """Rivals that are not measured, and why."""
@@ -92,11 +102,15 @@ class Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for process in self._started:
+            process.end()
         self._stack.close()
 
     def start(self, *command: object, **options: Any) -> Process:
         """A process that ends with the run; `options` are those of `Process`."""
-        return self._stack.enter_context(Process(*command, **options))
+        process = self._stack.enter_context(Process(*command, **options))
+        self._started.append(process)
+        return process
 
     def module(self, *command: object) -> Process:
         """A module of ours."""

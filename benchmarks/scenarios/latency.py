@@ -7,6 +7,8 @@ A2A, ANP, and an agent of ours) is called through it. Two figures are of one pro
 """
 
 import argparse
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +36,9 @@ SEVERAL: Final = (1_000, 100_000)
 """Documents that stores hold beside the cases with one."""
 QUICK_MANY: Final = 10_000
 """What stands for 100,000 documents in a quick run."""
-AGORA: Final = {"agora": ("waitress", 1), "agora_1000_documents": ("waitress", 1_000), "agora_flask": ("flask", 1)}
+AGORA: Final = {"agora": ("waitress", 1), "agora_1000_documents": ("waitress", 1_000)}
+FLASK: Final = {"agora_flask": ("flask", 1)}
+"""Behind its own server it is slower still: a quick run leaves that out."""
 
 BINDING: Final = (
     ("mapping", "handwritten", 0.80, "a mapping, in parts of a hand-written handler"),
@@ -52,13 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Measure, and write the report."""
-    given = shortened(given, rounds=3, seconds=0.15)
+    given = shortened(given, rounds=3, seconds=0.1)
     running = Run("latency", given, out)
     many = QUICK_MANY if given.quick else SEVERAL[-1]
     with room(given) as (bench, folder):
         running.progress.at("starting the servers")
-        found = probes(bench, folder, given.seconds, many)
-        for look in found.values():
+        agora = AGORA if given.quick else AGORA | FLASK
+        if given.quick:
+            bench.left_out["agora_flask"] = "a quick run"
+        found = probes(bench, folder, given.seconds, many, agora)
+        for case, look in found.items():
+            running.progress.at(f"a first look: {case}")
             look()
         measured = interleaved(found, given.rounds, running.progress.at)
     lines = promised(measured)
@@ -76,20 +84,25 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     )
 
 
-def probes(bench: Bench, folder: Path, seconds: float, many: int) -> dict[str, Probe]:
+def probes(
+    bench: Bench, folder: Path, seconds: float, many: int, agora: Mapping[str, tuple[str, int]]
+) -> dict[str, Probe]:
     """A look at each case that can be had here."""
     spent = Spent(sequential=seconds, at_once=seconds * 0.8)
     cases = {name: (name, 1) for name in (*FLOORS, *OURS)}
     cases |= {"mapping_1000_documents": ("mapping", SEVERAL[0]), "mapping_100000_documents": ("mapping", many)}
-    servers = start_ours(bench, folder, cases) | start_agora(bench, AGORA)
+    # Most of a quick run is processes that load what they need: none of them waits for another's.
+    with ThreadPoolExecutor(3) as starting:
+        rivals, sdks = starting.submit(start_agora, bench, agora), starting.submit(start_sdks, bench)
+        ours = start_ours(bench, folder, cases)
+        callers = {kind: bench.module("benchmarks.callers", kind, ours["mapping"].port) for kind in KINDS}
+        until_ready(*callers.values())
+        servers = ours | rivals.result()
+        networked = {**sdks.result(), **{kind: callers[kind] for kind in ("ask", "client", "fast")}}
     found = {
         case: bench.over_http(server.port, server.request, spent, server.process.pid)
         for case, server in servers.items()
     }
-    port = servers["mapping"].port
-    callers = {kind: bench.module("benchmarks.callers", kind, port) for kind in KINDS}
-    until_ready(*callers.values())
-    networked = {**start_sdks(bench), **{kind: callers[kind] for kind in ("ask", "client", "fast")}}
     found |= {case: bench.calling(process, spent) for case, process in networked.items()}
     alone = Spent(sequential=seconds / 2, at_once=0.0)
     found["sender"] = bench.calling(callers["sender"], Spent(sequential=seconds, at_once=0.0), None)
