@@ -23,6 +23,7 @@ from negotiator.loop_thread import LoopThread
 from negotiator.messages import Effect
 from negotiator.models import open_model
 from negotiator.own_words import OwnWords
+from negotiator.pages import Pages
 from negotiator.plan import CostPolicy, cost_policy_of
 from negotiator.proving import authorized, checker_of, identity_of, resolver_of, signed_by, tokens_of
 from negotiator.reach import Reach
@@ -102,6 +103,11 @@ class Agent(SenderFace, ReceiverFace):
             everything.
         oauth: How it gets authorizations from servers that ask for them. Needs the extra `oauth`.
         resource: Whose OAuth tokens it takes from callers. Needs the extra `oauth`.
+        allowed_origins: Web pages that may call, such as `https://app.example`, beside those of this machine; programs
+            that are no pages need not be named.
+        allowed_hosts: Names that the agent goes by, such as `agent.example`, beside those of this machine and of its
+            identity and resource: where there are any, a request that names another is refused, and without them one
+            that comes to a loopback address.
         did_documents: Where callers' and peers' DID documents are had; fetched under guard by default.
         authorize: Asks a person whether a call may be made that a peer wants a person's authorization for, each time
             anew: given the peer's address, the method, and what is sent. Without it such calls are not made.
@@ -135,6 +141,8 @@ class Agent(SenderFace, ReceiverFace):
         authority: Authority | None = None,
         oauth: "OAuthClient | None" = None,
         resource: "ProtectedResource | None" = None,
+        allowed_origins: Sequence[str] = (),
+        allowed_hosts: Sequence[str] = (),
         did_documents: "Fetch | None" = None,
         authorize: "Authorize | None" = None,
         clock: Clock | None = None,
@@ -158,6 +166,8 @@ class Agent(SenderFace, ReceiverFace):
         signed = signed_by(self.identity, open_transport(transport), clock, new_id)
         self._authorizer, self._transport = authorized(oauth, signed, guarded, opened, clock, new_id)
         self._trust = trust or TrustPolicy()
+        own = [each.url for each in (self.identity, resource) if each is not None]
+        self._pages = Pages(allowed_origins, allowed_hosts, own)
         resolver = resolver_of(did_documents, guarded, opened, clock)
         self._checker = checker_of(self.identity, resolver, self._trust, opened, clock)
         self._tokens = tokens_of(resource, authority, guarded, opened, clock, new_id)

@@ -9,6 +9,9 @@ def is_loopback(host: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return False
+    # Sockets of both families write the older one's addresses in the newer one's form; not all Pythons look inside.
+    older = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (older or address).is_loopback

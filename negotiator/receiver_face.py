@@ -1,6 +1,6 @@
 """The face of a receiver: what an agent offers, and the doors that it is reached by."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -19,6 +19,7 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.late import Late
 from negotiator.listing import listing_of
 from negotiator.messages import Effect
+from negotiator.pages import Pages
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
 from negotiator.transports.asgi import PrincipalOf
@@ -45,6 +46,7 @@ class ReceiverFace:
     _checker: "Checker | None"
     _tokens: "TokenChecker | None"
     _trust: TrustPolicy
+    _pages: Pages
     _relay: bool
 
     @overload
@@ -154,7 +156,7 @@ class ReceiverFace:
         self.engine.native_terms[document.hash] = NativeTerms(document.name, effect, public)
         return document.hash
 
-    def handler(self, *, origins: Sequence[str] = ()) -> WireHandler:
+    def handler(self) -> WireHandler:
         """The agent as seen from the wire, for transports other than HTTP and for tests: see `asgi`."""
         engine = self.engine
         limits = DoorLimits(seconds=engine.request_seconds)
@@ -168,7 +170,7 @@ class ReceiverFace:
             limits=limits,
             under_way=under_way,
         )
-        mcp = Late(partial(self._mcp_door, limits, under_way, origins))
+        mcp = Late(partial(self._mcp_door, limits, under_way))
         a2a = Late(partial(self._a2a_door, conversations, limits, under_way))
         anp = Late(partial(self._anp_door, limits, under_way))
         below: dict[str, Late[Door]] = {MCP_PATH: mcp, **dict.fromkeys(A2A_PATHS, a2a), **dict.fromkeys(ANP_PATHS, anp)}
@@ -182,14 +184,15 @@ class ReceiverFace:
             new_id=engine.new_id,
             tokens=self._tokens,
             authority=engine.authority,
+            pages=self._pages,
         )
         return WarmDoor(gate, engine, limits, under_way)
 
-    def _mcp_door(self, limits: DoorLimits, under_way: UnderWay, origins: Sequence[str]) -> Door:
+    def _mcp_door(self, limits: DoorLimits, under_way: UnderWay) -> Door:
         from negotiator.mcp.door import McpDoor  # noqa: PLC0415 - imported on use
 
         server = self._mcp_server(limits, under_way)
-        return McpDoor(server, path=MCP_PATH, body_bytes=limits.body_bytes, origins=origins)
+        return McpDoor(server, path=MCP_PATH, body_bytes=limits.body_bytes)
 
     def _a2a_door(self, conversations: Conversations, limits: DoorLimits, under_way: UnderWay) -> Door:
         from negotiator.a2a.offer import door_of  # noqa: PLC0415 - imported on use
@@ -205,20 +208,17 @@ class ReceiverFace:
         who, proves = self.identity, self._checker
         return door_of(self.engine, self._listing, limits, under_way, identity=who, checker=proves)
 
-    def asgi(
-        self, *, origins: Sequence[str] = (), principal_of: PrincipalOf | None = None
-    ) -> Callable[..., Coroutine[Any, Any, None]]:
+    def asgi(self, *, principal_of: PrincipalOf | None = None) -> Callable[..., Coroutine[Any, Any, None]]:
         """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`,
         A2A at `/a2a` with its card at `/.well-known/agent-card.json`, ANP at `/anp` with the page that lists the agent
         at `/.well-known/agent-descriptions`.
 
-        `origins` are the web pages that may call it over MCP, such as `https://app.example`, beside those of this
-        machine; programs that are no pages need not be named. `principal_of` names, from a request's ASGI scope, whom
-        the middleware of the program around this one has found it to be for; such a caller needs no proof here.
+        `principal_of` names, from a request's ASGI scope, whom the middleware of the program around this one has found
+        it to be for; such a caller needs no proof here.
         """
         from negotiator.transports.asgi import asgi_app  # noqa: PLC0415 - imported on use
 
-        handler = self.handler(origins=origins)
+        handler = self.handler()
         return asgi_app(handler) if principal_of is None else asgi_app(handler, principal_of=principal_of)
 
     def mcp_server(self) -> "McpServer":

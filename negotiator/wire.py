@@ -27,6 +27,8 @@ class WireRequest:
     body: bytes = b""
     peer: str | None = None
     """Where a received request came from, as its transport saw it (an address); never taken from the bytes."""
+    local: str | None = None
+    """Which address of this machine a received request came to, as its transport saw it."""
     target: str | None = None
     """`path` as it came, its percent-encoding untouched, where that is another text."""
     base: str | None = None

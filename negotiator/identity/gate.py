@@ -4,7 +4,7 @@ GET <DID path>    the agent's own DID document, for everybody
 GET /.well-known/oauth-protected-resource...
                   whose tokens the agent takes, for everybody (RFC 9728)
 GET <agent card>  what must be proved, for everybody, and the rest of it to whom is heard
-anything else     with its principal, to the door that the path leads to
+anything else     with its principal, to the door that the path leads to, unless a page sent it that is not heard
 """
 
 import logging
@@ -24,6 +24,7 @@ from negotiator.identity.messages import LABEL, authority_of
 from negotiator.identity.trust import TrustPolicy
 from negotiator.oauth.errors import TokenRefused
 from negotiator.oauth.granted import granted_scopes, granting
+from negotiator.pages import Pages
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.tracing import trace_of, tracing
 from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireReply, WireRequest
@@ -57,11 +58,13 @@ class Gate:
         new_id: Callable[[], str],
         tokens: "TokenChecker | None" = None,
         authority: Authority | None = None,
+        pages: Pages | None = None,
     ) -> None:
         """Stand before `doors`.
 
         Without a `checker`, and without `tokens`, nothing can be proved here but by the host's middleware. `authority`
-        says which tools ask for a token that is good for more.
+        says which tools ask for a token that is good for more, `pages` which web pages are heard: those of this
+        machine, where not given.
         """
         self._doors = doors
         self._checker = checker
@@ -70,6 +73,7 @@ class Gate:
         self._new_id = new_id
         self._tokens = tokens
         self._authority = authority or Authority()
+        self._pages = pages or Pages()
         self._realm = "agent" if identity is None else authority_of(identity.url)
 
     def at(self, path: str) -> Door:
@@ -85,6 +89,10 @@ class Gate:
         try:
             if wire.method in ("GET", "HEAD") and (shown := await self._shown(wire.path)) is not None:
                 return shown
+            unheard = self._pages.refusal(wire.method, wire.headers, wire.local)
+            if unheard is not None:
+                _log.info("a request was refused: %s", unheard)
+                return _plain(403, "not_allowed", unheard)
             wire, fields, scopes = await self._admitted(wire)
         except NotProven as refused:
             _log.info("a request was refused: %s", refused.error)

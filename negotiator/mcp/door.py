@@ -5,15 +5,13 @@ There are no sessions, so nothing to GET or to DELETE, which the handshake revis
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
-from urllib.parse import urlsplit
 
 from negotiator.dialects import sse
 from negotiator.dialects.json_rpc import INVALID_REQUEST, SERVER_ERROR, RpcError, error, to_bytes
 from negotiator.dialects.mcp import progress
-from negotiator.loopback import is_loopback
 from negotiator.mcp import batches
 from negotiator.mcp.server import Caller, Handled, McpServer
 from negotiator.telling import Telling
@@ -27,7 +25,6 @@ _WORDS: Final = {
     "slow_request": (408, SERVER_ERROR, "the message did not come in time"),
     "method_not_allowed": (405, SERVER_ERROR, "only POST is taken here: there are no sessions and no other streams"),
     "not_found": (404, SERVER_ERROR, "there is nothing here"),
-    "origin": (403, SERVER_ERROR, "pages of this origin may not call this server"),
     "content_type": (415, SERVER_ERROR, "the content type is not application/json"),
     "not_acceptable": (406, SERVER_ERROR, "the client accepts neither application/json nor text/event-stream"),
 }
@@ -36,19 +33,17 @@ _WORDS: Final = {
 class McpDoor:
     """A `WireHandler` over an `McpServer`."""
 
-    def __init__(self, server: McpServer, *, path: str, body_bytes: int, origins: Sequence[str] = ()) -> None:
+    def __init__(self, server: McpServer, *, path: str, body_bytes: int) -> None:
         """Answer at `path`.
 
         Args:
             server: What answers.
             path: The one path of the door.
             body_bytes: Bytes that a message may have.
-            origins: Web pages that may call, such as `https://app.example`, beside those of this machine.
         """
         self._server = server
         self._path = path
         self._body_bytes = body_bytes
-        self._origins = {origin.rstrip("/").lower() for origin in origins}
         self._working: set[asyncio.Task[Handled]] = set()
 
     @property
@@ -97,9 +92,6 @@ class McpDoor:
     def _refused(self, wire: WireRequest) -> str | None:
         if wire.path.partition("?")[0].rstrip("/") != self._path:
             return "not_found"
-        origin = wire.headers.get("origin")
-        if origin is not None and not self._may_call(origin):
-            return "origin"
         if wire.method != "POST":
             return "method_not_allowed"
         if wire.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
@@ -107,14 +99,6 @@ class McpDoor:
         if len(wire.body) > self._body_bytes:
             return "too_large"
         return "not_acceptable" if _form(wire.headers.get("accept")) is None else None
-
-    def _may_call(self, origin: str) -> bool:
-        """Pages send their origin; what is no page sends none. So no name that changes its address leads in."""
-        try:
-            host = urlsplit(origin).hostname or ""
-        except ValueError:
-            return False
-        return is_loopback(host) or origin.rstrip("/").lower() in self._origins
 
 
 def _form(accept: str | None, without: str | None = None) -> str | None:

@@ -167,6 +167,7 @@ class AsgiApp:
                 headers=headers,
                 body=body,
                 peer=peer,
+                local=(scope.get("server") or (None,))[0],
                 target=_target(scope),
                 base=_base(scope.get("scheme", "http"), headers.get("host", ""), scope.get("root_path", "")),
                 principal=principal,
