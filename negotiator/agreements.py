@@ -57,6 +57,10 @@ class Agreements:
             keep(self._seen, key, found, _MAX_SEEN)
         return found if found.expires > self._clock.time() else None
 
+    def stands(self, task_digest: str, base_url: str, agreed: Agreed) -> bool:
+        """Whether `find` would give this very agreement; no row is read."""
+        return self._seen.get(_key(task_digest, base_url)) is agreed and agreed.expires > self._clock.time()
+
     def agree(self, task_digest: str, base_url: str, protocol_hash: str, valid_seconds: float) -> None:
         """Remember an agreement, and that this document serves this task."""
         agreed = Agreed(protocol_hash=protocol_hash, expires=self._clock.time() + valid_seconds)

@@ -11,11 +11,14 @@ no task and sets no timer until it waits for the peer. The rooms beside it (`ask
 what is not.
 """
 
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 from negotiator.adopting import adopt_listed
 from negotiator.ask_by_model import Done, ask_by_model, ask_in_words, read_by_model, read_from_words
 from negotiator.ask_learning import learn, may_agree_first, may_look, negotiate_now, require_room, situation_of
+from negotiator.ask_warm import UnderWay, ask_warm, prepare
 from negotiator.asking import Asking
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
@@ -38,6 +41,7 @@ from negotiator.interpret import NotAnswered
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import Account
+from negotiator.messages import Tier
 from negotiator.outcome import Outcome
 from negotiator.plan import Plan, by_routine, plan_sender
 from negotiator.running import Runnable
@@ -72,9 +76,15 @@ async def ask(
     `ModelError`s.
     """
     key = idempotency_key or engine.new_id()
+    under_way: UnderWay | None = None
+    if listens is None and again is None:
+        made = await ask_warm(engine, base_url, task, value, deadline, key, account)
+        if isinstance(made, Outcome):
+            return made
+        under_way = made
     work = Asking(engine, base_url, task, deadline, key, account or Account(), listens, again)
     try:
-        outcome = await _in_time(work, value)
+        outcome = await _in_time(work, _asked(work, value) if under_way is None else _taken_up(work, under_way))
     except NegotiatorError:
         # What failed was paid for too, and a task that fails in words needs an agreement the most.
         _enter(work)
@@ -85,12 +95,13 @@ async def ask(
         raise
     _enter(work)
     learn(work)
+    prepare(work)
     return outcome
 
 
-async def _in_time(work: Asking, value: object) -> Outcome:
+async def _in_time(work: Asking, asked: Coroutine[Any, Any, Outcome]) -> Outcome:
     try:
-        return await by(work.deadline, _asked(work, value))
+        return await by(work.deadline, asked)
     except (TimeoutError, PeerHungUp, PeerUnreachable) as error:
         # The transport keeps the same deadline, and may be the first to notice that it has passed.
         if work.deadline.remaining() > 0 and not isinstance(error, TimeoutError):
@@ -122,6 +133,16 @@ async def _asked(work: Asking, value: object) -> Outcome:
         if plan.tier is not None:
             work.goes_by(plan.tier)
         tier, document, output = await _perform(work, plan)
+    return _came_to(work, tier, document, output)
+
+
+async def _taken_up(work: Asking, under_way: UnderWay) -> Outcome:
+    """The rest of a request that left by the short road."""
+    return _came_to(work, *await _perform(work, under_way.go_on(work)))
+
+
+def _came_to(work: Asking, tier: Tier, document: ProtocolDocument | None, output: JsonValue) -> Outcome:
+    engine, task = work.engine, work.task
     work.tier = tier
     loaded = _loaded(work, output)
     if tier != "routine":
@@ -260,20 +281,23 @@ async def _by_routine(work: Asking, document: ProtocolDocument, runnable: Runnab
     """None where nothing was sent and the next lower tier is to make the whole exchange."""
     engine = work.engine
     schemas = sender_schemas(engine, work.task, document)
-    if work.unverified(document, runnable, "into", work.payload):
+    if work.left is not None:
+        body = work.left.body
+    elif work.unverified(document, runnable, "into", work.payload):
         return None
-    try:
-        body = await runnable.into(work.payload)
-        if schemas is not None:
-            schemas.request.check(body)
-        canonical(body)
-        work.ran("encode", runnable.routine.into)
-    except (BadInput, PeerMisspoke, SandboxError) as error:
-        if isinstance(error, BadInput) and not engine.has_model and runnable.routine.verdict.basis == "exact":
-            raise  # the schemas leave no choice: it is the value that does not fit
-        work.demote(runnable, error)
-        work.demoted = True
-        return None
+    else:
+        try:
+            body = await runnable.into(work.payload)
+            if schemas is not None:
+                schemas.request.check(body)
+            canonical(body)
+            work.ran("encode", runnable.routine.into)
+        except (BadInput, PeerMisspoke, SandboxError) as error:
+            if isinstance(error, BadInput) and not engine.has_model and runnable.routine.verdict.basis == "exact":
+                raise  # the schemas leave no choice: it is the value that does not fit
+            work.demote(runnable, error)
+            work.demoted = True
+            return None
     reply = await work.send(body, document)
     try:
         received = work.body_of(reply, schemas, text_field(work.task, document))

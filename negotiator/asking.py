@@ -1,5 +1,7 @@
 """One request that is being asked: what all tiers need of it, and the one way in which something is sent."""
 
+from typing import NamedTuple
+
 from negotiator.agora_replies import error_of
 from negotiator.clock import Deadline
 from negotiator.engine import DocumentSchemas, Engine
@@ -16,11 +18,20 @@ from negotiator.running import Runnable
 from negotiator.speaking import PeerRecord
 from negotiator.task import Task
 from negotiator.verdicts import unverified
+from negotiator.wire import WireReply
 from protocol_docs import ProtocolDocument, as_data_uri
 from sandbox import SandboxUnavailable
 
 _UNKNOWN_TO_THE_PEER = ("deadline_passed", "internal_error")
 """What a peer says that stopped somewhere, and does not know whether before or after the effect."""
+
+
+class Left(NamedTuple):
+    """What left by the short road, and what came of it."""
+
+    body: JsonValue
+    result: WireReply | Exception
+    """The reply, or what was raised in its place."""
 
 
 class Asking:
@@ -38,6 +49,7 @@ class Asking:
         "engine",
         "in_flight",
         "key",
+        "left",
         "listens",
         "payload",
         "peer",
@@ -71,6 +83,8 @@ class Asking:
         self.account = account
         self.listens = listens
         self.again = again
+        self.left: Left | None = None
+        """What left already, whose result is for `send` to judge as if it had sent it."""
         self.steps: list[Step] = []
         self.started = engine.clock.monotonic()
         self.in_flight = False
@@ -197,6 +211,11 @@ class Asking:
             return reply
 
     async def _carry(self, request: Request) -> Reply:
+        left, self.left = self.left, None
+        if left is not None and self.peer is not None:
+            if isinstance(left.result, Exception):
+                raise left.result
+            return await self.engine.reach.received(self.base_url, self.peer, request, left.result, self.deadline)
         if self.listens is None and listener() is None:
             return await self.engine.reach.exchange(self.base_url, request, self.deadline)
         # Of a request that is made on the way of another one the listeners of that one hear nothing.

@@ -131,6 +131,9 @@ class Engine:
     ready: dict[tuple[str, ...], Any] = field(default_factory=dict)
     """What stands ready to answer under a document, by the spellings that name it; see `negotiator.answer`."""
 
+    ready_to_ask: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What stands ready to ask with, by task digest and peer; see `negotiator.ask_warm`."""
+
     directories: "Sequence[Directory]" = ()
     """Where documents are looked for before one is negotiated, beside what peers list and what is at hand."""
     embedder: Embedder | None = None

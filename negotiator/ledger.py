@@ -96,7 +96,7 @@ class Place(NamedTuple):
 MAX_PLACES = 4096
 """Places whose arrivals are counted in memory until they are next written."""
 
-_WARM = "receiver/routine"
+_WARM = {ASKED: "sender/routine", SERVED: "receiver/routine"}
 
 
 class Ledger:
@@ -151,7 +151,8 @@ class Ledger:
 
     def warm(self, place: Place) -> None:
         """What `exchange` and `arrived` enter of a request that a routine has answered, with no model asked."""
-        self.exchanges[_WARM] = self.exchanges.get(_WARM, 0) + 1
+        name = _WARM[place.family]
+        self.exchanges[name] = self.exchanges.get(name, 0) + 1
         keep(self._arrivals, place, self._arrivals.get(place, 0) + 1, MAX_PLACES)
 
     def evidence(self, place: Place) -> Evidence:

@@ -91,6 +91,10 @@ class Reach:
             return None
         return record
 
+    def stands(self, base_url: str, record: PeerRecord) -> bool:
+        """Whether `known` would give this very record; no row is read."""
+        return self._records.get(_key(base_url)) is record and record.expires > self._clock.time()
+
     def _is_spoken(self, dialect: str) -> bool:
         return dialect in DIALECTS or dialect in self._speakers
 
@@ -219,16 +223,25 @@ class Reach:
             raise PeerUnreachable(str(error)) from error
         if (speaker := self._speakers.get(record.dialect)) is not None:
             reply = await speaker.exchange(record, request, deadline)
-            self._seen(base_url, record)
+            self.answered(base_url, record)
             return reply
         dialect = DIALECTS[record.dialect]
         watched = record.ours and listener() is not None
-        wire = await self._send(base_url, dialect.encode_request(request), deadline, watched=watched)
+        wire = await self.carry(
+            base_url, _waited_for(dialect.encode_request(request), deadline), deadline, watched=watched
+        )
+        return await self.received(base_url, record, request, wire, deadline)
+
+    async def received(
+        self, base_url: str, record: PeerRecord, request: Request, wire: WireReply, deadline: Deadline
+    ) -> Reply:
+        """What `exchange` makes of a reply from an Agora peer of this record. Raises as it does."""
+        dialect = DIALECTS[record.dialect]
         reply, spoken = read_reply(wire, dialect, request)
         if (other := other_dialect(dialect, spoken, reply, request)) is not None and not is_ours(wire):
             # What the other dialect cannot say stays refused.
             with suppress(NotPossible, UsageError):
-                wire = await self._send(base_url, other.encode_request(request), deadline)
+                wire = await self.carry(base_url, _waited_for(other.encode_request(request), deadline), deadline)
                 reply, spoken = read_reply(wire, other, request)
         self._note(base_url, record, spoken, ours=is_ours(wire))
         return reply
@@ -251,11 +264,11 @@ class Reach:
         for speaker in self._speakers.values():
             await speaker.aclose()
 
-    async def _send(self, base_url: str, wire: WireRequest, deadline: Deadline, *, watched: bool = False) -> WireReply:
-        # Whole seconds are all that RFC 7240 has; a peer that does not know it ignores it.
-        wait = f"wait={max(1, math.ceil(deadline.remaining()))}"
-        headers = {**wire.headers, "prefer": wait}
-        wire = WireRequest(method=wire.method, path=wire.path, headers=headers, body=wire.body)
+    async def carry(self, base_url: str, wire: WireRequest, deadline: Deadline, *, watched: bool = False) -> WireReply:
+        """The peer's reply to these bytes, of any status; `watched`: what it tells before is heard too.
+
+        Raises as `Transport.send` does.
+        """
         if watched:
             reply = await send_watched(self._transport, base_url, wire, deadline=deadline)
         else:
@@ -271,9 +284,10 @@ class Reach:
         if (dialect, ours) != (record.dialect, record.ours):
             self._remember(base_url, replace(record, dialect=dialect, ours=ours, seen=now))
         else:
-            self._seen(base_url, record)
+            self.answered(base_url, record)
 
-    def _seen(self, base_url: str, record: PeerRecord) -> None:
+    def answered(self, base_url: str, record: PeerRecord) -> None:
+        """Remember that a peer answered just now, as what it is known for."""
         now = self._clock.time()
         if now - record.seen > _SEEN_SECONDS:
             self._remember(base_url, replace(record, seen=now))
@@ -290,6 +304,16 @@ class Reach:
         self._records[key] = record
         if len(self._records) > _IN_MEMORY:
             self._records.pop(next(iter(self._records)))
+
+
+def preferring(deadline: Deadline) -> str:
+    """How long a peer is waited for, as the header `Prefer` has it: whole seconds are all that RFC 7240 has."""
+    return f"wait={max(1, math.ceil(deadline.remaining()))}"
+
+
+def _waited_for(wire: WireRequest, deadline: Deadline) -> WireRequest:
+    headers = {**wire.headers, "prefer": preferring(deadline)}
+    return WireRequest(method=wire.method, path=wire.path, headers=headers, body=wire.body)
 
 
 async def _by(asking: "asyncio.Task[PeerRecord]", deadline: Deadline) -> PeerRecord:

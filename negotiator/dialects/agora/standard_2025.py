@@ -6,12 +6,14 @@ beside the SHA-1; `idempotencyKey`; and in replies `tier` and `code`.
 
 from typing import ClassVar
 
+import orjson
+
 from negotiator.dialects.agora import fields
 from negotiator.dialects.agora.envelope import AgoraDialect, string_or_object
 from negotiator.dialects.agora.spellings import spelling_of
-from negotiator.dialects.json_body import as_text, write
+from negotiator.dialects.json_body import MAX_DEPTH, as_text, write
 from negotiator.errors import NotPossible
-from negotiator.jsonvalue import JsonObject
+from negotiator.jsonvalue import JsonObject, nests_within
 from negotiator.messages import PeerTier, Reply, Request
 
 
@@ -39,6 +41,40 @@ class Standard2025(AgoraDialect):
         if request.idempotency_key is not None:
             envelope["idempotencyKey"] = request.idempotency_key
         return envelope
+
+    def opening(self, hashes: tuple[str, ...]) -> bytes:
+        """What the body of every request under a document begins with; see `request_under`.
+
+        Raises `UsageError` where only the SHA-256 is known.
+        """
+        return self.encode_request(Request(body={}, hashes=hashes)).body.removesuffix(b"{}}")
+
+    def request_under(self, opening: bytes, body: JsonObject, key: str) -> bytes | None:
+        """The body that `encode_request` writes for a request without sources; None where it has to look.
+
+        Args:
+            opening: Of the document.
+            body: An object of plain JSON; where that is in doubt, there is nothing for it here.
+            key: The idempotency key, of A-Z a-z 0-9 - _ alone.
+        """
+        try:
+            written = orjson.dumps(body)
+        except TypeError:
+            return None
+        if b"null" in written:
+            return None
+        return b'%b%b,"idempotencyKey":"%b"}' % (opening, written, key.encode())
+
+    def read_success(self, data: bytes) -> tuple[JsonObject, PeerTier] | None:
+        """The object that answers, and the tier that made it; None where `decode_reply` has to look."""
+        try:
+            envelope = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return None
+        if envelope.__class__ is not dict or envelope.get("status") != "success" or not nests_within(data, MAX_DEPTH):
+            return None
+        body = envelope.get("body")
+        return (body, fields.read_tier(envelope)) if body.__class__ is dict else None
 
     def success(self, body: JsonObject, tier: PeerTier) -> bytes:
         """The body that `encode_reply` writes for a success outside of conversations, where an object was asked with.

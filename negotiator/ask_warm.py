@@ -1,0 +1,204 @@
+"""The sender's short road: a peer and a document that are known, a mapping in both directions, and nothing in doubt.
+
+What stands ready for a task and a peer is put together once, when the ladder in `ask` has gone well by a routine. A
+request then takes a look whether it still stands, a check, a mapping, a check, its bytes, and the same backwards. Where
+anything is in doubt before bytes leave, nothing is done here, and the ladder takes the request from its start. Where
+what comes back is anything but a plain success, the ladder takes the request up where it is: what was sent is not sent
+again.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from negotiator.agora_replies import is_ours
+from negotiator.agreements import Agreed
+from negotiator.asking import Asking, Left
+from negotiator.bounded import keep
+from negotiator.clock import Deadline
+from negotiator.dialects.agora import STANDARD_2025
+from negotiator.engine import DocumentSchemas, Engine
+from negotiator.events import listener
+from negotiator.fitting import sender_schemas
+from negotiator.in_time import by
+from negotiator.journal import canonical
+from negotiator.jsonvalue import JsonValue
+from negotiator.ledger import ASKED, Account, Place
+from negotiator.messages import PeerTier
+from negotiator.models.base import Usage
+from negotiator.outcome import Outcome, Step
+from negotiator.plan import Plan, by_routine
+from negotiator.reach import preferring
+from negotiator.running import Runnable
+from negotiator.speaking import PeerRecord
+from negotiator.task import Task
+from negotiator.wire import WireReply, WireRequest
+from protocol_docs import ProtocolDocument
+
+MAX_READY: Final = 1024
+"""Pairs of a task and a peer for which something stands ready."""
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_NOTHING_SPENT: Final = Usage()
+
+
+class ReadyToAsk(NamedTuple):
+    """What a request for one task, of one peer, needs."""
+
+    peer: PeerRecord
+    agreed: Agreed
+    document: ProtocolDocument
+    schemas: DocumentSchemas
+    runnable: Runnable
+    opening: bytes
+    """What the bytes of each request begin with."""
+    plan: Plan
+    planned: str
+    """The plan, as the trace tells it."""
+    place: Place
+    """Where the ledger counts it."""
+
+
+class UnderWay(NamedTuple):
+    """A request that was sent, and whose result is for the ladder to judge."""
+
+    ready: ReadyToAsk
+    payload: JsonValue
+    left: Left
+    started: float
+    """`clock.monotonic()` seconds."""
+    planned: float
+    """Milliseconds from the start to the plan."""
+
+    def go_on(self, work: Asking) -> Plan:
+        """Have `work` stand where this is; returns the plan that it went by."""
+        ready = self.ready
+        work.payload, work.peer, work.agreed, work.runnable = self.payload, ready.peer, ready.document, ready.runnable
+        work.left, work.started, work.reason = self.left, self.started, ready.plan.reason
+        work.steps.append(Step("plan", ready.planned, self.planned))
+        return ready.plan
+
+
+def prepare(work: Asking) -> None:
+    """Have what a request went well with stand ready for the next one, where all of it is plain."""
+    engine, task, base_url = work.engine, work.task, work.base_url
+    peer, document, runnable = work.peer, work.document, work.runnable
+    if peer is None or document is None or runnable is None or work.tier != "routine" or document is not work.agreed:
+        return
+    found: ReadyToAsk | None = engine.ready_to_ask.get((task.digest, base_url))
+    agreed, schemas = engine.agreements.find(task.digest, base_url), sender_schemas(engine, task, document)
+    if found is not None and found[:5] == (peer, agreed, document, schemas, runnable):
+        return
+    plain = runnable.straight and peer.ours and peer.dialect == STANDARD_2025.name and not peer.negotiates
+    if agreed is None or schemas is None or agreed.demoted or not plain:
+        return
+    plan = by_routine(document.hash)
+    ready = ReadyToAsk(
+        peer=peer,
+        agreed=agreed,
+        document=document,
+        schemas=schemas,
+        runnable=runnable,
+        opening=STANDARD_2025.opening(document.aliases),
+        plan=plan,
+        planned=f"{plan.tier}: {plan.reason}",
+        place=Place(task.digest, ASKED, base_url),
+    )
+    keep(engine.ready_to_ask, (task.digest, base_url), ready, MAX_READY)
+
+
+def _standing(engine: Engine, base_url: str, task: Task) -> ReadyToAsk | None:
+    """What stands ready and still stands as it was: each look is one in memory."""
+    found: ReadyToAsk | None = engine.ready_to_ask.get((task.digest, base_url))
+    if found is None:
+        return None
+    name = found.document.hash
+    if (
+        engine.reach.stands(base_url, found.peer)
+        and engine.agreements.stands(task.digest, base_url, found.agreed)
+        and engine.documents.stands(name, found.document)
+        and engine.routines.get(name, "sender", task.digest) is found.runnable
+    ):
+        return found
+    del engine.ready_to_ask[task.digest, base_url]
+    return None
+
+
+async def ask_warm(
+    engine: Engine, base_url: str, task: Task, value: object, deadline: Deadline, key: str, account: Account | None
+) -> Outcome | UnderWay | None:
+    """What a request came to, by the short road; None where nothing was done. What is under way is for the ladder.
+
+    Raises only on cancellation.
+    """
+    started = engine.clock.monotonic()
+    try:
+        ready = _standing(engine, base_url, task)
+        if ready is None or deadline.at <= started or listener() is not None or not _PLAIN_KEY.fullmatch(key):
+            return None
+        if account is not None and account.usage.calls:
+            return None
+        payload = task.input.dump(value)
+        task.check_input(payload)
+        canonical(payload)
+        planned = _ms(engine, started)
+        body = ready.runnable.map_into(payload)
+        if body.__class__ is not dict or not ready.schemas.request.fits(body):
+            return None
+        data = STANDARD_2025.request_under(ready.opening, body, key)
+        if data is None:
+            return None
+    except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
+        return None
+    wire = WireRequest(
+        headers={
+            "content-type": "application/json",
+            "accept": "application/json",
+            "idempotency-key": key,
+            "prefer": preferring(deadline),
+        },
+        body=data,
+    )
+    try:
+        came = await by(deadline, engine.reach.carry(base_url, wire, deadline))
+    except Exception as error:  # noqa: BLE001 - the ladder knows what it means
+        return UnderWay(ready, payload, Left(body, error), started, planned)
+    sent = _ms(engine, started)
+    made = _read(ready, task, came)
+    if made is None:
+        return UnderWay(ready, payload, Left(body, came), started, planned)
+    output, loaded, peer_tier = made
+    engine.reach.answered(base_url, ready.peer)
+    engine.peers.note(task.digest, base_url, "routine")
+    engine.ledger.warm(ready.place)
+    return Outcome(
+        output=loaded,
+        json=output,
+        tier="routine",
+        peer_tier=peer_tier,
+        protocol_hash=ready.document.hash,
+        reason=ready.plan.reason,
+        usage=_NOTHING_SPENT,
+        seconds=engine.clock.monotonic() - started,
+        model="none",
+        trace=(Step("plan", ready.planned, planned), Step("send", "the peer answered: success", sent)),
+    )
+
+
+def _ms(engine: Engine, started: float) -> float:
+    return (engine.clock.monotonic() - started) * 1000
+
+
+def _read(ready: ReadyToAsk, task: Task, came: WireReply) -> tuple[JsonValue, object, PeerTier] | None:
+    """The output, plain and in the task's type, and the tier that the peer says; None for the ladder."""
+    if came.status != 200 or not is_ours(came):  # noqa: PLR2004 - HTTP
+        return None
+    try:
+        read = STANDARD_2025.read_success(came.body)
+        if read is None:
+            return None
+        body, tier = read
+        if body.keys() == {"error"} or not ready.schemas.reply.fits(body):
+            return None
+        output = ready.runnable.map_back(body)
+        return output, task.output.load(output), tier
+    except Exception:  # noqa: BLE001 - as in `ask_warm`
+        return None
