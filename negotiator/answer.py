@@ -68,11 +68,13 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
             return await _answered(work)
         finally:
             work.journal.close()
-    standing, claim = await engine.replies.claim(context.principal, request)
+    standing, claim = await engine.replies.claim(context.principal, request, context.peer)
     if isinstance(standing, Reply):
         return standing
     if standing == "conflict":
         raise BadInput("the idempotency key was used for another request")
+    if standing == "unproved":
+        raise OutcomeUnknown
     if standing == "elsewhere":
         raise Overloaded("another worker is answering this request")
     return await _once(engine, claim, Answering(engine, request, context, claim.key), crashed=standing == "abandoned")

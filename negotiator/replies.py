@@ -1,6 +1,11 @@
 """Replies kept by idempotency key: a request that comes again gets the same reply.
 
 Used where a transactional tool could be called; a request of safe tools alone may simply run again.
+
+A key alone shows nothing: many count, and a counter is guessed. So a reply is given again to the principal it was made
+for (the composite key that draft-ietf-httpapi-idempotency-key-header asks for under "Security Considerations"); where
+that one has proved nothing, to who says the same from the same address. Who says the same from another address may be
+the same caller, elsewhere by now, or somebody who guesses: nothing is done twice for them, and nothing is told.
 """
 
 import asyncio
@@ -15,6 +20,7 @@ from negotiator.errors import OutcomeUnknown
 from negotiator.journal import digest_of
 from negotiator.messages import Reply, Request
 from negotiator.presence import Presence
+from negotiator.wire import ANONYMOUS
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -27,7 +33,7 @@ _MOST_TAKEN = 8
 _PREFIX = "replies/"
 _TAKEN = "replies-taken/"
 
-Standing: TypeAlias = Reply | Literal["new", "elsewhere", "abandoned", "conflict"]
+Standing: TypeAlias = Reply | Literal["new", "elsewhere", "abandoned", "conflict", "unproved"]
 
 
 @dataclass(slots=True)
@@ -36,6 +42,8 @@ class Claim:
 
     key: str
     request: str
+    address: str
+    """What a caller who proved nothing is known by, as `address_of` has it."""
     done: "asyncio.Future[Reply | None]"
 
 
@@ -70,12 +78,13 @@ class Replies:
         """Others of the same store, of what may be done again: forgotten where there are many."""
         return Replies(self._store, self._clock, self._abandoned_after, self._presence, prefix=prefix, at_most=at_most)
 
-    async def claim(self, principal: str, request: Request) -> tuple[Standing, Claim]:
-        """Begin to answer a request that has an idempotency key.
+    async def claim(self, principal: str, request: Request, peer: str | None = None) -> tuple[Standing, Claim]:
+        """Begin to answer a request that has an idempotency key, and came from the address `peer`.
 
         `new`: nobody has; answer it and call `finish`. A reply: it was answered before. `elsewhere`: another
         process is at it. `abandoned`: a process began it and never finished; answer it only if nothing was
-        done. `conflict`: the key was used for another request. Raises `StoreUnusable` where no claim can be kept.
+        done. `conflict`: the key was used for another request. `unproved`: it was for this one, and whoever asks does
+        not show that it was theirs. Raises `StoreUnusable` where no claim can be kept.
         """
         self._until_purge -= 1
         if self._until_purge <= 0:
@@ -83,16 +92,19 @@ class Replies:
             self.purge()
         key = self._prefix + hashlib.sha256(f"{principal}\0{request.idempotency_key}".encode()).hexdigest()
         digest = digest_of([request.body, sorted(request.hashes), request.kind, request.conversation])
+        address = address_of(principal, peer)
         running = self._running.get(key)
         if running is not None:
             if running.request != digest:
                 return "conflict", running
+            if running.address != address:
+                return "unproved", running
             reply = await asyncio.shield(running.done)
             if reply is not None:
                 return reply, running
-            return await self.claim(principal, request)
-        claim = Claim(key, digest, asyncio.get_running_loop().create_future())
-        standing = self._standing(key, digest)
+            return await self.claim(principal, request, peer)
+        claim = Claim(key, digest, address, asyncio.get_running_loop().create_future())
+        standing = self._standing(claim)
         if standing in ("new", "abandoned"):
             self._running[key] = claim
         return standing, claim
@@ -112,8 +124,8 @@ class Replies:
             if reply is None:
                 self._store.delete(claim.key)
             else:
-                row = {"request": claim.request, "begun": self._clock.time(), "reply": asdict(reply)}
-                self._store.put(claim.key, orjson.dumps(row).decode())
+                row = {"request": claim.request, "address": claim.address, "begun": self._clock.time()}
+                self._store.put(claim.key, orjson.dumps(row | {"reply": asdict(reply)}).decode())
         except (StoreUnusable, TypeError):
             return False
         return True
@@ -132,10 +144,12 @@ class Replies:
         many = 0 if self._at_most is None else max(0, len(left) - self._at_most)
         return dropped + sum(self._store.delete(key) for _, key in sorted(left)[:many])
 
-    def _standing(self, key: str, digest: str) -> Standing:
+    def _standing(self, claim: Claim) -> Standing:
+        key = claim.key
         begun = self._clock.time()
         holder = None if self._presence is None else self._presence.name()
-        fresh = orjson.dumps({"request": digest, "begun": begun, "holder": holder}).decode()
+        said = {"request": claim.request, "address": claim.address, "begun": begun, "holder": holder}
+        fresh = orjson.dumps(said).decode()
         # Between the two looks another process may have given its claim up.
         while not self._store.add(key, fresh):
             if self._store.get(key) is not None:
@@ -143,8 +157,10 @@ class Replies:
         else:
             return "new"
         row = self._row(key) or {}
-        if row.get("request", digest) != digest:
+        if row.get("request", claim.request) != claim.request:
             return "conflict"
+        if row.get("address", "") != claim.address:
+            return "unproved"
         if "reply" in row:
             return _reply(row["reply"])
         # Of several processes that find it abandoned one takes it over; and where that one has ended too, one more.
@@ -174,6 +190,11 @@ class Replies:
         except orjson.JSONDecodeError:
             return None
         return row if isinstance(row, dict) else None
+
+
+def address_of(principal: str, peer: str | None) -> str:
+    """What a caller who proved nothing is known by in later requests, as a digest; empty for any other."""
+    return hashlib.sha256((peer or "").encode()).hexdigest()[:32] if principal == ANONYMOUS else ""
 
 
 def _reply(row: object) -> Reply:

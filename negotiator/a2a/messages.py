@@ -22,10 +22,11 @@ from negotiator.dialects.a2a.objects import Artifact, Message, Part, State, Task
 from negotiator.dialects.a2a.routes import read_count
 from negotiator.dialects.base import ConversationExpired, UnknownConversation
 from negotiator.dialects.json_body import as_text, write
-from negotiator.errors import Overloaded
+from negotiator.errors import OutcomeUnknown, Overloaded
 from negotiator.events import listening
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Reply
+from negotiator.replies import address_of
 from negotiator.serving import Answer, ExchangeContext, in_time, rendered
 from negotiator.task import Tool
 from negotiator.wire import ANONYMOUS, WireRequest
@@ -188,7 +189,7 @@ class Messages:
         with ExitStack() as room:
             room.enter_context(self._place(sending))
             if sending.asked.request.idempotency_key is not None:
-                digest = _digest(sending.message)
+                digest = _digest(sending)
                 standing = self._tasks.claim_message(sending.principal, message.id, digest, task)
                 if standing is not None:
                     return self._repeated(sending.principal, standing, digest)
@@ -202,9 +203,11 @@ class Messages:
         return running
 
     def _repeated(self, principal: str, standing: tuple[str, str], digest: str) -> Running | Kept:
-        task, said = standing
-        if said != digest:
+        (task, standing_digest), said = standing, digest.partition(" ")[0]
+        if standing_digest.partition(" ")[0] != said:
             raise Fault("INVALID_PARAMS", "the id of the message was used for another message")
+        if standing_digest != digest:
+            raise OutcomeUnknown
         found = self._running.get(task) or self._tasks.get(task, principal)
         if found is None:
             raise Fault("TASK_NOT_FOUND", "the task that this message began is forgotten")
@@ -321,6 +324,7 @@ def _text_only(accepted: JsonValue) -> bool:
     raise Fault("CONTENT_TYPE_NOT_SUPPORTED", "replies are text/plain or application/json")
 
 
-def _digest(message: Message) -> str:
-    said = objects.write_message(message, "1.0")
-    return hashlib.sha256(write(said)).hexdigest()
+def _digest(sending: Sending) -> str:
+    """What a message says, and where it came from where nothing else tells whose it is; with a blank between."""
+    said = objects.write_message(sending.message, "1.0")
+    return f"{hashlib.sha256(write(said)).hexdigest()} {address_of(sending.principal, sending.peer)}"

@@ -99,10 +99,10 @@ class AnpServer:
             raise refusal(1003, f"{NEGOTIATE} needs an operation_id")
         replies, said = self.operations, [call.method, call.body]
         key = f"{call.method}/{context.peer if context.principal == ANONYMOUS else ''}/{operation}"
-        standing, claim = await replies.claim(context.principal, Request(body=said, idempotency_key=key))
+        standing, claim = await replies.claim(context.principal, Request(body=said, idempotency_key=key), context.peer)
         if isinstance(standing, Reply):
             return dict(standing.body)
-        if standing == "conflict":
+        if standing in ("conflict", "unproved"):
             raise refusal(1008, "the operation_id was used for another request")
         if standing == "elsewhere":
             raise refusal(1012, "another worker is answering this operation")

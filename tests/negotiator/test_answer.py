@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ async def ask(
     sources: tuple[str, ...] | None = None,
     key: str | None = None,
     principal: str = "anonymous",
+    peer: str | None = None,
 ) -> Reply:
     known = () if document is None else (as_data_uri(document),)
     request = Request(
@@ -89,7 +91,7 @@ async def ask(
         sources=known if sources is None else sources,
         idempotency_key=key,
     )
-    return await answer(agent.engine, request, context(agent, principal))
+    return await answer(agent.engine, request, replace(context(agent, principal), peer=peer))
 
 
 # --- documents ---
@@ -602,6 +604,19 @@ async def test_a_crash_between_intent_and_result_is_an_unknown_outcome_and_no_se
     assert (await ask(second, BOOK_VALUE, good, key="k")).code == "outcome_unknown"
     assert calls == offered == []
     assert (await ask(second, BOOK_VALUE, good, key="new")).status == "success"
+
+
+async def test_a_key_that_a_stranger_guesses_shows_nothing_and_does_nothing(world: World) -> None:
+    server = world.agent("server")
+    calls = offer_booking(server)
+    good = document_of(server.engine.tools["book"])
+    first = await ask(server, BOOK_VALUE, good, key="1", peer="192.0.2.1")
+    assert await ask(server, BOOK_VALUE, good, key="1", peer="192.0.2.1") == first
+    with pytest.raises(OutcomeUnknown):
+        await ask(server, BOOK_VALUE, good, key="1", peer="192.0.2.66")
+    with pytest.raises(BadInput):
+        await ask(server, {**BOOK_VALUE, "room": "13"}, good, key="1", peer="192.0.2.66")
+    assert len(calls) == 1
 
 
 async def test_a_crash_before_the_intent_lets_one_worker_take_over(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from negotiator.messages import Reply, Request
 from negotiator.presence import Presence
-from negotiator.replies import KEEP_SECONDS, Replies
+from negotiator.replies import KEEP_SECONDS, Claim, Replies
 from negotiator.testing import VirtualClock
 from protocol_docs import MemoryTextStore, StoreFull
 
@@ -35,6 +35,37 @@ async def test_a_kept_reply_is_had_again_from_every_worker() -> None:
         assert (await worker.claim("p", request()))[0] == DONE
         assert (await worker.claim("p", request("another body")))[0] == "conflict"
     assert (await other.claim("somebody else", request()))[0] == "new"
+
+
+async def test_who_proved_nothing_gets_a_reply_again_at_the_address_that_it_went_to_and_nowhere_else() -> None:
+    (one, other), _, store = workers()
+    _, claim = await one.claim("anonymous", request(), "192.0.2.1")
+    # While it is under way already: whoever waits would be given the reply.
+    for worker in (one, other):
+        assert (await worker.claim("anonymous", request(), "192.0.2.2"))[0] == "unproved"
+    one.finish(claim, DONE)
+    for worker in (one, other):
+        assert (await worker.claim("anonymous", request(), "192.0.2.1"))[0] == DONE
+        for elsewhere in ("192.0.2.2", None):
+            assert (await worker.claim("anonymous", request(), elsewhere))[0] == "unproved"
+            assert (await worker.claim("anonymous", request("another body"), elsewhere))[0] == "conflict"
+    assert "192.0.2.1" not in "".join(filter(None, map(store.get, store.keys())))
+
+
+async def test_who_proved_who_they_are_may_come_again_from_anywhere() -> None:
+    (one, other), _, _ = workers()
+    _, claim = await one.claim("did:web:a.example", request(), "192.0.2.1")
+    one.finish(claim, DONE)
+    assert (await other.claim("did:web:a.example", request(), "192.0.2.2"))[0] == DONE
+
+
+async def test_a_reply_that_was_kept_without_an_address_is_given_to_no_stranger() -> None:
+    (one, other), _, store = workers()
+    _, claim = await one.claim("anonymous", request(), None)
+    one.finish(claim, DONE)
+    (key,) = store.keys("replies/")
+    store.put(key, (store.get(key) or "").replace('"address"', '"another"'))
+    assert (await other.claim("anonymous", request(), None))[0] == "unproved"
 
 
 async def test_the_same_key_at_once_waits_for_the_first_in_the_same_process() -> None:
@@ -93,7 +124,7 @@ async def test_two_that_find_it_abandoned_at_the_same_moment_do_not_both_take_it
     def put_later(key: str, text: str) -> None:
         if not seen:  # the first is about to take it over when the second looks
             seen.append(key)
-            seen.append(other._standing(key, _digest(text)))
+            seen.append(other._standing(Claim(key, _digest(text), "", asyncio.Future())))
         put(key, text)
 
     store.put = put_later  # type: ignore[method-assign]
@@ -226,7 +257,7 @@ async def test_an_old_look_at_a_claim_does_not_undo_what_its_successor_replied(t
         if key.startswith("replies-taken/") and not seen:
             # `slow` has looked; before it takes over, `quick` takes over, replies and ends.
             seen.append(key)
-            seen.append(quick._standing(place, digest))
+            seen.append(quick._standing(Claim(place, digest, "", asyncio.Future())))
             processes.store.put(place, kept)
             processes.end(quick)
         return add(key, text)

@@ -153,6 +153,23 @@ async def test_what_there_is_no_room_for_may_come_again(client) -> None:
     assert state((await client.say({"text": "Double 4"}, **said))["task"]) == "TASK_STATE_COMPLETED"
 
 
+async def test_a_message_of_somebody_else_s_is_not_shown_to_who_guesses_its_id(client) -> None:
+    said = {"messageId": "order-2026-11-24-000001", "role": "ROLE_USER", "parts": [{"text": "Double 4"}]}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}).encode()
+
+    async def sent(peer, method="POST"):
+        headers = {"content-type": "application/json", "a2a-version": "1.0"}
+        wire = WireRequest(method=method, path="/a2a", headers=headers, body=body, peer=peer)
+        return json.loads((await client.handler(wire)).body)
+
+    first = await sent("192.0.2.1")
+    assert await sent("192.0.2.1") == first
+    guessed = await sent("192.0.2.66")
+    assert "result" not in guessed
+    assert first["result"]["task"]["id"] not in json.dumps(guessed)
+    assert client.called == [4]
+
+
 async def test_callers_without_a_name_who_count_their_messages_get_no_replies_of_each_other(client) -> None:
     tasks = [(await client.say({"text": text}, messageId="1"))["task"] for text in ("Double 4", "Double 4", "Double 5")]
     assert len({task["id"] for task in tasks}) == 3
