@@ -1,8 +1,11 @@
 """Shares with their intervals, as reports have them. Pure."""
 
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.scenarios.search import wilson
+
+KEPT: Final = {True: "true", False: "false", None: "-"}
+"""Whether a promise is kept, for people; `-` where this run cannot tell."""
 
 
 def share(right: int, n: int) -> dict[str, Any]:

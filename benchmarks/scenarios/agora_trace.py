@@ -8,16 +8,15 @@ import argparse
 import asyncio
 import json
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.answers import SCRIPTED, open_kept
 from benchmarks.baselines.caches import ExactCache, SemanticCache
 from benchmarks.baselines.policies import CONTENDERS
+from benchmarks.jobs import Tick, run_all
 from benchmarks.machine import machine
-from benchmarks.progress import Progress
 from benchmarks.scenarios.agora_trace_oracle import oracle
 from benchmarks.scenarios.agora_trace_report import (
     figures,
@@ -27,14 +26,12 @@ from benchmarks.scenarios.agora_trace_report import (
     over_seeds,
     plot,
     ratios,
+    targets,
 )
 from benchmarks.scenarios.agora_trace_town import Done, Town
 from benchmarks.scenarios.agora_trace_traffic import Shape, draw
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonObject
-from negotiator.models import open_model
-from negotiator.models.base import Model
-from negotiator.models.recorded import RecordingModel
 
 CACHES: Final = {"exact_cache": ExactCache, "semantic_cache": SemanticCache}
 MOST_QUERIES: Final = 20_000
@@ -66,7 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
     parser.add_argument("--first-seed", type=int, default=0, help="of them; numbers are chosen on 100 (default: 0)")
-    parser.add_argument("--model", default="scripted", help="scripted, or a model's name (default: scripted)")
+    parser.add_argument(
+        "--sample", type=int, help="only so many of the queries, the first; for a model that takes long"
+    )
+    parser.add_argument("--model", default=SCRIPTED, help="scripted, recorded or a model's name (default: scripted)")
+    parser.add_argument("--minutes", type=float, help="no query is begun after so long; the next run goes on")
     parser.add_argument("--policies", default=",".join(ORDER), help="which rows, by name (default: all)")
     parser.add_argument("--workers", type=int, default=2, help="processes, with the scripted model (default: 2)")
 
@@ -79,15 +80,21 @@ class Job:
     agents: int
     traffic: Shape
     queries: int
+    sample: int
+    """So many of them are asked, the first."""
     seed: int
     model: str
-    transcript: str
-    """Where it goes; its first line says what it is of."""
+    out: str
+
+    @property
+    def transcript(self) -> Path:
+        """Where it goes; its first line says what it is of."""
+        return Path(self.out) / "transcripts" / f"{self.policy}-{self.seed}.jsonl"
 
     def header(self) -> JsonObject:
         """What has to be the same for a transcript to stand for this job."""
         made = asdict(self)
-        del made["transcript"]
+        del made["out"]
         return {"format": FORMAT, **made}
 
 
@@ -98,18 +105,23 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     if unknown:
         raise UsageError(f"no policy is named {', '.join(sorted(unknown))}; there are {', '.join(ORDER)}")
     queries = arguments.queries or min(10 * arguments.agents, MOST_QUERIES)
+    asked = queries if arguments.sample is None else min(arguments.sample, queries)
     (out / "transcripts").mkdir(parents=True, exist_ok=True)
     jobs = [
-        Job(
-            name, arguments.agents, arguments.traffic, queries, seed, arguments.model,
-            str(out / "transcripts" / f"{name}-{seed}.jsonl"),
-        )
+        Job(name, arguments.agents, arguments.traffic, queries, asked, seed, arguments.model, str(out))
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for name in names
-    ]  # fmt: skip
+    ]
     started = time.monotonic()
-    _run_all([job for job in jobs if _read(job) is None], arguments.workers if arguments.model == "scripted" else 1)
-    report = _report(arguments, jobs, queries)
+    run_all(
+        [job for job in jobs if _read(job) is None],
+        run_job,
+        workers=arguments.workers if arguments.model == SCRIPTED else 1,
+        named=lambda job: f"{job.policy}, seed {job.seed}",
+        requests=asked,
+        minutes=arguments.minutes,
+    )
+    report = _report(arguments, jobs, asked)
     report["seconds"] = round(time.monotonic() - started, 1)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (out / "report.md").write_text(markdown(report), encoding="utf-8")
@@ -117,65 +129,47 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     return report
 
 
-def _run_all(jobs: list[Job], workers: int) -> None:
-    progress = Progress()
-    if workers < 2 or len(jobs) < 2:
-        for at, job in enumerate(jobs):
-            progress.at(f"{job.policy}, seed {job.seed}: {at + 1} of {len(jobs)}")
-            run_job(job)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for at, job in enumerate(pool.map(run_job, jobs)):
-                progress.at(f"{job.policy}, seed {job.seed}: {at + 1} of {len(jobs)}")
-    progress.end()
-
-
-def run_job(job: Job) -> Job:
-    """Run one policy for one seed and write its transcript."""
+def run_job(job: Job, tick: Tick) -> None:
+    """Run one policy for one seed and write its transcript; a model's answers are kept, and played again."""
     traffic = draw(agents=job.agents, queries=job.queries, shape=job.traffic, seed=job.seed)
+    traffic = replace(traffic, queries=traffic.queries[: job.sample])
     cache = CACHES[job.policy]() if job.policy in CACHES else None
     contender = CONTENDERS["nl_only" if job.policy in CACHES else job.policy]
     lines: list[Done] = []
 
     async def at_work() -> JsonObject:
-        model = _model(job)
+        model = open_kept(job.model, Path(job.out) / "answers.jsonl", oracle())
         try:
             town = Town(contender, traffic, model, cache)
-            await town.run(lines.append)
+            await town.run(lines.append, tick)
         finally:
             await model.aclose()
         documents, routines = town.learned()
         tokens = {name: asdict(used) for name, used in town.meter.items()}
-        return {"documents": documents, "routines": routines, "tokens": tokens}
+        return {"documents": documents, "routines": routines, "tokens": tokens, "model": model.name}
 
     summary = asyncio.run(at_work())
     texts = [json.dumps(job.header()), *(json.dumps(line.to_json()) for line in lines), json.dumps(summary)]
-    unfinished = Path(f"{job.transcript}.part")
+    unfinished = job.transcript.with_suffix(".part")
     unfinished.write_text("\n".join(texts) + "\n", encoding="utf-8")
     unfinished.replace(job.transcript)
-    return job
-
-
-def _model(job: Job) -> Model:
-    if job.model == "scripted":
-        return oracle()
-    return RecordingModel(open_model(job.model), Path(job.transcript).with_suffix(".answers.jsonl"))
 
 
 def _read(job: Job) -> tuple[list[JsonObject], JsonObject] | None:
     """The lines and the summary of a transcript; None where it is of another job, or not there."""
-    path = Path(job.transcript)
-    if not path.exists():
+    if not job.transcript.is_file():
         return None
-    header, *lines, summary = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    header, *lines, summary = [json.loads(line) for line in job.transcript.read_text(encoding="utf-8").splitlines()]
     return (lines, summary) if header == job.header() else None
 
 
 def _report(arguments: argparse.Namespace, jobs: list[Job], queries: int) -> JsonObject:
     read = {(job.policy, job.seed): _read(job) for job in jobs}
     found = {key: value for key, value in read.items() if value is not None}
-    names = list(dict.fromkeys(job.policy for job in jobs))
     seeds = sorted({job.seed for job in jobs})
+    wanted = list(dict.fromkeys(job.policy for job in jobs))
+    names = [name for name in wanted if all((name, seed) in found for seed in seeds)]
+    model = next((summary["model"] for _, summary in found.values()), arguments.model)
     policies = {name: over_seeds([figures(*found[name, seed]) for seed in seeds]) for name in names}
     policies["gold_adapter"] = over_seeds([_by_hand(queries) for _ in seeds])
     if "nl_only" in names:
@@ -196,12 +190,14 @@ def _report(arguments: argparse.Namespace, jobs: list[Job], queries: int) -> Jso
         "queries": queries,
         "n": queries * len(seeds),
         "seeds": seeds,
-        "model": arguments.model,
+        "model": model,
+        "whole": names == wanted,
         "machine": machine(),
         "ratios": ratios(policies),
+        "targets": targets(policies),
         "policies": policies,
         "what": {name: WHAT[name] for name in policies},
-        "notes": notes(arguments.model),
+        "notes": notes(model, scripted=arguments.model == SCRIPTED),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from benchmarks.baselines.hindsight import Best, Paid, Place, Seen, best_in_hindsight
 from benchmarks.plots import line_plot
 from benchmarks.scenarios.agora_trace_town import PAPER_PRICES
+from benchmarks.shares import KEPT
 from negotiator.jsonvalue import JsonObject
 from negotiator.models.prices import PRICES_AS_OF, USD_PER_MILLION
 from negotiator.plan import CostPolicy
@@ -153,6 +154,32 @@ def ratios(policies: Mapping[str, JsonObject]) -> JsonObject:
     }
 
 
+TARGETS: Final = {
+    "ours_over_hindsight": 1.6,
+    "ours_without_predictions_over_hindsight": 2.0,
+    "ours_over_agora_paper": 0.5,
+    "ours_llm_touched_last_100": 8,
+    "ours_silently_wrong": 0,
+}
+"""What is promised, each at most, for 100 agents, the scripted model and the mean of five seeds."""
+
+
+def targets(policies: Mapping[str, JsonObject]) -> JsonObject:
+    """For each of `TARGETS` what came of it, and whether it is kept; None where a row that it needs is not there."""
+    found = {
+        **ratios(policies),
+        **{f"ours_{name}": policies.get("ours", {}).get(name) for name in ("llm_touched_last_100", "silently_wrong")},
+    }
+    return {
+        name: {
+            "value": found[name],
+            "at_most": most,
+            "kept": None if found[name] is None else found[name] <= most,
+        }
+        for name, most in TARGETS.items()
+    }
+
+
 def markdown(report: JsonObject) -> str:
     """The report for people."""
     seeds = ", ".join(map(str, report["seeds"]))
@@ -178,6 +205,12 @@ def markdown(report: JsonObject) -> str:
         lines.append("| " + " | ".join([name, *(_cell(policy, cell) for cell in cells)]) + " |")
     lines += ["", "| ratio of money | |", "|---|---|"]
     lines += [f"| {name} | {'-' if value is None else f'{value:.2f}'} |" for name, value in report["ratios"].items()]
+    lines += ["", "| promised for 100 agents, scripted, mean of 5 seeds | at most | here | kept |", "|---|---|---|---|"]
+    for name, each in report["targets"].items():
+        value = "-" if each["value"] is None else f"{each['value']:.2f}"
+        lines.append(f"| {name} | {each['at_most']} | {value} | {KEPT[each['kept']]} |")
+    if not report["whole"]:
+        lines += ["", "Not all runs are there yet: the next one, with the same --out, goes on."]
     lines += ["", "Queries touched by a model, by hundreds:", ""]
     for name, policy in report["policies"].items():
         lines.append(f"- {name}: " + " ".join(f"{each:.0f}" for each in policy["llm_touched_by_100"]))
@@ -211,14 +244,14 @@ def plot(report: JsonObject) -> str:
     )
 
 
-def notes(model: str) -> list[str]:
+def notes(model: str, *, scripted: bool) -> list[str]:
     """What a reader has to know."""
     prices = "; ".join(f"{name} {prompt}/{answer}" for name, (prompt, answer) in PAPER_PRICES.items())
     today = "; ".join(f"{name} as {other}" for name, other in TODAY.items())
     kind = (
         "The model is scripted: it reads the prompts that were sent and always answers rightly. Figures tell what a "
         "policy costs, and say nothing of what a language model understands."
-        if model == "scripted"
+        if scripted
         else f"The model is {model}, its tokens at the prices of the models that the paper's agents had."
     )
     return [

@@ -225,10 +225,11 @@ class Town:
         self._in_words: dict[str, int] = {}
         self.servers = {name: self._server(name) for name in SERVERS}
 
-    async def run(self, note: Callable[[Done], None]) -> None:
-        """Ask everything in order."""
+    async def run(self, note: Callable[[Done], None], tick: Callable[[], None]) -> None:
+        """Ask everything in order; `tick` is called before each query."""
         async with self._world:
             for query in self.traffic.queries:
+                tick()
                 note(await self._query(query))
                 await self._settle(self._user(query.user))
                 self._clock.advance(SECONDS_BETWEEN)

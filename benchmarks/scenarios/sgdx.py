@@ -57,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--number", type=int, default=3000, help="requests, with --traffic (default: 3000)")
     parser.add_argument("--policies", default="", help="rows by name, with --traffic (default: all)")
     parser.add_argument("--workers", type=int, default=2, help="processes, with --traffic (default: 2)")
+    parser.add_argument(
+        "--minutes", type=float, help="with --traffic: none is begun after so long; the next run goes on"
+    )
     parser.add_argument("--yes", action="store_true", help="fetch the weights of the local model without asking")
 
 

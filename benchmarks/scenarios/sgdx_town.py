@@ -200,10 +200,13 @@ class SgdTown:
         self._clock = VirtualClock()
         self._world = World(self._clock)
 
-    async def run(self, requests: Sequence[Request], note: Callable[[Answered], None]) -> None:
-        """Ask everything in order."""
+    async def run(
+        self, requests: Sequence[Request], note: Callable[[Answered], None], tick: Callable[[], None]
+    ) -> None:
+        """Ask everything in order; `tick` is called before each request."""
         async with self._world:
             for request in requests:
+                tick()
                 self.gold.request = request
                 server, client = await self._server(request), self._client(request)
                 note(await self._one(request, client))

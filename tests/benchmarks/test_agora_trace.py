@@ -15,7 +15,7 @@ from benchmarks.baselines.hindsight import Seen, best_in_hindsight
 from benchmarks.baselines.policies import CONTENDERS
 from benchmarks.plots import line_plot
 from benchmarks.scenarios.agora_trace_oracle import oracle
-from benchmarks.scenarios.agora_trace_report import figures
+from benchmarks.scenarios.agora_trace_report import figures, targets
 from benchmarks.scenarios.agora_trace_town import MOST_HOPS, Done, Exchange, Town, Trail
 from benchmarks.scenarios.agora_trace_traffic import Query, Traffic, draw
 from benchmarks.scenarios.agora_trace_world import (
@@ -119,7 +119,7 @@ def asked_often(server: str, kind: str, times: int, users: int = 2) -> Traffic:
 async def run(policy: str, traffic: Traffic, cache: Any = None) -> tuple[Town, list[Done]]:
     lines: list[Done] = []
     town = Town(CONTENDERS[policy], traffic, oracle(), cache)
-    await town.run(lines.append)
+    await town.run(lines.append, lambda: None)
     return town, lines
 
 
@@ -254,16 +254,94 @@ def test_a_run_writes_its_report_and_goes_on_where_it_stopped(
     assert again["policies"] == report["policies"]
 
 
-def test_another_models_answers_are_recorded_beside_the_transcripts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Counting:
+    """A model that always understands, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.inner, self.name, self.asked = oracle(), "counting", 0
+
+    async def complete(self, *messages: Any, **options: Any) -> Any:
+        self.asked += 1
+        return replace(await self.inner.complete(*messages, **options), model=self.name)
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""
+
+
+def test_another_models_answers_are_kept_for_all_rows_and_the_table_replays_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("benchmarks.scenarios.agora_trace.open_model", lambda _name: oracle())
-    command = ["run", "agora-trace", "--seeds", "1", "--queries", "3", "--policies", "nl_only", "--model", "local"]
-    assert main([*command, "--out", str(tmp_path)]) == 0
-    answers = (tmp_path / "transcripts" / "nl_only-0.answers.jsonl").read_text().splitlines()
+    model = Counting()
+    monkeypatch.setattr("benchmarks.answers.open_model", lambda _name: model)
+    command = ["run", "agora-trace", "--seeds", "1", "--sample", "4", "--out", str(tmp_path)]
+    policies = ["--policies", "nl_only,exact_cache,ours"]
+    assert main([*command, "--model", "local", "--policies", "nl_only"]) == 0
+    in_words = model.asked
+    assert in_words > 0
+    assert main([*command, "--model", "local", "--policies", "nl_only,exact_cache"]) == 0
+    assert model.asked == in_words, "what was asked in one row is not asked again in another"
+    assert main([*command, "--model", "local", *policies]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["model"] == "local"
-    assert 0 < len(answers) <= report["policies"]["nl_only"]["model_calls"] + 1
+    assert (report["model"], report["queries"], report["n"]) == ("counting", 4, 4)
+    assert report["policies"]["nl_only"]["model_calls"] == in_words
+    asked = model.asked
+    assert main([*command, "--model", "recorded", *policies]) == 0
+    assert model.asked == asked
+    again = json.loads((tmp_path / "report.json").read_text())
+    assert (again["policies"], again["model"]) == (report["policies"], report["model"])
+    capsys.readouterr()
+    assert main([*command[:-1], str(tmp_path / "empty"), "--model", "recorded", *policies]) == 2
+    assert "run it with a model first" in capsys.readouterr().err
+
+
+def test_a_sample_is_the_first_of_the_same_queries(tmp_path: Path) -> None:
+    command = ["run", "agora-trace", "--seeds", "1", "--queries", "20", "--policies", "nl_only"]
+    asked = []
+    for number, options in enumerate(([], ["--sample", "6"])):
+        out = tmp_path / str(number)
+        assert main([*command, *options, "--out", str(out)]) == 0
+        lines = (out / "transcripts" / "nl_only-0.jsonl").read_text().splitlines()[1:-1]
+        asked.append([json.loads(line)["input"] for line in lines])
+    assert asked[1] == asked[0][:6]
+
+
+def test_a_run_whose_time_is_up_says_so_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Counting()
+    monkeypatch.setattr("benchmarks.answers.open_model", lambda _name: model)
+    command = ["run", "agora-trace", "--seeds", "1", "--sample", "3", "--policies", "nl_only", "--model", "local"]
+    command += ["--out", str(tmp_path)]
+    times = iter(range(100))
+    monkeypatch.setattr("benchmarks.jobs.time.time", lambda: 60.0 * next(times))
+    assert main([*command, "--minutes", "3"]) == 0
+    assert "the next one, with the same --out, goes on" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["whole"], list(report["policies"])) == (False, ["gold_adapter"])
+    before = model.asked
+    assert before > 0
+    assert main(command) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["whole"]
+    assert report["policies"]["nl_only"]["model_calls"] == model.asked, "nothing was asked twice"
+    assert model.asked > before
+
+
+def test_what_is_promised_stands_in_the_report_with_what_came_of_it() -> None:
+    rows: dict[str, Any] = {
+        "ours": {"usd": 1.5, "llm_touched_last_100": 8.0, "silently_wrong": 0.2},
+        "hindsight": {"usd": 1.0},
+        "agora_paper": {"usd": 2.9},
+    }
+    found = targets(rows)
+    assert {name: each["kept"] for name, each in found.items()} == {
+        "ours_over_hindsight": True,
+        "ours_without_predictions_over_hindsight": None,
+        "ours_over_agora_paper": False,
+        "ours_llm_touched_last_100": True,
+        "ours_silently_wrong": False,
+    }
+    assert found["ours_over_hindsight"] == {"value": 1.5, "at_most": 1.6, "kept": True}
 
 
 def test_a_policy_that_is_none_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.scenarios.sgdx_policies import ceiling
+from benchmarks.scenarios.sgdx_policies import ceiling, targets
 from benchmarks.scenarios.sgdx_traffic import A_CLIENT, SHAPES, Services, Shape, draw, load
 
 SLOTS = {
@@ -122,10 +122,31 @@ def test_what_was_run_is_not_run_again_and_what_is_missing_is(data: Path, monkey
     from benchmarks.scenarios import sgdx_policies
 
     inner = sgdx_policies.run_job
-    monkeypatch.setattr(sgdx_policies, "run_job", lambda job: ran.append(job.policy) or inner(job))
+    monkeypatch.setattr(sgdx_policies, "run_job", lambda job, tick: ran.append(job.policy) or inner(job, tick))
     second = run(data, *options, "ours,greedy")
     assert ran == ["greedy"]
     assert second["policies"]["ours"] == first["policies"]["ours"]
+
+
+def test_rows_that_time_left_out_are_run_by_the_next_one(data: Path) -> None:
+    options = ("--traffic", "zipf", "--number", "20", "--policies", "nl_only,ours")
+    first = run(data, *options, "--minutes", "0")
+    assert (first["whole"], list(first["policies"])) == (False, ["gold_adapter"])
+    assert {each["kept"] for each in first["targets"].values()} == {None}
+    second = run(data, *options)
+    assert second["whole"]
+    assert second["policies"].keys() == {"nl_only", "ours", "gold_adapter", "hindsight"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "asked", "of_ceiling", "kept"),
+    [(0, 3000, 0.97, (True, True)), (0, 2999, 0.969, (None, False)), (1, 10, None, (False, None))],
+)
+def test_what_is_promised_is_held_against_the_row_of_ours(
+    wrong: int, asked: int, of_ceiling: float | None, kept: tuple[bool | None, bool | None]
+) -> None:
+    ours = {"wrong_by_routine": wrong, "routine_share_of_ceiling": of_ceiling, "right": {"n": asked}}
+    assert tuple(each["kept"] for each in targets(ours).values()) == kept
 
 
 def test_a_recording_that_is_not_there_and_a_policy_that_is_none_are_said(
