@@ -6,7 +6,7 @@
 4. Run it. Tools are called through the request's journal, so that a tier that takes over repeats nothing.
 5. Reply under the same document; record what it cost; what is due is learned off this path.
 
-What is warm, a document at hand whose mappings serve with a safe tool, goes by the straight line of `answer_warm`.
+What is warm, a document at hand whose routine serves with a safe tool, goes by the straight line of `answer_warm`.
 Where anything is in doubt the ladder takes the request as if nothing had been tried, or with the call that was made.
 The other rooms beside this one (`answer_by_model`, `answer_in_words`, `answer_exactly`) are for its lower rungs.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from negotiator.answer_by_model import answer_by_model, under, written_by_model
 from negotiator.answer_exactly import answer_directly, answer_natively, misfit
 from negotiator.answer_in_words import answer_in_words
-from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, ready_for
+from negotiator.answer_warm import NOTHING_DONE, ResultUnread, answer_warm, body_for, may_be_kept, ready_for, taken_by
 from negotiator.answering import Answering
 from negotiator.engine import Engine
 from negotiator.errors import (
@@ -33,7 +33,7 @@ from negotiator.errors import (
     ToolFailed,
 )
 from negotiator.fitting import receiver_half
-from negotiator.interpret import body_text, body_value
+from negotiator.interpret import body_text
 from negotiator.journal import canonical, digest_of
 from negotiator.messages import Reply, Request
 from negotiator.own_words import WORDS_ALONE
@@ -53,21 +53,11 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
 
     Raises the `NegotiatorError`s, which the edge renders in the peer's dialect.
     """
+    made = await _warm(engine, request, context)
+    if made is not None:
+        return made
     if request.idempotency_key is None or not engine.may_have_effects:
-        ready = ready_for(engine, request.hashes) if request.kind == "exchange" else None
-        if ready is not None:
-            body = body_value(request.body)
-            try:
-                made = await answer_warm(engine, ready, body, context.principal, context.deadline, context.history)
-            except ResultUnread as unread:
-                return await take_up(engine, request, context, ready, unread)
-            if made is not NOTHING_DONE:
-                return _in_kind(Reply(status="success", body=made, tier="routine"), request)
-        work = Answering(engine, request, context)
-        try:
-            return await _answered(work)
-        finally:
-            work.journal.close()
+        return await by_ladder(engine, request, context)
     standing, claim = await engine.replies.claim(context.principal, request, context.peer)
     if isinstance(standing, Reply):
         return standing
@@ -80,12 +70,37 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
     return await _once(engine, claim, Answering(engine, request, context, claim.key), crashed=standing == "abandoned")
 
 
-async def take_up(
-    engine: Engine, request: Request, context: ExchangeContext, ready: Ready, unread: ResultUnread
-) -> Reply:
+async def _warm(engine: Engine, request: Request, context: ExchangeContext) -> Reply | None:
+    ready = ready_for(engine, request.hashes) if request.kind == "exchange" else None
+    if ready is None or may_be_kept(engine, context.principal, request.idempotency_key):
+        return None
+    principal, body = context.principal, body_for(ready, request.body)
+    taken = taken_by(engine, ready, body, principal)
+    if taken is NOTHING_DONE:
+        return None
+    try:
+        made = await answer_warm(engine, ready, taken, body, principal, context.deadline, context.history)
+    except ResultUnread as unread:
+        return await take_up(engine, request, context, unread)
+    if made is NOTHING_DONE:
+        return None
+    return _in_kind(Reply(status="success", body=made, tier="routine"), request)
+
+
+async def by_ladder(engine: Engine, request: Request, context: ExchangeContext) -> Reply:
+    """Answer a request that may be made again. Raises as `answer` does."""
+    work = Answering(engine, request, context)
+    try:
+        return await _answered(work)
+    finally:
+        work.journal.close()
+
+
+async def take_up(engine: Engine, request: Request, context: ExchangeContext, unread: ResultUnread) -> Reply:
     """Answer what the straight line could not once its tool was called. Raises as `answer` does."""
     work = Answering(engine, request, context)
     # The call is entered as if the ladder had made it: a tier that takes over repeats nothing.
+    ready = unread.ready
     work.made_already(ready.tool, unread.arguments, unread.result)
     taking_over = _take_over(work, ready.document, ready.runnable, unread.error)
     return _in_kind(await _recorded(work, taking_over), request)

@@ -3,14 +3,20 @@
 import asyncio
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
+
+import orjson
 
 from negotiator.answering import Answering
 from negotiator.errors import BadInput, OutcomeUnknown, ToolFailed
+from negotiator.journal import result_text
 from negotiator.jsonvalue import JsonValue
 from negotiator.messages import Reply
 from negotiator.schemas import Schema
 
+NATIVE: Final = "native"
+"""What a person's own function is called in a journal."""
 _MAX_SHOWN_VIOLATIONS: Final = 5
 
 
@@ -18,20 +24,29 @@ async def answer_natively(work: Answering, protocol_hash: str, function: Callabl
     """Answer with a person's own function for the document. Raises `NotAllowed`, `ToolFailed`, `OutcomeUnknown`."""
     body, terms = work.request.body, work.engine.native_terms[protocol_hash]
     work.require(terms.name, terms.effect, public=terms.public)
-
-    async def run() -> JsonValue:
-        try:
-            if inspect.iscoroutinefunction(function):
-                return await function(body)
-            made = await asyncio.to_thread(function, body)
-            return await made if inspect.isawaitable(made) else made
-        except (ToolFailed, OutcomeUnknown):
-            raise
-        except Exception as error:
-            raise ToolFailed(f"the native routine failed with {type(error).__name__}") from error
-
-    made = await work.journal.call("native", {"body": body}, terms.effect, work.in_context(run))
+    run = work.in_context(partial(_run, function, body))
+    made = await work.journal.call(NATIVE, {"body": body}, terms.effect, run)
     return Reply(status="success", body=made, tier="routine")
+
+
+async def native_result(function: Callable[[JsonValue], Any], body: JsonValue) -> JsonValue:
+    """What a person's own function makes of a body, as `answer_natively` gives it, without a journal's entry.
+
+    Raises `ToolFailed`, `OutcomeUnknown`.
+    """
+    return orjson.loads(result_text(NATIVE, await _run(function, body)))
+
+
+async def _run(function: Callable[[JsonValue], Any], body: JsonValue) -> JsonValue:
+    try:
+        if inspect.iscoroutinefunction(function):
+            return await function(body)
+        made = await asyncio.to_thread(function, body)
+        return await made if inspect.isawaitable(made) else made
+    except (ToolFailed, OutcomeUnknown):
+        raise
+    except Exception as error:
+        raise ToolFailed(f"the native routine failed with {type(error).__name__}") from error
 
 
 async def answer_directly(work: Answering) -> Reply:

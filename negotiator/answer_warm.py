@@ -1,53 +1,158 @@
-"""The receiver's straight line: a safe tool, a mapping in both directions, and nothing in doubt.
+"""The receiver's straight line: nothing that must not be done twice, a routine for every request, and no doubt.
 
 What stands ready for a document is looked up once; a request then takes a check, a mapping, the tool, a mapping and a
-check. It reads no store, starts no task and sets no timer of its own. Where anything is in doubt nothing is done here,
-and the ladder in `answer` takes the request as if nothing had been tried.
+check, or a person's own function alone. It reads no store, starts no task and sets no timer of its own. Where anything
+is in doubt nothing is done here, and the ladder in `answer` takes the request as if nothing had been tried.
 """
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
 
-from negotiator.answering import is_told, require
+from negotiator.answer_exactly import native_result
+from negotiator.answering import is_told, tell
 from negotiator.bounded import keep
 from negotiator.clock import Deadline
-from negotiator.context import context_of, within
+from negotiator.context import begin, context_of, end
 from negotiator.conversations import Turn
-from negotiator.engine import DocumentSchemas, Engine
-from negotiator.errors import BadInput
+from negotiator.engine import DocumentSchemas, Engine, NativeTerms
+from negotiator.errors import BadInput, PeerMisspoke
 from negotiator.identity.authority import Authority
+from negotiator.interpret import body_value
+from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.ledger import Place
+from negotiator.ledger import Account, Ledger, Place
 from negotiator.oauth.granted import granted_scopes
 from negotiator.respond import place_of
 from negotiator.running import Runnable
 from negotiator.shelf import MAX_READY
 from negotiator.task import Tool
+from negotiator.wire import ANONYMOUS
 from protocol_docs import AmbiguousAlias, ProtocolDocument
+from sandbox import SandboxError
 
 MAX_ALLOWED: Final = 256
 """Principals that are remembered as allowed, for each document that stands ready."""
+_FREE: Final = Account()
 NOTHING_DONE: Final[Any] = object()
-"""What `answer_warm` returns where the ladder has to look."""
+"""What stands for a request, or for its reply, where the ladder has to look."""
 
 
-class Ready(NamedTuple):
-    """What a request under one document needs."""
+class ByRoutine:
+    """A safe tool and the routine around it, ready under one document."""
 
-    document: ProtocolDocument
-    schemas: DocumentSchemas
-    runnable: Runnable
-    tool: Tool
-    place: Place
-    """Where the ledger counts it."""
-    allowed: dict[str, Authority]
-    """Principals that have no token, with the table that allows them the tool."""
+    __slots__ = ("_fits", "_schemas", "allowed", "document", "mapped", "place", "runnable", "tool")
+
+    def __init__(self, document: ProtocolDocument, schemas: DocumentSchemas, runnable: Runnable, tool: Tool) -> None:
+        self.document = document
+        self.runnable = runnable
+        self.tool = tool
+        self.mapped = runnable.straight
+        """Whether its mappings are the whole of it; else its source is run beside them."""
+        self.place: Place | None = place_of(tool)
+        """Where the ledger counts it."""
+        self.allowed: dict[str, Authority] = {}
+        """Principals that have no token, with the table that allows them the tool."""
+        self._schemas = schemas
+        self._fits = schemas.request.fits
+
+    def stands(self, engine: Engine) -> bool:
+        """Whether it is still what would answer; each look is one in memory, or at a file's first bytes."""
+        tool, hash_ = self.tool, self.document.hash
+        return (
+            engine.routines.get(hash_, "receiver", engine.toolset) is self.runnable
+            and engine.tools.get(tool.name) is tool
+            and hash_ not in engine.natives
+        )
+
+    def takes(self, body: JsonValue) -> Any:
+        """A request's body, as `run` is to have it; `NOTHING_DONE` where that is for the ladder to see."""
+        try:
+            if not self._fits(body):
+                return NOTHING_DONE
+            return self.tool.bound(self.runnable.map_into(body)) if self.mapped else body
+        except (BadInput, ValueError):
+            return NOTHING_DONE
+
+    def may(self, authority: Authority, principal: str) -> bool:
+        """Whether a principal may have it run."""
+        tool = self.tool
+        granted = granted_scopes()
+        return authority.allows(principal, tool.name, tool.effect, "routine", public=tool.is_public, granted=granted)
+
+    async def run(self, taken: Any, principal: str, body: JsonValue) -> JsonValue:
+        """The reply's body, or `NOTHING_DONE`. Raises `ResultUnread`, and what the tool does."""
+        tool, runnable = self.tool, self.runnable
+        if self.mapped:
+            # Who is told of each use is told of each.
+            if is_told():
+                tell(tool.name, tool.effect, principal, "routine", allowed=True)
+            result = await tool.run(taken)
+            try:
+                made = runnable.map_back(result)
+                self._schemas.reply.check(made)
+            except BadInput as error:
+                raise ResultUnread(self, runnable.map_into(body), result, error) from error
+            return made
+        runnable = runnable.on_behalf_of("stranger" if principal == ANONYMOUS else "known")
+        try:
+            arguments = await runnable.into(body)
+            keywords = tool.bound(arguments)
+        except (BadInput, PeerMisspoke, SandboxError):
+            return NOTHING_DONE
+        if is_told():
+            tell(tool.name, tool.effect, principal, "routine", allowed=True)
+        result = await tool.run(keywords)
+        try:
+            made = await runnable.back(result)
+            self._schemas.reply.check(made)
+            canonical(made)
+        except (BadInput, PeerMisspoke, SandboxError) as error:
+            raise ResultUnread(self, arguments, result, error) from error
+        return made
+
+
+class Natively:
+    """A person's own function, safe, ready under one document."""
+
+    __slots__ = ("_function", "_terms", "allowed", "document", "place")
+
+    def __init__(self, document: ProtocolDocument, function: Callable[[JsonValue], Any], terms: NativeTerms) -> None:
+        self.document = document
+        self.place: Place | None = None
+        self.allowed: dict[str, Authority] = {}
+        self._function = function
+        self._terms = terms
+
+    def stands(self, engine: Engine) -> bool:
+        """See `ByRoutine.stands`."""
+        hash_ = self.document.hash
+        return engine.natives.get(hash_) is self._function and engine.native_terms.get(hash_) is self._terms
+
+    def takes(self, body: JsonValue) -> Any:
+        """See `ByRoutine.takes`."""
+        return body
+
+    def may(self, authority: Authority, principal: str) -> bool:
+        """See `ByRoutine.may`."""
+        terms, granted = self._terms, granted_scopes()
+        return authority.allows(principal, terms.name, terms.effect, "routine", public=terms.public, granted=granted)
+
+    async def run(self, taken: Any, principal: str, body: JsonValue) -> JsonValue:  # noqa: ARG002 - as above
+        """The reply's body. Raises what the function does."""
+        if is_told():
+            tell(self._terms.name, self._terms.effect, principal, "routine", allowed=True)
+        return await native_result(self._function, taken)
+
+
+Ready = ByRoutine | Natively
 
 
 class ResultUnread(Exception):
-    """The tool was called, and the mapping could not make the reply: whoever takes over must not call it again."""
+    """The tool was called, and the routine could not make the reply: whoever takes over must not call it again."""
 
-    def __init__(self, arguments: JsonObject, result: JsonValue, error: BadInput) -> None:
-        super().__init__("the mapping failed after the call")
+    def __init__(self, ready: ByRoutine, arguments: JsonObject, result: JsonValue, error: Exception) -> None:
+        super().__init__("the routine failed after the call")
+        self.ready = ready
         self.arguments = arguments
         self.result = result
         self.error = error
@@ -61,14 +166,8 @@ def ready_for(engine: Engine, hashes: tuple[str, ...]) -> Ready | None:
     found: Ready | None = engine.ready.get(hashes)
     if found is None:
         return _made_ready(engine, hashes) if hashes else None
-    document, tool = found.document, found.tool
-    # Revoked, demoted, replaced by another process: each look is one in memory.
-    if (
-        engine.documents.stands(hashes[0], document)
-        and engine.routines.get(document.hash, "receiver", engine.toolset) is found.runnable
-        and engine.tools.get(tool.name) is tool
-        and document.hash not in engine.natives
-    ):
+    # Revoked, demoted, replaced by another process, another tool, another function: it is looked at each time.
+    if engine.documents.stands(hashes[0], found.document) and found.stands(engine):
         return found
     del engine.ready[hashes]
     return None
@@ -79,51 +178,88 @@ def _made_ready(engine: Engine, hashes: tuple[str, ...]) -> Ready | None:
         document = engine.documents.get(hashes[0])
     except AmbiguousAlias:
         return None
-    if document is None or document.hash in engine.natives or not set(hashes) <= set(document.aliases):
+    if document is None or not set(hashes) <= set(document.aliases):
         return None
-    runnable, schemas = engine.routines.get(document.hash, "receiver", engine.toolset), engine.schemas_of(document)
-    tool = None if runnable is None else engine.tools.get(runnable.routine.tool or "")
-    if runnable is None or tool is None or schemas is None or tool.effect != "safe" or not runnable.straight:
-        return None
-    ready = Ready(document, schemas, runnable, tool, place_of(tool), {})
-    keep(engine.ready, hashes, ready, MAX_READY)
+    ready = _native(engine, document) if document.hash in engine.natives else _routine(engine, document)
+    if ready is not None:
+        keep(engine.ready, hashes, ready, MAX_READY)
     return ready
+
+
+def _native(engine: Engine, document: ProtocolDocument) -> Ready | None:
+    terms = engine.native_terms[document.hash]
+    return Natively(document, engine.natives[document.hash], terms) if terms.effect == "safe" else None
+
+
+def _routine(engine: Engine, document: ProtocolDocument) -> Ready | None:
+    runnable, schemas = engine.routines.get(document.hash, "receiver", engine.toolset), engine.schemas_of(document)
+    if runnable is None or schemas is None or not runnable.routine.firm or runnable.routine.whole:
+        return None
+    tool = engine.tools.get(runnable.routine.tool or "")
+    return None if tool is None or tool.effect != "safe" else ByRoutine(document, schemas, runnable, tool)
+
+
+def may_be_kept(engine: Engine, principal: str, key: str | None) -> bool:
+    """Whether there may be a reply, or a refusal, for the key of a request: then it is for the ladder to say.
+
+    Where there is none, the request is new, and nothing comes of it that must not be done twice. Raises
+    `protocol_docs.StoreUnusable`.
+    """
+    return key is not None and engine.may_have_effects and engine.replies.used(principal, key)
+
+
+def taken_by(engine: Engine, ready: Ready, body: JsonValue, principal: str) -> Any:
+    """What `answer_warm` is to be given for a request; `NOTHING_DONE` where that is for the ladder to see.
+
+    A table of authority never changes: whom it allowed something once, it allows it.
+    """
+    authority = engine.authority
+    if ready.allowed.get(principal) is not authority or granted_scopes():
+        if not ready.may(authority, principal):
+            return NOTHING_DONE
+        if not granted_scopes():
+            keep(ready.allowed, principal, authority, MAX_ALLOWED)
+    return ready.takes(body)
 
 
 async def answer_warm(
     engine: Engine,
     ready: Ready,
+    taken: Any,
     body: JsonValue,
     principal: str,
     deadline: Deadline,
     history: tuple[Turn, ...] = (),
 ) -> JsonValue:
-    """The reply's body; `NOTHING_DONE` where nothing was done.
+    """The reply's body for what `taken_by` has taken; `NOTHING_DONE` where its code could not read the body.
 
-    Raises `ResultUnread`, and what the ladder would: `NotAllowed`, and what the tool raises.
+    Raises `ResultUnread`, and what the tool raises.
     """
-    _, schemas, runnable, tool, place, allowed = ready
-    if not schemas.request.is_valid(body):
-        return NOTHING_DONE
+    context = context_of(principal=principal, deadline=deadline, request=engine.new_id, history=history)
+    token = begin(context)
     try:
-        run = tool.ready(runnable.map_into(body))
-    except BadInput:
-        return NOTHING_DONE
-    # A table never changes: whom it allowed something once, it allows it. Who is told of each use is told of each.
-    if allowed.get(principal) is not engine.authority or granted_scopes() or is_told():
-        require(engine, principal, "routine", tool.name, tool.effect, public=tool.is_public)
-        if not granted_scopes():
-            keep(allowed, principal, engine.authority, MAX_ALLOWED)
-    try:
-        context = context_of(principal=principal, deadline=deadline, request=engine.new_id, history=history)
-        result = await within(context, run)
-    except BaseException:
-        engine.ledger.warm(place)
+        made = await ready.run(taken, principal, body)
+    except ResultUnread:
         raise
-    try:
-        made = runnable.map_back(result)
-        schemas.reply.check(made)
-    except BadInput as error:
-        raise ResultUnread(runnable.map_into(body), result, error) from error
-    engine.ledger.warm(place)
+    except BaseException:
+        # Of a thread nobody can tell it otherwise.
+        context.cancel()
+        _count(engine.ledger, ready.place)
+        raise
+    finally:
+        end(token)
+    if made is not NOTHING_DONE:
+        _count(engine.ledger, ready.place)
     return made
+
+
+def _count(ledger: Ledger, place: Place | None) -> None:
+    if place is None:
+        ledger.exchange("receiver", "routine", "receiver", _FREE)
+    else:
+        ledger.warm(place)
+
+
+def body_for(ready: Ready, body: JsonValue) -> JsonValue:
+    """A request's body as its routine reads it: JSON in a text is a person's own function's business."""
+    return body if isinstance(ready, Natively) else body_value(body)

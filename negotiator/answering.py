@@ -160,9 +160,13 @@ def require(engine: Engine, principal: str, tier: Tier, name: str, effect: Effec
     """Raises `NotAllowed` where this caller may not have that run in this tier."""
     granted = granted_scopes()
     allowed = engine.authority.allows(principal, name, effect, tier, public=public, granted=granted)
-    # What was done, and for whom, is to be found again: names alone, no values.
     if is_told():
-        word = "is used" if allowed else "is not allowed"
-        _log.info("%s (%s) %s for %.200r, in the tier %s", name, effect, word, principal, tier)
+        tell(name, effect, principal, tier, allowed=allowed)
     if not allowed:
         raise NotAllowed
+
+
+def tell(name: str, effect: Effect, principal: str, tier: Tier, *, allowed: bool) -> None:
+    """Tell the log what was done and for whom, so that it is found again: names alone, no values."""
+    word = "is used" if allowed else "is not allowed"
+    _log.info("%s (%s) %s for %.200r, in the tier %s", name, effect, word, principal, tier)

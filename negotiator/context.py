@@ -1,7 +1,7 @@
 """What a tool, or an owner's own words, can know of the request that it runs for."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -102,6 +102,14 @@ _CONTEXT: Final[ContextVar[Context | None]] = ContextVar("negotiator_context", d
 def current_context() -> Context | None:
     """The request that the running function serves; None outside of one."""
     return _CONTEXT.get()
+
+
+def begin(context: Context) -> Token[Context | None]:
+    """Have `current_context` say `context`, until `end` with what this returns."""
+    return _CONTEXT.set(context)
+
+
+end: Final = _CONTEXT.reset
 
 
 async def within(context: Context, run: Callable[[], Awaitable[T]]) -> T:

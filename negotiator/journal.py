@@ -37,6 +37,14 @@ def digest_of(value: JsonValue) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+def result_text(tool: str, result: JsonValue) -> bytes:
+    """What a tool returned, as `canonical` writes it. Raises `ToolFailed` where it is no JSON."""
+    try:
+        return canonical(result)
+    except BadInput as error:
+        raise ToolFailed(f"the tool {tool} returned what is no JSON") from error
+
+
 @dataclass(slots=True)
 class Entry:
     """One tool call."""
@@ -124,10 +132,7 @@ class Journal:
             self._write([*self._entries, entry])
             self._entries.append(entry)
         result = await run()
-        try:
-            entry.result = canonical(result)
-        except BadInput as error:
-            raise ToolFailed(f"the tool {tool} returned what is no JSON") from error
+        entry.result = result_text(tool, result)
         entry.state = "done"
         if effect == "safe":
             # Entered only now: a safe call that failed left nothing behind, and another tier may make it again.

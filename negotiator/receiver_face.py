@@ -1,6 +1,6 @@
 """The face of a receiver: what an agent offers, and the doors that it is reached by."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -22,7 +22,7 @@ from negotiator.messages import Effect
 from negotiator.pages import Pages
 from negotiator.serving import AgoraDoor, DoorLimits, Listed
 from negotiator.task import Tool
-from negotiator.transports.asgi import PrincipalOf
+from negotiator.transports.asgi import AsgiApp, PrincipalOf, asgi_app
 from negotiator.warm_door import WarmDoor
 from negotiator.watching import WatchedDoor
 from negotiator.wire import Door, WireHandler
@@ -208,7 +208,7 @@ class ReceiverFace:
         who, proves = self.identity, self._checker
         return door_of(self.engine, self._listing, limits, under_way, identity=who, checker=proves)
 
-    def asgi(self, *, principal_of: PrincipalOf | None = None) -> Callable[..., Coroutine[Any, Any, None]]:
+    def asgi(self, *, principal_of: PrincipalOf | None = None) -> AsgiApp:
         """The agent as an ASGI application, to be served or mounted anywhere: Agora at `/`, MCP at `/mcp`,
         A2A at `/a2a` with its card at `/.well-known/agent-card.json`, ANP at `/anp` with the page that lists the agent
         at `/.well-known/agent-descriptions`.
@@ -216,8 +216,6 @@ class ReceiverFace:
         `principal_of` names, from a request's ASGI scope, whom the middleware of the program around this one has found
         it to be for; such a caller needs no proof here.
         """
-        from negotiator.transports.asgi import asgi_app  # noqa: PLC0415 - imported on use
-
         handler = self.handler()
         return asgi_app(handler) if principal_of is None else asgi_app(handler, principal_of=principal_of)
 

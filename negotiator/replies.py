@@ -78,6 +78,10 @@ class Replies:
         """Others of the same store, of what may be done again: forgotten where there are many."""
         return Replies(self._store, self._clock, self._abandoned_after, self._presence, prefix=prefix, at_most=at_most)
 
+    def used(self, principal: str, key: str) -> bool:
+        """Whether a request of this key was begun, and is kept. Raises `StoreUnusable`."""
+        return self._store.get(self._row_of(principal, key)) is not None
+
     async def claim(self, principal: str, request: Request, peer: str | None = None) -> tuple[Standing, Claim]:
         """Begin to answer a request that has an idempotency key, and came from the address `peer`.
 
@@ -90,7 +94,7 @@ class Replies:
         if self._until_purge <= 0:
             self._until_purge = _PURGE_EVERY
             self.purge()
-        key = self._prefix + hashlib.sha256(f"{principal}\0{request.idempotency_key}".encode()).hexdigest()
+        key = self._row_of(principal, request.idempotency_key)
         digest = digest_of([request.body, sorted(request.hashes), request.kind, request.conversation])
         address = address_of(principal, peer)
         running = self._running.get(key)
@@ -143,6 +147,9 @@ class Replies:
                 left.append((begun, key))
         many = 0 if self._at_most is None else max(0, len(left) - self._at_most)
         return dropped + sum(self._store.delete(key) for _, key in sorted(left)[:many])
+
+    def _row_of(self, principal: str, key: str | None) -> str:
+        return self._prefix + hashlib.sha256(f"{principal}\0{key}".encode()).hexdigest()
 
     def _standing(self, claim: Claim) -> Standing:
         key = claim.key

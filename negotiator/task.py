@@ -163,9 +163,13 @@ class Tool:
             BadInput: the arguments do not fit. What is returned raises `ToolFailed` where the function raised or
                 its result does not fit its own schema, and `OutcomeUnknown` where the function does.
         """
+        return partial(self.run, self.bound(arguments))
+
+    def bound(self, arguments: JsonValue) -> dict[str, Any]:
+        """Check the arguments: what `run` is given. Raises `BadInput`."""
         if self.bind is not None:
-            return partial(self._run, self.bind(arguments))
-        return partial(self._run, _keywords(self.input.load(arguments)))
+            return self.bind(arguments)
+        return _keywords(self.input.load(arguments))
 
     async def call(self, arguments: JsonValue) -> JsonValue:
         """`ready`, and run at once."""
@@ -175,7 +179,8 @@ class Tool:
     def _is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
 
-    async def _run(self, keywords: dict[str, Any]) -> JsonValue:
+    async def run(self, keywords: dict[str, Any]) -> JsonValue:
+        """Run the function once with what `bound` made. Raises `ToolFailed` and `OutcomeUnknown`, as `ready` says."""
         if self.takes_context is not None:
             keywords = {**keywords, self.takes_context: current_context()}
         try:

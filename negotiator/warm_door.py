@@ -2,35 +2,40 @@
 
 The gate, the doors and the dialect pass objects from hand to hand that are worth more than the whole of a warm
 exchange. Where a request is plainly one of the 2025 standard, has no header that any of them would act on, and names a
-document for which a mapping stands ready, nothing is left for them to do but what is done here, with their own rules.
+document for which a routine stands ready, nothing is left for them to do but what is done here, with their own rules.
 Of any other request nothing is done here, and they take it from its start.
 """
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from negotiator.admission import UnderWay, caller_of
-from negotiator.answer import take_up
-from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, ready_for
+from negotiator.answer import by_ladder, take_up
+from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, may_be_kept, ready_for, taken_by
 from negotiator.clock import Deadline
-from negotiator.dialects.agora import STANDARD_2025, fields, read
+from negotiator.dialects.agora import STANDARD_2025, fields, told_by
 from negotiator.dialects.base import Refused
+from negotiator.dialects.json_body import MAX_DEPTH
 from negotiator.dialects.sse import MEDIA_TYPE
 from negotiator.engine import Engine
-from negotiator.errors import DeadlinePassed, Overloaded
+from negotiator.errors import DeadlinePassed
 from negotiator.events import listener
 from negotiator.identity.gate import Gate
 from negotiator.in_time import OutOfTime, by
-from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.jsonvalue import JsonObject, JsonValue, nests_within
 from negotiator.messages import Reply, Request
 from negotiator.oauth.granted import granted_scopes
 from negotiator.serving import ENGINE, ENGINE_HEADER, DoorLimits, ExchangeContext, marked, rendered
 from negotiator.wire import Door, WireReply, WireRequest
+from protocol_docs import StoreUnusable
 
 HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", ENGINE_HEADER: ENGINE}
 """Of each success."""
 READ_HEADERS: Final = frozenset(
-    {"accept", "content-encoding", "content-length", "content-type", "idempotency-key", "prefer"}
+    {"accept", "content-encoding", "content-length", "content-type", "host", "idempotency-key", "prefer"}
 )
 """Headers that are read here, by the rules of those who read them elsewhere."""
 IDLE_HEADERS: Final = frozenset(
@@ -42,7 +47,6 @@ IDLE_HEADERS: Final = frozenset(
         "connection",
         "dnt",
         "forwarded",
-        "host",
         "keep-alive",
         "pragma",
         "priority",
@@ -62,6 +66,8 @@ IDLE_HEADERS: Final = frozenset(
 )
 """Headers that nobody acts on in a request over Agora. With any other a request goes through the doors."""
 _KNOWN: Final = READ_HEADERS | IDLE_HEADERS
+_BARE: Final = 3
+"""Fields of an envelope that holds a document's two spellings and a body, and nothing else."""
 
 
 class _Asked(NamedTuple):
@@ -71,7 +77,8 @@ class _Asked(NamedTuple):
     hashes: tuple[str, ...]
     sources: tuple[str, ...]
     key: str | None
-    seconds: float
+    principal: str
+    peer: str | None
 
     def request(self) -> Request:
         """The same as the dialect reads it."""
@@ -100,78 +107,96 @@ class WarmDoor:
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request; raises only on cancellation."""
         if wire.path == "/" and wire.method == "POST" and wire.headers.keys() <= _KNOWN:
-            reply = await self.warm(wire.headers, wire.body, wire.principal, wire.peer)
-            if isinstance(reply, bytes):
-                return WireReply(headers=dict(HEADERS), body=reply)
-            if reply is not None:
-                return reply
+            begun = self.begun(wire.headers, wire.body, wire.principal, wire.peer, wire.local)
+            if begun is not None:
+                made = await begun
+                return WireReply(headers=dict(HEADERS), body=made) if isinstance(made, bytes) else made
         return await self._gate(wire)
 
-    async def warm(
-        self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None
-    ) -> bytes | WireReply | None:
-        """The reply to a POST to `/` whose only headers are `headers` (of `READ_HEADERS`) and some of `IDLE_HEADERS`.
+    def begun(
+        self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None, local: str | None
+    ) -> Coroutine[Any, Any, bytes | WireReply] | None:
+        """What answers a POST to `/` whose only headers are `headers` (of `READ_HEADERS`) and some of `IDLE_HEADERS`.
 
-        The body of a success, anything else whole, None where nothing was done.
+        It is to be awaited, and returns the body of a success, anything else whole. None where nothing was done.
+
+        Args:
+            headers: Lower-case names.
+            data: The request's body.
+            principal: Who asks, as far as that was proved.
+            peer: The address it came from, where that is known.
+            local: The address it came to, where that is known.
         """
+        engine, limits = self._engine, self._limits
         # In one process a peer's task may be the caller's own; what it hears and may do is not ours: see `Gate`.
-        if not self._gate.lets_by(principal) or listener() is not None or granted_scopes():
+        if (
+            not self._gate.lets_by(principal, headers.get("host"), local)
+            or listener() is not None
+            or granted_scopes()
+            or len(data) > limits.body_bytes
+            or self._under_way.full
+            or MEDIA_TYPE in headers.get("accept", "")
+        ):
             return None
-        asked = self._read(headers, data)
-        if asked is None:
-            return None
-        engine, room, hashes = self._engine, self._under_way, asked.hashes
         try:
-            ready = ready_for(engine, hashes)
-            if ready is None:
+            fields.require_json_type(headers)
+            asked = self._read(headers, data, principal, peer)
+            seconds = limits.seconds_for(headers)
+            ready = None if asked is None or seconds <= 0 else ready_for(engine, asked.hashes)
+            if asked is None or ready is None or may_be_kept(engine, principal, asked.key):
                 return None
-            caller = caller_of(principal, peer)
+        except (Refused, StoreUnusable):
+            return None
+        taken = taken_by(engine, ready, asked.body, principal)
+        return None if taken is NOTHING_DONE else self._answered(asked, ready, taken, seconds)
+
+    def _read(self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None) -> _Asked | None:
+        """What is asked, read as the doors and the dialect read it; None where it is for them. Raises `Refused`."""
+        try:
+            envelope = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return None
+        if (
+            envelope.__class__ is not dict
+            or not nests_within(data, MAX_DEPTH)
+            or told_by(envelope) is not STANDARD_2025
+        ):
+            return None
+        body, hashes = envelope.get("body"), fields.read_hashes(envelope)
+        if body.__class__ is not dict:
+            return None
+        if len(envelope) == _BARE and len(hashes) == _BARE - 1 and "idempotency-key" not in headers:
+            return _Asked(body, hashes, (), None, principal, peer)
+        key, sources = fields.read_idempotency_key(envelope, headers), fields.read_sources(envelope)
+        return None if fields.read_multiround(envelope) else _Asked(body, hashes, sources, key, principal, peer)
+
+    async def _answered(self, asked: _Asked, ready: Ready, taken: Any, seconds: float) -> bytes | WireReply:
+        engine, room, principal = self._engine, self._under_way, asked.principal
+        try:
+            caller, document = caller_of(principal, asked.peer), asked.hashes[0]
+            room.enter(caller, document)
             try:
-                room.enter(caller, hashes[0])
-            except Overloaded:
-                return None
-            try:
-                deadline = Deadline.after(asked.seconds, engine.clock)
-                try:
-                    made = await by(deadline, answer_warm(engine, ready, asked.body, principal, deadline))
-                except ResultUnread as unread:
-                    return await self._taken_up(asked, ready, unread, principal, peer, deadline)
+                deadline = Deadline.after(seconds, engine.clock)
+                made = await by(deadline, answer_warm(engine, ready, taken, asked.body, principal, deadline))
+                if made is NOTHING_DONE:
+                    return await self._handed_on(asked, deadline, by_ladder)
+            except ResultUnread as unread:
+                return await self._handed_on(asked, deadline, partial(take_up, unread=unread))
             finally:
-                room.leave(caller, hashes[0])
-            return None if made is NOTHING_DONE else _written(made, asked)
+                room.leave(caller, document)
+            return _written(made, asked)
         except OutOfTime:
             failed: Exception = DeadlinePassed()
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
             failed = error
         return marked(STANDARD_2025.encode_reply(rendered(failed), asked.request()))
 
-    def _read(self, headers: Mapping[str, str], data: bytes) -> _Asked | None:
-        """What is asked, read as the doors and the dialect read it; None where it is for them."""
-        limits = self._limits
-        if len(data) > limits.body_bytes or self._under_way.full or MEDIA_TYPE in headers.get("accept", ""):
-            return None
-        try:
-            fields.require_json_type(headers)
-            dialect, envelope = read(data)
-            if dialect is not STANDARD_2025 or envelope is None:
-                return None
-            body, hashes = envelope.get("body"), fields.read_hashes(envelope)
-            key, sources = fields.read_idempotency_key(envelope, headers), fields.read_sources(envelope)
-            if body.__class__ is not dict or fields.read_multiround(envelope):
-                return None
-        except Refused:
-            return None
-        seconds = limits.seconds_for(headers)
-        if seconds <= 0 or (key is not None and self._engine.may_have_effects):
-            return None
-        return _Asked(body, hashes, sources, key, seconds)
-
-    async def _taken_up(
-        self, asked: _Asked, ready: Ready, unread: ResultUnread, principal: str, peer: str | None, deadline: Deadline
+    async def _handed_on(
+        self, asked: _Asked, deadline: Deadline, to: Callable[..., Coroutine[Any, Any, Reply]]
     ) -> WireReply:
-        request = asked.request()
+        request, principal, peer = asked.request(), asked.principal, asked.peer
         context = ExchangeContext(dialect=STANDARD_2025.name, deadline=deadline, principal=principal, peer=peer)
-        reply = await by(deadline, take_up(self._engine, request, context, ready, unread))
+        reply = await by(deadline, to(self._engine, request, context))
         return marked(STANDARD_2025.encode_reply(reply, request))
 
 

@@ -13,6 +13,7 @@ from negotiator.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from negotiator.agent import Agent
+    from negotiator.transports.asgi import WarmDoors
 
 _DRAIN_SECONDS: Final = 30
 """How long requests that were accepted may take to end."""
@@ -58,9 +59,10 @@ async def serve_agent(
     ready: Callable[[], None],
     until: asyncio.Event | None = None,
 ) -> None:
-    """`serve_app` for an agent, which is closed at the end. Raises `MissingExtra`."""
+    """`serve_app` for an agent, which is closed at the end; what is warm is answered below it. Raises `MissingExtra`."""
+    app = agent.asgi()
     try:
-        await serve_app(agent.asgi(), listening, ready=ready, until=until)
+        await serve_app(app, listening, ready=ready, until=until, warm=app.warm)
     finally:
         await agent.aclose()
 
@@ -71,10 +73,11 @@ async def serve_app(
     *,
     ready: Callable[[], None],
     until: asyncio.Event | None = None,
+    warm: "WarmDoors | None" = None,
 ) -> None:
     """Serve an ASGI application until SIGTERM, SIGINT or `until`; then end what was accepted.
 
-    A second signal does not wait. Raises `MissingExtra`.
+    Requests that `warm` takes do not come to the application. A second signal does not wait. Raises `MissingExtra`.
     """
     require_uvicorn()
     import uvicorn  # noqa: PLC0415 - an extra, loaded on use
@@ -93,8 +96,9 @@ async def serve_app(
     protocol: Any = "auto"
     if importlib.util.find_spec("httptools") is not None:
         from negotiator.cli.shedding import shedding  # noqa: PLC0415 - an extra, loaded on use
+        from negotiator.cli.straight_through import StraightThrough  # noqa: PLC0415
 
-        app, protocol = shedding(app)
+        app, protocol = shedding(app) if warm is None else shedding(app, protocol=StraightThrough, warm=warm)
     config = uvicorn.Config(
         app,
         http=protocol,

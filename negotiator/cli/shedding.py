@@ -85,22 +85,32 @@ class Shedding(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the request, or refuse it once it is whole."""
         self._head_since = None
-        before: Any = self.cycle
-        alone = before is None or before.response_complete
         # What waits for a sign to send its body, and what is no exchange, is left to the application.
-        exchange = alone and not self.expect_100_continue and self.parser.get_method() == b"POST"
+        exchange = self._alone() and not self.expect_100_continue and self.parser.get_method() == b"POST"
         if not exchange:
             super().on_headers_complete()
-            return
-        if self._backlog.takes(time.monotonic()):
-            self.scope[_TAKEN] = True  # type: ignore[typeddict-unknown-key]
-            try:
-                super().on_headers_complete()
-            finally:
-                # A target that cannot be read is answered by uvicorn, and never begun here.
-                if self.cycle is before:
-                    self._backlog.begins(time.monotonic())
-            return
+        elif self._backlog.takes(time.monotonic()):
+            self._hand_over()
+        else:
+            self._refuse()
+
+    def _alone(self) -> bool:
+        """Whether no other request of this connection is under way."""
+        before: Any = self.cycle
+        return before is None or before.response_complete
+
+    def _hand_over(self) -> None:
+        """Have the application answer what the backlog has taken."""
+        before: Any = self.cycle
+        self.scope[_TAKEN] = True  # type: ignore[typeddict-unknown-key]
+        try:
+            HttpToolsProtocol.on_headers_complete(self)
+        finally:
+            # A target that cannot be read is answered by uvicorn, and never begun here.
+            if self.cycle is before:
+                self._backlog.begins(time.monotonic())
+
+    def _refuse(self) -> None:
         self.cycle = _Dropped  # type: ignore[assignment]
         self._refusing = True
         self.loop.call_soon(self._end_of_refusal)
@@ -126,8 +136,13 @@ class Shedding(HttpToolsProtocol):
             self.transport.close()
 
 
-def shedding(app: App, backlog: Backlog | None = None) -> tuple[App, Callable[..., Any]]:
-    """An application, and the protocol that refuses on its behalf what it cannot begin soon enough."""
+def shedding(
+    app: App, backlog: Backlog | None = None, protocol: type[Shedding] = Shedding, **options: Any
+) -> tuple[App, Callable[..., Any]]:
+    """An application, and the protocol that refuses on its behalf what it cannot begin soon enough.
+
+    `options` are those that `protocol` has beside `Shedding`'s.
+    """
     backlog = backlog or Backlog()
 
     async def begun(scope: Any, receive: Any, send: Any) -> None:
@@ -135,4 +150,4 @@ def shedding(app: App, backlog: Backlog | None = None) -> tuple[App, Callable[..
             backlog.begins(time.monotonic())
         await app(scope, receive, send)
 
-    return begun, partial(Shedding, backlog=backlog)
+    return begun, partial(protocol, backlog=backlog, **options)

@@ -74,15 +74,25 @@ class Gate:
         self._tokens = tokens
         self._authority = authority or Authority()
         self._pages = pages or Pages()
+        self._named: tuple[str | None, str | None] | None = None
+        """The name and address of the last request that was let by for them: most come by the same."""
         self._realm = "agent" if identity is None else authority_of(identity.url)
 
     def at(self, path: str) -> Door:
         """See `SeveralDoors.at`."""
         return self._doors.at(path)
 
-    def lets_by(self, principal: str) -> bool:
-        """Whether a POST that holds no proof, no token and no trace goes to its door as it is, and so does its reply."""
-        return self._tokens is None and self._trust.hears(principal)
+    def lets_by(self, principal: str, host: str | None, local: str | None) -> bool:
+        """Whether a POST goes to its door as it is, and so does its reply, if it holds no proof, no token and no trace,
+        and says nothing of a page but the name `host` that it came by, to the address `local`.
+        """
+        if self._tokens is not None or not self._trust.hears(principal):
+            return False
+        if self._named != (host, local):
+            if self._pages.refusal("POST", {} if host is None else {"host": host}, local) is not None:
+                return False
+            self._named = (host, local)
+        return True
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request; raises only on cancellation."""

@@ -6,7 +6,7 @@ where its length is announced, else as soon as it passes the limit; never is mor
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
@@ -43,10 +43,13 @@ class WarmDoors(SeveralDoors, Protocol):
         """The headers that a request on the short way may have: what those are called that are read, else empty."""
         ...
 
-    async def warm(
-        self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None
-    ) -> bytes | WireReply | None:
-        """The reply to a POST to `/` with those headers: the body of a success, else whole; None to be handled."""
+    def begun(
+        self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None, local: str | None
+    ) -> Coroutine[Any, Any, bytes | WireReply] | None:
+        """What answers a POST to `/` with those headers: the body of a success, else whole; None to be handled.
+
+        `peer` and `local` are the addresses that it came from and to.
+        """
         ...
 
 
@@ -118,6 +121,13 @@ class AsgiApp:
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
 
+    @property
+    def warm(self) -> WarmDoors | None:
+        """The short way past the handler, for a server that finds warm requests out for itself; None where there is
+        none, or where the host has to say of each request whom it is for.
+        """
+        return self._warm if self._principal_of is _nobody else None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application."""
         if scope["type"] == "http":
@@ -151,13 +161,15 @@ class AsgiApp:
             return
         client = scope.get("client")
         peer, principal = client[0] if client else None, _named(self._principal_of(scope))
+        local = (scope.get("server") or (None,))[0]
         if warm is not None and few is not None:
-            made = await warm.warm(few, body, principal, peer)
-            if isinstance(made, bytes):
-                await _send(send, 200, [*warm.head, (b"content-length", b"%d" % len(made))], made)
-                return
-            if made is not None:
-                await _respond(send, made, head=False, close=False)
+            begun = warm.begun(few, body, principal, peer, local)
+            if begun is not None:
+                made = await begun
+                if isinstance(made, bytes):
+                    await _send(send, 200, [*warm.head, (b"content-length", b"%d" % len(made))], made)
+                else:
+                    await _respond(send, made, head=False, close=False)
                 return
             headers = _headers(scope["headers"])
         reply = await self._handler(
@@ -167,7 +179,7 @@ class AsgiApp:
                 headers=headers,
                 body=body,
                 peer=peer,
-                local=(scope.get("server") or (None,))[0],
+                local=local,
                 target=_target(scope),
                 base=_base(scope.get("scheme", "http"), headers.get("host", ""), scope.get("root_path", "")),
                 principal=principal,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -113,7 +112,8 @@ def wire(envelope: Any = None, **more: Any) -> WireRequest:
 
 
 async def warm(served: Served, request: WireRequest) -> bytes | WireReply | None:
-    return await served.door.warm(request.headers, request.body, request.principal, request.peer)
+    begun = served.door.begun(request.headers, request.body, request.principal, request.peer, request.local)
+    return None if begun is None else await begun
 
 
 # --- the same answer, whatever comes ---
@@ -392,16 +392,79 @@ async def test_who_would_watch_goes_through_the_door_that_can_be_watched() -> No
     assert served.calls == []
 
 
+BOOKING = draft_document(
+    name="Booking",
+    description="Book a room.",
+    request_schema=REQUEST,
+    reply_schema=REPLY,
+    effect="transactional",
+)
+
+
+def booking(served: Served) -> list[str]:
+    """Have an agent book rooms besides, under a document of their own; the towns that it booked in."""
+    booked: list[str] = []
+
+    async def book(body: JsonObject) -> JsonObject:
+        booked.append(body["town"])
+        return {"warmth": str(len(booked)), "sky": body["town"]}
+
+    served.agent.register(BOOKING, book, effect="transactional", public=True)
+    return booked
+
+
 @pytest.mark.anyio
-async def test_a_key_is_for_the_ladder_where_something_must_not_be_done_twice() -> None:
+async def test_a_new_key_takes_the_short_way_even_where_something_must_not_be_done_twice() -> None:
     served = Served()
-    served.agent.tool(effect="transactional", name="book")(lambda: None)
-    served.routine = replace(served.routine, key_digest=served.agent.engine.toolset)
-    served.ready()
+    booking(served)
+    keyed = wire(headers={**HEADERS, "idempotency-key": "key"})
+    assert isinstance(await warm(served, keyed), bytes)
+    assert len(served.calls) == 1
+
+
+@pytest.mark.anyio
+async def test_a_key_that_was_used_for_what_must_not_be_done_twice_is_refused_for_anything_else() -> None:
+    served = Served()
+    booked = booking(served)
+    headers = {**HEADERS, "idempotency-key": "key"}
+    order = wire({"protocolDigest": BOOKING.hash, "body": {"town": "Rome"}}, headers=headers)
+    first = await served.door(order)
+    assert await warm(served, wire(headers=headers)) is None
+    assert b"bad_input" in (await served.door(wire(headers=headers))).body
+    # And what was done for it is done once, and told again.
+    assert said(await served.door(order)) == said(first)
+    assert (booked, served.calls) == (["Rome"], [])
+
+
+@pytest.mark.anyio
+async def test_a_key_of_a_safe_request_does_not_keep_anything_from_being_done_once() -> None:
+    served = Served()
+    booked = booking(served)
+    headers = {**HEADERS, "idempotency-key": "key"}
+    assert isinstance(await warm(served, wire(headers=headers)), bytes)
+    order = wire({"protocolDigest": BOOKING.hash, "body": {"town": "Rome"}}, headers=headers)
+    assert said(await served.door(order)) == said(await served.door(order))
+    assert booked == ["Rome"]
+
+
+@pytest.mark.anyio
+async def test_a_reply_that_was_kept_is_given_again_though_the_same_is_warm_by_now() -> None:
+    served = Served()
+    engine = served.agent.engine
+    answered: list[JsonObject] = []
+
+    async def before(body: JsonObject) -> JsonObject:
+        answered.append(body)
+        return {"sky": "as it was before", "warmth": "3"}
+
+    served.agent.register(DOCUMENT, before, effect="transactional", public=True)
+    keyed = wire(headers={**HEADERS, "idempotency-key": "key"})
+    first = await served.door(keyed)
+    del engine.natives[DOCUMENT.hash], engine.native_terms[DOCUMENT.hash]
+    booking(served)
     assert isinstance(await warm(served, wire()), bytes)
-    served.calls.clear()
-    assert await warm(served, wire(headers={**HEADERS, "idempotency-key": "key"})) is None
-    assert served.calls == []
+    assert said(await served.door(keyed)) == said(first)
+    assert len(answered) == 1
 
 
 @pytest.mark.anyio
@@ -413,8 +476,10 @@ async def test_where_there_is_no_room_the_doors_say_so() -> None:
             room.enter("192.0.2.1", SHA256)
         except Exception:  # noqa: BLE001 - its share is full
             break
-    assert await warm(served, wire()) is None
-    assert (await served.door(wire())).status == 503
+    made = await warm(served, wire())
+    assert isinstance(made, WireReply)
+    assert made.status == 503
+    assert said(made) == said(await served.door._gate(wire()))
     assert served.calls == []
 
 

@@ -14,6 +14,7 @@ from negotiator.dialects.agora.sniff import (
     read,
     sniff,
     sniff_reply,
+    told_by,
 )
 from negotiator.dialects.agora.spellings import SPELLINGS, Spelling, refusal, spelling_of
 
@@ -37,4 +38,5 @@ __all__ = [
     "sniff",
     "sniff_reply",
     "spelling_of",
+    "told_by",
 ]

@@ -47,10 +47,11 @@ def read(body: bytes) -> tuple[AgoraDialect, JsonObject | None]:
     can be used.
     """
     envelope = _object(body)
-    return _told_by(envelope), None if envelope is None or not nests_within(body, MAX_DEPTH) else envelope
+    return told_by(envelope), None if envelope is None or not nests_within(body, MAX_DEPTH) else envelope
 
 
-def _told_by(envelope: JsonObject | None) -> AgoraDialect:
+def told_by(envelope: JsonObject | None) -> AgoraDialect:
+    """The dialect of a request by its envelope; None stands for what is none."""
     if envelope is None or ("body" not in envelope and "protocolHash" not in envelope):
         return STANDARD_2025
     if "queryId" in envelope:
