@@ -144,8 +144,6 @@ async def ask_warm(
         if body.__class__ is not dict or not ready.schemas.request.fits(body):
             return None
         data = STANDARD_2025.request_under(ready.opening, body, key)
-        if data is None:
-            return None
     except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
         return None
     wire = WireRequest(

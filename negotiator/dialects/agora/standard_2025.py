@@ -49,21 +49,12 @@ class Standard2025(AgoraDialect):
         """
         return self.encode_request(Request(body={}, hashes=hashes)).body.removesuffix(b"{}}")
 
-    def request_under(self, opening: bytes, body: JsonObject, key: str) -> bytes | None:
-        """The body that `encode_request` writes for a request without sources; None where it has to look.
+    def request_under(self, opening: bytes, body: JsonObject, key: str) -> bytes:
+        """The body that `encode_request` writes for an object, under the document of `opening`, without sources.
 
-        Args:
-            opening: Of the document.
-            body: An object of plain JSON; where that is in doubt, there is nothing for it here.
-            key: The idempotency key, of A-Z a-z 0-9 - _ alone.
+        The key is of A-Z a-z 0-9 - _ alone. Raises `ValueError` for a body that is not plain JSON.
         """
-        try:
-            written = orjson.dumps(body)
-        except TypeError:
-            return None
-        if b"null" in written:
-            return None
-        return b'%b%b,"idempotencyKey":"%b"}' % (opening, written, key.encode())
+        return b'%b%b,"idempotencyKey":"%b"}' % (opening, write(body), key.encode())
 
     def read_success(self, data: bytes) -> tuple[JsonObject, PeerTier] | None:
         """The object that answers, and the tier that made it; None where `decode_reply` has to look."""

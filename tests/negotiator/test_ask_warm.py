@@ -1,0 +1,421 @@
+"""The sender's short road: what comes of it is what would have come of the ladder, and what leaves is the same to the byte."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from negotiator import Agent, Task, ask_warm
+from negotiator.asking import Asking
+from negotiator.clock import Deadline
+from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.events import listening
+from negotiator.jsonvalue import JsonObject
+from negotiator.mapping import FieldMapping, Mapping
+from negotiator.outcome import Outcome
+from negotiator.routines import Direction, Routine, Verdict
+from negotiator.speaking import PeerRecord
+from negotiator.testing import VirtualClock
+from negotiator.testing.world import numbered
+from negotiator.wire import WireReply, WireRequest
+from protocol_docs import draft_document
+from tests.negotiator.engine_world import TEXT, obj, oracle
+
+PEER = "https://peer.example"
+REQUEST = {**obj(city=TEXT, day={"type": "string", "format": "date"}, notes={}, size={}), "required": ["city"]}
+REPLY = {**obj(high=TEXT, summary=TEXT, rows={"type": "array", "items": obj(at=TEXT)}), "required": []}
+DOCUMENT = draft_document(
+    name="Forecast", description="The weather in a city.", request_schema=REQUEST, reply_schema=REPLY, effect="safe"
+)
+INPUT = {**obj(place=TEXT, when={"type": "string"}, remarks={}, size={}, unused={}), "required": ["place"]}
+OUTPUT = {**obj(warmest=TEXT, outlook=TEXT, rows={"type": "array"}), "required": ["outlook"]}
+INTO = Mapping(
+    (
+        FieldMapping(to="/city", source="/place", required=True),
+        FieldMapping(to="/day", source="/when"),
+        FieldMapping(to="/notes", source="/remarks"),
+        FieldMapping(to="/size", source="/size"),
+    )
+)
+BACK = Mapping(
+    (
+        FieldMapping(to="/outlook", source="/summary", required=True),
+        FieldMapping(to="/warmest", source="/high"),
+        FieldMapping(to="/rows", source="/rows"),
+    )
+)
+VALUE = {"place": "Rome", "when": "2026-11-24"}
+OURS = {"content-type": "application/json", "agora-engine": "metaparley"}
+
+
+class Where(BaseModel):
+    place: str
+    when: str | None = None
+    remarks: Any = None
+    size: Any = None
+    unused: Any = None
+
+
+class Weather(BaseModel):
+    outlook: str
+    warmest: str = ""
+    rows: list[Any] = []
+
+
+def task(kind: str, effect: Any) -> Task:
+    typed = kind == "typed"
+    return Task(
+        "The weather somewhere", input=Where if typed else INPUT, output=Weather if typed else OUTPUT, effect=effect
+    )
+
+
+class Carried:
+    """A transport that says what it was told to say, one thing a request, and then good answers."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.script: list[Any] = []
+        self.sent: list[WireRequest] = []
+        self.silent = asyncio.Event()
+
+    async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
+        assert base_url == PEER
+        self.sent.append(request)
+        said = self.script.pop(0) if self.script else good()
+        if said == "too late":
+            self.clock.advance(1000)
+            raise PeerHungUp("no reply by the deadline")
+        if said == "silence":
+            self.silent.set()
+            await asyncio.Event().wait()
+        if isinstance(said, Exception):
+            raise said
+        assert isinstance(said, WireReply)
+        return said
+
+    async def aclose(self) -> None:
+        pass
+
+
+def good(**more: Any) -> WireReply:
+    answered = {"status": "success", "body": {"high": "21", "summary": "sunny"}, "tier": "routine"}
+    return WireReply(headers=OURS, body=orjson.dumps({**answered, **more}))
+
+
+class Sender:
+    """An agent with a routine for what it asks, which has asked once."""
+
+    def __init__(self, kind: str = "plain", effect: Any = "safe", model: Any = None) -> None:
+        clock = VirtualClock()
+        self.transport = Carried(clock)
+        self.agent = Agent(
+            model, state="memory", clock=clock, new_id=numbered("id"), transport=self.transport, request_seconds=30
+        )
+        self.task = task(kind, effect)
+        engine = self.agent.engine
+        engine.documents.put(DOCUMENT)
+        self.routine = Routine(
+            protocol_hash=DOCUMENT.hash,
+            role="sender",
+            kind="mapping",
+            key_digest=self.task.digest,
+            into=Direction(mapping=INTO),
+            back=Direction(mapping=BACK),
+            state="serving",
+            verdict=Verdict(passed=True, basis="exact"),
+        )
+        engine.routines.put(self.routine)
+        engine.agreements.agree(self.task.digest, PEER, DOCUMENT.hash, 3600)
+        now = clock.time()
+        record = PeerRecord(dialect="agora-2025", ours=True, seen=now, expires=now + 3600)
+        engine.reach._remember(PEER, record)
+
+    async def ask(self, value: Any = VALUE, **options: Any) -> Outcome:
+        return await self.agent.ask(PEER, self.task, value, **options)
+
+    async def came(self, value: Any, **options: Any) -> Any:
+        """What came of a request, without what took time."""
+        try:
+            outcome = await self.ask(value, **options)
+        except Exception as error:  # noqa: BLE001 - whatever it is, both say it
+            return type(error), str(error), getattr(error, "code", None), getattr(error, "violations", None)
+        steps = [(step.what, step.detail) for step in outcome.trace]
+        return replace(outcome, seconds=0.0, trace=()), steps
+
+    def state(self) -> Any:
+        """What a request has left behind."""
+        engine = self.agent.engine
+        return (
+            engine.ledger.exchanges,
+            engine.ledger._arrivals,
+            engine.ledger.total,
+            engine.observed,
+            [(each.state, each.verdict) for each in self.agent.routines()],
+            engine.agreements.find(self.task.digest, PEER),
+            engine.agreements.refused(self.task.digest, PEER),
+            engine.peers.served(self.task.digest, PEER),
+            engine.reach.known(PEER),
+        )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(st.characters(), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+ODD = st.sampled_from([(1, 2), {1: 2}, b"x", float("nan"), 2**64, "\ud800", {"a": float("inf")}, object, [[[[]]]]])
+DEEP = st.sampled_from([60, 62, 63, 64, 65, 99, 101]).map(lambda n: orjson.loads(b"[" * n + b"]" * n))
+VALUES = (
+    st.just(VALUE)
+    | st.fixed_dictionaries(
+        {"place": st.sampled_from(["Rome", "", '"', "Ōsaka"]) | JSON},
+        optional={
+            "when": st.sampled_from(["2026-11-24", "tomorrow", None]),
+            "remarks": JSON | ODD | DEEP,
+            "size": st.integers() | st.floats(),
+            "unused": JSON | ODD | DEEP,
+            "more": JSON,
+        },
+    )
+    | st.sampled_from([None, [], "Rome", {}, 5])
+)
+BODIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "summary": st.just("sunny") | JSON,
+        "high": st.just("21") | JSON,
+        "rows": st.sampled_from([[], [{"at": "noon"}], [{}], None]),
+    },
+)
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "status": st.sampled_from(["failure", "error", "rejected", "Success", None, 7]),
+    "body": BODIES
+    | st.sampled_from([{"error": {"code": "no_such_city"}}, {"error": 5}, '{"summary":"sunny"}', "sunny", None])
+    | JSON,
+    "tier": st.sampled_from(["structured", "natural_language", "unknown", "high", None, 3]),
+    "error": st.sampled_from(["Unsupported protocol", "no", "\n", 7]),
+    "code": st.sampled_from(
+        ["overloaded", "internal_error", "deadline_passed", "malformed", "outcome_unknown", "bad_input", "?"]
+    ),
+    "conversationId": st.sampled_from(["c", 5]),
+}
+GOOD = orjson.loads(good().body)
+ENVELOPES = st.sampled_from(sorted(FIELDS)).flatmap(
+    lambda name: FIELDS[name].map(lambda said: {**GOOD, name: said})
+) | st.fixed_dictionaries({}, optional=FIELDS)
+BYTES = ENVELOPES.map(lambda envelope: json.dumps(envelope).encode()) | st.sampled_from(
+    [b"", b"null", b"[]", b"{", b'{"status":"success","body":{"summary":"x"},"x":%s}' % (b"[" * 70 + b"]" * 70)]
+)
+REPLIES = st.builds(
+    lambda status, headers, body: WireReply(status=status, headers=headers, body=body),
+    st.just(200) | st.sampled_from([201, 204, 301, 400, 404, 409, 429, 500, 502, 503, 504]),
+    st.just(OURS) | st.sampled_from([{"content-type": "application/json"}, {**OURS, "retry-after": "7"}]),
+    BYTES,
+)
+SAYS = st.lists(
+    st.just(good())
+    | REPLIES
+    | REPLIES
+    | st.sampled_from(
+        [
+            PeerUnreachable("away"),
+            PeerHungUp("gone"),
+            PeerMisspoke("odd"),
+            OSError("odd"),
+            RuntimeError("x"),
+            "too late",
+        ]
+    ),
+    max_size=3,
+)
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "idempotency_key": st.sampled_from(["key", "", "two words", 'a"b', "\\", "é", "k" * 255, "k" * 256]),
+        "seconds": st.sampled_from([0, -1, 0.5, 5, 60.2]),
+    },
+)
+KINDS: list[Callable[[], Sender]] = [
+    Sender,
+    lambda: Sender(effect="transactional"),
+    lambda: Sender("typed"),
+    lambda: Sender(model=oracle()),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    made=st.sampled_from([*KINDS, Sender, Sender]),
+    value=st.just(VALUE) | VALUES,
+    says=SAYS,
+    options=st.just({}) | OPTIONS,
+)
+def test_both_roads_send_the_same_come_to_the_same_and_leave_the_same(
+    made: Callable[[], Sender], value: Any, says: list[Any], options: dict[str, Any]
+) -> None:
+    async def of(sender: Sender, *, short: bool) -> tuple[Any, ...]:
+        await sender.ask()
+        assert sender.agent.engine.ready_to_ask
+        if not short:
+            sender.agent.engine.ready_to_ask.clear()
+        sender.transport.script[:] = says
+        came = await sender.came(value, **options)
+        await sender.agent.settle()
+        then = await sender.came(VALUE)
+        await sender.agent.settle()
+        return came, then, sender.transport.sent, sender.state()
+
+    async def both() -> None:
+        one, other = await of(made(), short=True), await of(made(), short=False)
+        for short, long in zip(one, other, strict=True):
+            assert short == long
+
+    asyncio.run(both())
+
+
+# --- what goes by the short road, and what does not ---
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def ladders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the requests that the ladder took."""
+    taken: list[str] = []
+    real = Asking.__init__
+
+    def counted(self: Asking, *args: Any) -> None:
+        real(self, *args)
+        taken.append(self.key)
+
+    monkeypatch.setattr(Asking, "__init__", counted)
+    return taken
+
+
+async def test_the_second_request_and_those_after_it_take_no_ladder(ladders: list[str]) -> None:
+    sender = Sender()
+    for _ in range(3):
+        outcome = await sender.ask()
+    assert ladders == ["id-1"]
+    assert [(step.what, step.detail) for step in outcome.trace] == [
+        ("plan", "routine: a verified routine is ready"),
+        ("send", "the peer answered: success"),
+    ]
+
+
+def _drop(sender: Sender) -> None:
+    sender.agent.engine.agreements.drop(sender.task.digest, PEER)
+
+
+def _agree_anew(sender: Sender) -> None:
+    sender.agent.engine.agreements.agree(sender.task.digest, PEER, DOCUMENT.hash, 60)
+
+
+def _distrust(sender: Sender) -> None:
+    sender.agent.engine.agreements.demote(sender.task.digest, PEER, 60)
+
+
+def _revoke(sender: Sender) -> None:
+    sender.agent.engine.documents.revoke(DOCUMENT.hash)
+
+
+def _demote(sender: Sender) -> None:
+    sender.agent.engine.routines.demote(sender.routine, "a test")
+
+
+def _replace(sender: Sender) -> None:
+    sender.agent.engine.routines.put(replace(sender.routine, verdict=Verdict(passed=True, basis="exact", canary=1)))
+
+
+def _forget(sender: Sender) -> None:
+    sender.agent.engine.reach.forget(PEER)
+
+
+def _expire(sender: Sender) -> None:
+    sender.transport.clock.advance(3601)
+
+
+@pytest.mark.parametrize("change", [_drop, _agree_anew, _distrust, _revoke, _demote, _replace, _forget, _expire])
+async def test_what_stood_ready_is_not_gone_by_once_it_no_longer_stands(
+    change: Callable[[Sender], None], ladders: list[str]
+) -> None:
+    sender = Sender()
+    await sender.ask()
+    change(sender)
+    sender.transport.script.append(WireReply(status=404))  # whatever it would ask first
+    await sender.came(VALUE)
+    assert len(ladders) == 2
+
+
+async def test_who_listens_hears_of_every_step(ladders: list[str]) -> None:
+    sender = Sender()
+    await sender.ask()
+    heard = [event async for event in sender.agent.stream(PEER, sender.task, VALUE)]
+    assert len(heard) > 1
+    with listening(lambda _event: None):
+        await sender.ask()
+    assert len(ladders) == 3
+
+
+async def test_a_reply_that_is_no_plain_success_is_taken_up_and_nothing_is_sent_again(ladders: list[str]) -> None:
+    sender = Sender()
+    await sender.ask()
+    sender.transport.script.append(good(body={"high": 21}))
+    with pytest.raises(PeerMisspoke):
+        await sender.ask()
+    assert len(sender.transport.sent) == 2
+    assert len(ladders) == 2
+
+
+async def test_how_a_peer_served_is_remembered_though_somebody_noted_else_meanwhile() -> None:
+    sender = Sender()
+    await sender.ask()
+    peers = sender.agent.engine.peers
+    peers.note(sender.task.digest, PEER, "failed")
+    await sender.ask()
+    served = peers.served(sender.task.digest, PEER)
+    assert served is not None
+    assert served.tier == "routine"
+
+
+async def test_what_the_caller_changes_meanwhile_is_not_what_was_sent() -> None:
+    sender = Sender(model=oracle())
+    await sender.ask()
+    value: JsonObject = {**VALUE, "remarks": ["as it was"]}
+    sender.transport.script.append("silence")
+    asking = asyncio.ensure_future(sender.ask(value))
+    await sender.transport.silent.wait()
+    value["remarks"].append("and later")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert orjson.loads(sender.transport.sent[1].body)["body"]["notes"] == ["as it was"]
+
+
+async def test_a_silent_peer_ends_a_request_by_its_deadline_and_a_transactional_one_in_doubt() -> None:
+    ends = {"safe": "deadline_passed", "transactional": "outcome_unknown"}
+    for effect, code in ends.items():
+        sender = Sender(effect=effect)
+        await sender.ask()
+        sender.transport.script.append("silence")
+        (_, _, said, _) = await sender.came(VALUE, seconds=0.01)
+        assert said == code
+
+
+async def test_what_stands_ready_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask_warm, "MAX_READY", 1)
+    sender = Sender()
+    await sender.ask()
+    sender.task = task("plain", "transactional")
+    engine = sender.agent.engine
+    engine.routines.put(replace(sender.routine, key_digest=sender.task.digest))
+    engine.agreements.agree(sender.task.digest, PEER, DOCUMENT.hash, 3600)
+    await sender.ask()
+    assert list(engine.ready_to_ask) == [(sender.task.digest, PEER)]
