@@ -1,6 +1,7 @@
 """One server of the speed benchmarks, in a process of its own: `python -m benchmarks.receivers CASE`.
 
-All cases are behind what `negotiator serve` uses. It says its port in a line of JSON, and ends with its standard input.
+All cases are behind what `negotiator serve` uses, which answers warm requests of an agent below ASGI; `mapping_asgi` is
+the agent's ASGI application alone, behind the same server as an application that somebody else wrote. It says its port in a line of JSON, and ends with its standard input.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from benchmarks.exchange import DOCUMENT, REPLY_SCHEMA, REQUEST_SCHEMA, forecast
 from negotiator import Agent
 from negotiator.cli.serving import listen, run, serve_agent, serve_app
 
+ASGI: Final = "_asgi"
+"""What the name of a case ends in that is no more than an ASGI application."""
 EXECUTORS: Final = {"code": "locked", "trusted": "trusted"}
 _HEAD: Final = [(b"content-type", b"application/json")]
 
@@ -83,7 +86,7 @@ def agent_of(case: str, state: Path | str) -> Agent:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", choices=("echo", "handwritten", "mapping", "native", *EXECUTORS))
+    parser.add_argument("case", choices=("echo", "handwritten", "mapping", "mapping_asgi", "native", *EXECUTORS))
     parser.add_argument("--state", default="memory")
     chosen = parser.parse_args()
     listening = listen("127.0.0.1", 0)
@@ -106,6 +109,10 @@ async def _serve(case: str, state: str, listening: socket.socket) -> None:
     threading.Thread(target=wait, daemon=True).start()
     if case in ("echo", "handwritten"):
         await serve_app(echo if case == "echo" else by_hand(), listening, ready=ready, until=ended)
+    elif case.endswith(ASGI):
+        agent = agent_of(case.removesuffix(ASGI), state)
+        await serve_app(agent.asgi(), listening, ready=ready, until=ended)
+        await agent.aclose()
     else:
         await serve_agent(agent_of(case, state), listening, ready=ready, until=ended)
 

@@ -43,6 +43,8 @@ FLASK: Final = {"agora_flask": ("flask", 1)}
 BINDING: Final = (
     ("mapping", "handwritten", 0.80, "a mapping, in parts of a hand-written handler"),
     ("mapping", "echo", 0.45, "a mapping, in parts of an echo"),
+    ("mapping_asgi", "handwritten", None, "the same as an ASGI application alone, in parts of a hand-written handler"),
+    ("mapping_asgi", "echo", None, "the same as an ASGI application alone, in parts of an echo"),
     ("code", "echo", 0.15, "a code routine in one locked worker, in parts of an echo"),
     ("trusted", "echo", None, "a code routine that is trusted, in parts of an echo"),
     ("native", "echo", None, "a person's own function, in parts of an echo"),
@@ -89,7 +91,7 @@ def probes(
 ) -> dict[str, Probe]:
     """A look at each case that can be had here."""
     spent = Spent(sequential=seconds, at_once=seconds * 0.8)
-    cases = {name: (name, 1) for name in (*FLOORS, *OURS)}
+    cases = {name: (name, 1) for name in (*FLOORS, *OURS, "mapping_asgi")}
     cases |= {"mapping_1000_documents": ("mapping", SEVERAL[0]), "mapping_100000_documents": ("mapping", many)}
     # Most of a quick run is processes that load what they need: none of them waits for another's.
     with ThreadPoolExecutor(3) as starting:
