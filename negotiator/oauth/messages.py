@@ -62,6 +62,9 @@ class Client:
     """How it says who it is; what the server knows best, where not said."""
     grant: Literal["authorization_code", "client_credentials"] = "authorization_code"
     """For a person who says yes, or for itself."""
+    redirect_uri: str | None = None
+    """Where people are sent back to, as it was registered; that of `OAuthClient`, where not given. An issuer whose
+    answers do not say whose they are (RFC 9207) must have one of its own, where there are several."""
     scopes: tuple[str, ...] = ()
     """What to ask for, where a server does not say what it wants."""
     servers: tuple[str, ...] = ()
@@ -138,6 +141,15 @@ def authorization_url(
     return f"{place}{'&' if '?' in place else '?'}{urlencode(asked)}"
 
 
+def own_redirect(redirect_uri: str, issuer: str) -> str:
+    """Where people are sent back to from one issuer, and from no other: `redirect_uri` with a parameter more.
+
+    It stays on the address that they come back to (RFC 6749 3.1.2).
+    """
+    whose = to_base64url(sha256(issuer.encode()).digest())[:16]
+    return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}issuer={whose}"
+
+
 def read_redirect(redirected: str, *, redirect_uri: str, state: str, server: ServerMetadata) -> str:
     """The code in the address that the person was sent back to.
 
@@ -155,6 +167,8 @@ def read_redirect(redirected: str, *, redirect_uri: str, state: str, server: Ser
     said = dict(pairs)
     if len(said) != len(pairs):
         raise AuthorizationUntrusted("the answer says something twice")
+    if not set(parse_qsl(expected.query, keep_blank_values=True)) <= set(pairs):
+        raise AuthorizationUntrusted("the answer came to another issuer's address")
     if not hmac.compare_digest(said.get("state", "").encode(), state.encode()):
         raise AuthorizationUntrusted("the answer is not to what was asked here")
     issuer = said.get("iss")

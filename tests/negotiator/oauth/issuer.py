@@ -130,7 +130,10 @@ class Issuer:
         self.codes[code] = asked
         self.asked.append(("GET", "/authorize", asked))
         back = {"code": code, "state": asked["state"], "iss": self.says_issuer or self.url}
-        return f"{asked['redirect_uri']}?{urlencode(back)}"
+        if not self.says()["authorization_response_iss_parameter_supported"]:
+            del back["iss"]
+        redirect = asked["redirect_uri"]
+        return f"{redirect}{'&' if '?' in redirect else '?'}{urlencode(back)}"
 
     def paths(self, *, but: str = "/.well-known") -> list[str]:
         """The paths that were asked, in their order."""
