@@ -8,12 +8,11 @@ lone flood may use most of the room, and what it leaves free is there at once fo
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from negotiator.errors import Overloaded
 from negotiator.wire import ANONYMOUS
 
-_Key = TypeVar("_Key")
 Held: TypeAlias = tuple[str, str]
 """A kind of holder with its name, or a caller with a document."""
 
@@ -78,9 +77,20 @@ class UnderWay:
     def leave(self, caller: str, document: str) -> None:
         """It has ended."""
         self.now -= 1
-        _less(self._both, (caller, document))
-        _less(self._callers, caller)
-        _less(self._documents, document)
+        both = (caller, document)
+        # Three times the same, since each request comes here: what is left, and nothing where that is none.
+        if (left := self._both[both] - 1) > 0:
+            self._both[both] = left
+        else:
+            del self._both[both]
+        if (left := self._callers[caller] - 1) > 0:
+            self._callers[caller] = left
+        else:
+            del self._callers[caller]
+        if (left := self._documents[document] - 1) > 0:
+            self._documents[document] = left
+        else:
+            del self._documents[document]
 
 
 def caller_of(principal: str, peer: str | None) -> str:
@@ -105,14 +115,6 @@ class Place:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Give it back."""
         self._room.leave(self._caller, self._document)
-
-
-def _less(counts: dict[_Key, int], key: _Key) -> None:
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]
 
 
 class Backlog:

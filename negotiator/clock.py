@@ -1,7 +1,6 @@
 """Time as an argument. Nothing in this package reads a clock that was not handed to it."""
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 from negotiator.errors import DeadlinePassed
@@ -31,13 +30,15 @@ class SystemClock:
         return time.time()
 
 
-@dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment by which a request has ended; made once and handed down."""
+    """The moment by which a request has ended; made once and handed down, and never changed."""
 
-    at: float
-    """`clock.monotonic()` seconds."""
-    clock: Clock
+    __slots__ = ("at", "clock")
+
+    def __init__(self, at: float, clock: Clock) -> None:
+        """`at` is in seconds of `clock.monotonic()`."""
+        self.at = at
+        self.clock = clock
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> "Deadline":

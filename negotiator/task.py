@@ -6,7 +6,7 @@ import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property, partial, wraps
-from typing import Any, cast
+from typing import Any
 
 from negotiator.closing import closed
 from negotiator.context import Context, current_context
@@ -185,7 +185,7 @@ class Tool:
             keywords = {**keywords, self.takes_context: current_context()}
         try:
             if self._is_async:
-                value = await cast("Awaitable[Any]", self.function(**keywords))
+                value = await self.function(**keywords)
             elif self.inline:
                 value = self.function(**keywords)
             else:

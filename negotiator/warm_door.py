@@ -25,7 +25,7 @@ from negotiator.errors import DeadlinePassed
 from negotiator.events import listener
 from negotiator.identity.gate import Gate
 from negotiator.in_time import OutOfTime, by
-from negotiator.jsonvalue import JsonObject, JsonValue, nests_within
+from negotiator.jsonvalue import JsonObject, nests_within
 from negotiator.messages import Reply, Request
 from negotiator.oauth.granted import granted_scopes
 from negotiator.serving import ENGINE, ENGINE_HEADER, DoorLimits, ExchangeContext, marked, rendered
@@ -68,21 +68,6 @@ IDLE_HEADERS: Final = frozenset(
 _KNOWN: Final = READ_HEADERS | IDLE_HEADERS
 _BARE: Final = 3
 """Fields of an envelope that holds a document's two spellings and a body, and nothing else."""
-
-
-class _Asked(NamedTuple):
-    """A request on the short way."""
-
-    body: JsonObject
-    hashes: tuple[str, ...]
-    sources: tuple[str, ...]
-    key: str | None
-    principal: str
-    peer: str | None
-
-    def request(self) -> Request:
-        """The same as the dialect reads it."""
-        return Request(body=self.body, hashes=self.hashes, sources=self.sources, idempotency_key=self.key)
 
 
 class WarmDoor:
@@ -140,67 +125,74 @@ class WarmDoor:
             return None
         try:
             fields.require_json_type(headers)
-            asked = self._read(headers, data, principal, peer)
-            seconds = limits.seconds_for(headers)
-            ready = None if asked is None or seconds <= 0 else ready_for(engine, asked.hashes)
-            if asked is None or ready is None or may_be_kept(engine, principal, asked.key):
-                return None
-        except (Refused, StoreUnusable):
-            return None
-        taken = taken_by(engine, ready, asked.body, principal)
-        return None if taken is NOTHING_DONE else self._answered(asked, ready, taken, seconds)
-
-    def _read(self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None) -> _Asked | None:
-        """What is asked, read as the doors and the dialect read it; None where it is for them. Raises `Refused`."""
-        try:
             envelope = orjson.loads(data)
-        except orjson.JSONDecodeError:
+            if envelope.__class__ is not dict or not nests_within(data, MAX_DEPTH):
+                return None
+            body, hashes = envelope.get("body"), fields.read_hashes(envelope)
+            if body.__class__ is not dict or told_by(envelope) is not STANDARD_2025:
+                return None
+            key: str | None = None
+            if len(envelope) != _BARE or len(hashes) != _BARE - 1 or "idempotency-key" in headers:
+                fields.read_sources(envelope)
+                key = fields.read_idempotency_key(envelope, headers)
+                if fields.read_multiround(envelope):
+                    return None
+            seconds = limits.seconds_for(headers)
+            ready = None if seconds <= 0 else ready_for(engine, hashes)
+            if ready is None or may_be_kept(engine, principal, key):
+                return None
+        except (Refused, StoreUnusable, orjson.JSONDecodeError):
             return None
-        if (
-            envelope.__class__ is not dict
-            or not nests_within(data, MAX_DEPTH)
-            or told_by(envelope) is not STANDARD_2025
-        ):
+        taken = taken_by(engine, ready, body, principal)
+        if taken is NOTHING_DONE:
             return None
-        body, hashes = envelope.get("body"), fields.read_hashes(envelope)
-        if body.__class__ is not dict:
-            return None
-        if len(envelope) == _BARE and len(hashes) == _BARE - 1 and "idempotency-key" not in headers:
-            return _Asked(body, hashes, (), None, principal, peer)
-        key, sources = fields.read_idempotency_key(envelope, headers), fields.read_sources(envelope)
-        return None if fields.read_multiround(envelope) else _Asked(body, hashes, sources, key, principal, peer)
+        deadline = Deadline(engine.clock.monotonic() + seconds, engine.clock)
+        return self._answered(_Asked(headers, envelope, hashes, principal, peer), ready, taken, deadline)
 
-    async def _answered(self, asked: _Asked, ready: Ready, taken: Any, seconds: float) -> bytes | WireReply:
-        engine, room, principal = self._engine, self._under_way, asked.principal
+    async def _answered(self, asked: "_Asked", ready: Ready, taken: Any, deadline: Deadline) -> bytes | WireReply:
+        engine, room = self._engine, self._under_way
+        _, envelope, hashes, principal, peer = asked
         try:
-            caller, document = caller_of(principal, asked.peer), asked.hashes[0]
+            caller, document, body = caller_of(principal, peer), hashes[0], envelope["body"]
             room.enter(caller, document)
             try:
-                deadline = Deadline.after(seconds, engine.clock)
-                made = await by(deadline, answer_warm(engine, ready, taken, asked.body, principal, deadline))
+                made = await by(deadline, answer_warm(engine, ready, taken, body, principal, deadline))
                 if made is NOTHING_DONE:
                     return await self._handed_on(asked, deadline, by_ladder)
             except ResultUnread as unread:
                 return await self._handed_on(asked, deadline, partial(take_up, unread=unread))
             finally:
                 room.leave(caller, document)
-            return _written(made, asked)
+            if made.__class__ is dict:
+                return STANDARD_2025.success(made, "routine")
+            return STANDARD_2025.encode_reply(Reply(status="success", body=made, tier="routine"), _request(asked)).body
         except OutOfTime:
             failed: Exception = DeadlinePassed()
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
             failed = error
-        return marked(STANDARD_2025.encode_reply(rendered(failed), asked.request()))
+        return marked(STANDARD_2025.encode_reply(rendered(failed), _request(asked)))
 
     async def _handed_on(
-        self, asked: _Asked, deadline: Deadline, to: Callable[..., Coroutine[Any, Any, Reply]]
+        self, asked: "_Asked", deadline: Deadline, to: Callable[..., Coroutine[Any, Any, Reply]]
     ) -> WireReply:
-        request, principal, peer = asked.request(), asked.principal, asked.peer
+        request, principal, peer = _request(asked), asked.principal, asked.peer
         context = ExchangeContext(dialect=STANDARD_2025.name, deadline=deadline, principal=principal, peer=peer)
         reply = await by(deadline, to(self._engine, request, context))
         return marked(STANDARD_2025.encode_reply(reply, request))
 
 
-def _written(made: JsonValue, asked: _Asked) -> bytes:
-    if made.__class__ is dict:
-        return STANDARD_2025.success(made, "routine")
-    return STANDARD_2025.encode_reply(Reply(status="success", body=made, tier="routine"), asked.request()).body
+class _Asked(NamedTuple):
+    """A request on the short way, as it came."""
+
+    headers: Mapping[str, str]
+    envelope: JsonObject
+    hashes: tuple[str, ...]
+    principal: str
+    peer: str | None
+
+
+def _request(asked: _Asked) -> Request:
+    """The same as the dialect reads it."""
+    headers, envelope = asked.headers, asked.envelope
+    sources, key = fields.read_sources(envelope), fields.read_idempotency_key(envelope, headers)
+    return Request(body=envelope["body"], hashes=asked.hashes, sources=sources, idempotency_key=key)

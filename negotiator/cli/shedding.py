@@ -55,13 +55,15 @@ class Shedding(HttpToolsProtocol):
         self._backlog = backlog
         self._refusing = False
         self._head_since: float | None = None
+        self._idle_since: float | None = None
+        """Since when nothing is under way, where that is not uvicorn's to watch."""
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the head of a request."""
         super().connection_made(transport)
         self._head_since = self.loop.time()
-        self._watch = self.loop.call_later(HEAD_SECONDS, self._look)
+        self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -69,13 +71,19 @@ class Shedding(HttpToolsProtocol):
             self._watch.cancel()
         super().connection_lost(exc)
 
+    def _look_again(self) -> None:
+        self._watch = self.loop.call_later(min(HEAD_SECONDS, self.timeout_keep_alive), self._look)
+
     def _look(self) -> None:
-        # One timer a connection, and none a request: so a head may take up to twice as long.
-        since = self._head_since
-        if since is not None and self.loop.time() - since >= HEAD_SECONDS:
+        # One timer a connection, and none a request: so what is waited for may take up to twice as long.
+        now = self.loop.time()
+        head, idle = self._head_since, self._idle_since
+        if (head is not None and now - head >= HEAD_SECONDS) or (
+            idle is not None and now - idle >= self.timeout_keep_alive
+        ):
             self.transport.close()
-            return
-        self._watch = self.loop.call_later(HEAD_SECONDS, self._look)
+        else:
+            self._look_again()
 
     def on_message_begin(self) -> None:
         """The head of a request has begun to come."""

@@ -21,6 +21,7 @@ BODY_BYTES: Final = 65_536
 """Of a larger body the application decides how fast it is read."""
 REST_SECONDS: Final = 0.25
 """What of a body has not come with its head is waited for so long; then it is the application's, with its own limit."""
+_DIGITS: Final = len(str(BODY_BYTES))
 _REWRITTEN: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 """Headers by which uvicorn changes for the application where a request came from."""
 
@@ -28,7 +29,9 @@ _REWRITTEN: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 class _UnderWay:
     """Stands for the exchange of a request that is answered here, with what uvicorn looks at."""
 
-    __slots__ = ("counted", "disconnected", "keep_alive", "response_complete")
+    __slots__ = ("counted", "disconnected", "keep_alive", "response_complete", "task")
+
+    task: "asyncio.Task[None]"
 
     class message_event:  # noqa: N801 - uvicorn's name
         @staticmethod
@@ -58,12 +61,14 @@ class StraightThrough(Shedding):
         self._rest: asyncio.TimerHandle | None = None
         self._default: Any = None
         self._head = b""
+        self._last: tuple[list[tuple[bytes, bytes]], dict[str, str] | None] = ([], None)
+        """The headers of the last request, and what is read of them: a client mostly sends the same again."""
 
     # --- what the parser says ---
 
     def on_message_begin(self) -> None:
         """The head of a request has begun to come; a scope is made of it where the application is to have it."""
-        self._head_since = self.loop.time()
+        self._head_since, self._idle_since = self.loop.time(), None
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -85,22 +90,27 @@ class StraightThrough(Shedding):
         """The headers that are read of a request that may go the short way; None of any other."""
         if self.url != b"/" or not self._plain or self.expect_100_continue or not self._alone():
             return None
+        headers, few = self._last
+        if headers != self.headers:
+            few = self._few_of(self.headers)
+            self._last = (self.headers, few)
+        parser = self.parser
+        simple = parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and parser.should_keep_alive()
+        return few if simple else None
+
+    def _few_of(self, headers: list[tuple[bytes, bytes]]) -> dict[str, str] | None:
         few: dict[str, str] = {}
-        reads = self._reads
-        for name, value in self.headers:
-            read = reads.get(name)
+        for name, value in headers:
+            read = self._reads.get(name)
             if read:
                 if read in few:
                     return None
                 few[read] = value.decode("latin-1").strip(" \t")
             elif read is None:
                 return None
-        length, parser = few.get("content-length", ""), self.parser
+        length = few.get("content-length", "")
         # A length of its own says that the body is in no other coding.
-        if not length.isdecimal() or len(length) > 5 or int(length) > BODY_BYTES:  # noqa: PLR2004 - digits
-            return None
-        simple = parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and parser.should_keep_alive()
-        return few if simple else None
+        return few if length.isdecimal() and len(length) <= _DIGITS and int(length) <= BODY_BYTES else None
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -124,9 +134,8 @@ class StraightThrough(Shedding):
         self._forget()
         under_way = _UnderWay(counted=self._waiting)
         self.cycle, self._waiting = under_way, False  # type: ignore[assignment]
-        task = self.loop.create_task(self._answer(begun, under_way))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        under_way.task = self.loop.create_task(self._answer(begun, under_way))
+        self.tasks.add(under_way.task)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -187,13 +196,18 @@ class StraightThrough(Shedding):
             self._backlog.begins(time.monotonic())
         try:
             made = await begun
+            if self.flow.write_paused and not under_way.disconnected:
+                await self.flow.drain()
         except BaseException:
             self.transport.close()
             raise
-        if self.flow.write_paused and not under_way.disconnected:
-            await self.flow.drain()
-        if under_way.disconnected:
-            return
+        finally:
+            # Nothing is waited for from here on; a callback would be one more turn of the loop for each request.
+            self.tasks.discard(under_way.task)
+        if not under_way.disconnected:
+            self._say(made, under_way)
+
+    def _say(self, made: bytes | WireReply, under_way: _UnderWay) -> None:
         close = b"" if under_way.keep_alive else b"connection: close\r\n"
         if isinstance(made, bytes):
             if self._default is not self.server_state.default_headers:
@@ -209,7 +223,11 @@ class StraightThrough(Shedding):
         self.transport.write(written)
         if close:
             self.transport.close()
-        self.on_response_complete()
+        if close or self.pipeline:
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
 
 
 def _head(status: int, *headers: Sequence[tuple[bytes, bytes]]) -> bytes:

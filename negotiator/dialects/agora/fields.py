@@ -74,6 +74,8 @@ def path_of(conversation: str | None) -> str:
 def read_hashes(envelope: JsonObject) -> tuple[str, ...]:
     """`protocolDigest` and `protocolHash`, canonical; the SHA-256 first where there is one."""
     digest, spelt = envelope.get("protocolDigest"), envelope.get("protocolHash")
+    if digest.__class__ is str and spelt.__class__ is str:
+        return _hashes(digest, spelt)
     for field, spelling in (("protocolDigest", digest), ("protocolHash", spelt)):
         if spelling is not None and not isinstance(spelling, str):
             raise Malformed(f"{field} must be a string")
