@@ -7,7 +7,7 @@ rounds at once lose nothing. Time and ids are handed in.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from negotiator.dialects.json_body import as_text, write
 from negotiator.errors import Overloaded
 from negotiator.jsonvalue import JsonValue
 from negotiator.messages import Request
+from negotiator.room import Room
 from protocol_docs.text_store import TextStore
 
 Role: TypeAlias = Literal["user", "assistant"]
@@ -32,6 +33,10 @@ _PREFIX: Final = "conversation/"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SWEEP_EVERY: Final = 64
 """Openings between two looks at every row, which is what a sweep costs."""
+_SWEEP_SECONDS: Final = 1.0
+"""Between two of them at the least, where there is no room."""
+_BESIDE: Final = 512
+"""Bytes of the row that says what a conversation is, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,8 @@ class _Row:
     hashes: tuple[str, ...]
     expires: float
     principal: str
+    taken: int = 0
+    """UTF-8 bytes of its texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +59,11 @@ class ConversationLimits:
     """Exchanges; a request and its reply are one."""
     total_bytes: int = 262_144
     """UTF-8 bytes of all texts of one conversation."""
-    open_at_once: int = 4096
-    """Conversations that are open in the store, about: they are counted at every 64th opening."""
+    at_most: int = 4096
+    """Conversations in the store, half of them of one principal; `negotiator.room` divides them. What other processes
+    keep is counted at every 64th opening."""
+    kept_bytes: int = 16_777_216
+    """UTF-8 bytes of all of them together, divided alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +98,9 @@ class Conversations:
         self._clock = clock
         self._new_id = new_id
         self._limits = limits or ConversationLimits()
-        self._open = 0
+        self._room = Room(self._limits.at_most, self._limits.kept_bytes)
         self._until_sweep = 0
+        self._swept = -_SWEEP_SECONDS
 
     def open(self, request: Request, *, principal: str, name: str | None = None) -> Conversation:
         """Open a conversation under the document and kind of its first request.
@@ -101,20 +112,18 @@ class Conversations:
         if name is not None and self._row(name) is not None:
             raise UnknownConversation
         if self._until_sweep <= 0:
-            self._open = self.sweep()
-            self._until_sweep = _SWEEP_EVERY
-        if self._open >= self._limits.open_at_once:
-            self._until_sweep = 0
+            self.sweep()
+        name = name or self._new_id()
+        if not self._has_room(name, principal, _BESIDE):
             raise Overloaded("too many conversations are open")
-        self._open += 1
         self._until_sweep -= 1
         conversation = Conversation(
-            id=name or self._new_id(),
+            id=name,
             kind="negotiation" if request.kind == "negotiation" else "exchange",
             hashes=request.hashes,
             expires=self._clock.time() + self._limits.seconds,
         )
-        self._write(conversation, principal)
+        self._write(conversation, principal, 0)
         return conversation
 
     def get(self, conversation: str, *, principal: str) -> Conversation:
@@ -155,7 +164,8 @@ class Conversations:
         """Add a turn and prolong the conversation's life.
 
         Does nothing to one that was closed meanwhile. A turn that passes the bound of bytes is kept, each text
-        cut to the bound, and the next follow-up finds the conversation full.
+        cut to the bound, and the next follow-up finds the conversation full. Where the turn finds no room among all
+        that is kept, the conversation has expired.
         """
         row = self._row(conversation.id)
         if row is None:
@@ -165,6 +175,12 @@ class Conversations:
             ("user", as_text(request_body)[:longest]),
             ("assistant", as_text(reply_body)[:longest]),
         )
+        taken = row.taken + sum(len(text.encode()) for _, text in turn)
+        if not self._has_room(conversation.id, row.principal, _BESIDE + taken):
+            self.close(conversation.id, principal=row.principal)
+            ended = replace(conversation, expires=self._clock.time(), history=())
+            self._write(ended, row.principal, 0)
+            return ended
         text = write([text for _, text in turn]).decode()
         for number in range(len(conversation.history) // 2, 2 * self._limits.turns):
             if self._store.add(_turn_key(conversation.id, number), text):
@@ -176,7 +192,7 @@ class Conversations:
             expires=self._clock.time() + self._limits.seconds,
             history=(*conversation.history, *turn),
         )
-        self._write(grown, row.principal)
+        self._write(grown, row.principal, taken)
         return grown
 
     def close(self, conversation: str, *, principal: str) -> bool:
@@ -188,24 +204,38 @@ class Conversations:
         for number in range(2 * self._limits.turns):
             if not self._store.delete(_turn_key(conversation, number)):
                 break
-        self._open = max(0, self._open - 1)
+        self._room.drop(conversation)
         return True
 
-    def sweep(self) -> int:
+    def sweep(self, *, expired: bool = False) -> int:
         """Forget what expired more than one life ago, and return how many are left.
 
-        Until then an expired conversation answers that it expired, rather than that it never was.
+        Until then an expired conversation answers that it expired, rather than that it never was; unless `expired` are
+        to be forgotten too.
         """
-        left = 0
+        self._until_sweep, self._swept = _SWEEP_EVERY, self._clock.monotonic()
+        self._room.clear()
+        left, now = 0, self._clock.time()
+        grace = 0.0 if expired else self._limits.seconds
         named = groupby(self._store.keys(_PREFIX), key=lambda key: key.removeprefix(_PREFIX).partition("/")[0])
         for name, keys in named:
             row = self._row(name)
-            if row is None or row.expires + self._limits.seconds <= self._clock.time():
+            if row is None or row.expires + grace <= now:
                 for key in keys:
                     self._store.delete(key)
-            elif row.expires > self._clock.time():
-                left += 1
+            else:
+                self._room.set(name, row.principal, _BESIDE + row.taken)
+                left += row.expires > now
         return left
+
+    def _has_room(self, name: str, principal: str, size: int) -> bool:
+        """Whether there is room for a conversation of that size, once those that expired have made theirs."""
+        if self._room.short(name, principal, size) is None:
+            return True
+        if self._clock.monotonic() - self._swept < _SWEEP_SECONDS:
+            return False
+        self.sweep(expired=True)
+        return self._room.short(name, principal, size) is None
 
     def _require_room(self, conversation: Conversation, body: JsonValue) -> None:
         taken = sum(len(text.encode()) for _, text in conversation.history) + len(as_text(body).encode())
@@ -224,14 +254,16 @@ class Conversations:
             return None
         return row
 
-    def _write(self, conversation: Conversation, principal: str) -> None:
+    def _write(self, conversation: Conversation, principal: str, taken: int) -> None:
         row = _Row(
             kind=conversation.kind,
             hashes=conversation.hashes,
             expires=conversation.expires,
             principal=principal,
+            taken=taken,
         )
         self._store.put(_PREFIX + conversation.id, adapter(_Row).dump_json(row).decode())
+        self._room.set(conversation.id, principal, _BESIDE + taken)
 
     def _history(self, conversation: str) -> tuple[Turn, ...]:
         history: list[Turn] = []

@@ -174,7 +174,8 @@ class Messages:
             raise meaning.fault_of(reply)
         view = TaskView(id=self._new_id(), context=sending.context, state="working")
         failed = self._tasks.stamped(self._failed(view, sending, reply))
-        self._tasks.begin(failed, sending.principal, seconds=0.0)
+        with suppress(Overloaded):
+            self._tasks.begin(failed, sending.principal, seconds=0.0)
         return failed
 
     def _place(self, sending: Sending) -> Place:
@@ -196,7 +197,12 @@ class Messages:
             history = (*(waiting.view.history if waiting else ()), message)
             view = TaskView(id=task, context=sending.context, state="working", history=history)
             view = self._tasks.stamped(view)
-            self._tasks.begin(view, sending.principal, seconds=self._seconds)
+            try:
+                self._tasks.begin(view, sending.principal, seconds=self._seconds)
+            except Overloaded:
+                if sending.asked.request.idempotency_key is not None:
+                    self._tasks.unclaim_message(sending.principal, message.id)
+                raise
             running = Running(view=view, principal=sending.principal)
             self._running[task] = running
             running.start(self._work(running, sending, room.pop_all()))

@@ -178,13 +178,49 @@ def test_a_conversation_has_a_bound_of_bytes(store, clock):
 
 
 def test_conversations_together_have_a_bound_that_expiry_lifts(store, clock):
-    conversations = Conversations(store, clock, counting(), ConversationLimits(open_at_once=3))
+    conversations = Conversations(store, clock, counting(), ConversationLimits(at_most=6))
     for _ in range(3):
         conversations.open(Request(body="x"), principal=WHO)
+    for _ in range(2):
+        with pytest.raises(Overloaded):
+            conversations.open(Request(body="x"), principal=WHO)
+    # Strangers have half; who proves who they are has room still.
+    for name in "abc":
+        assert conversations.open(Request(body="x"), principal=name)
     with pytest.raises(Overloaded):
-        conversations.open(Request(body="x"), principal=WHO)
+        conversations.open(Request(body="x"), principal="d")
     clock.now += 301
     assert conversations.open(Request(body="x"), principal=WHO)
+
+
+def test_a_conversation_that_is_closed_makes_room(store, clock):
+    conversations = Conversations(store, clock, counting(), ConversationLimits(at_most=2))
+    opened = conversations.open(Request(body="x"), principal=WHO)
+    with pytest.raises(Overloaded):
+        conversations.open(Request(body="x"), principal=WHO)
+    conversations.close(opened.id, principal=WHO)
+    assert conversations.open(Request(body="x"), principal=WHO)
+
+
+def test_the_texts_of_all_conversations_have_a_bound_and_one_that_finds_no_room_has_expired(store, clock):
+    conversations = Conversations(store, clock, counting(), ConversationLimits(kept_bytes=22_000))
+    said = "é" * 1_000
+    opened = [conversations.open(Request(body="x"), principal=WHO) for _ in range(3)]
+    grown = [conversations.record(each, said, said) for each in opened]
+    assert [each.expires > clock.now for each in grown] == [True, True, False]
+    with pytest.raises(ConversationExpired):
+        conversations.resume(Request(body="x", conversation=grown[2].id), principal=WHO)
+    assert sum(len(store.get(key).encode()) for key in list(store.keys())) < 10_000
+    # Another process counts what this one has kept.
+    other = Conversations(store, clock, lambda: "other", ConversationLimits(kept_bytes=22_000))
+    more = other.open(Request(body="x"), principal=WHO)
+    assert other.record(more, said, said).expires == clock.now
+    # A known principal has a half of its own, and what expired is forgotten for others.
+    known = conversations.open(Request(body="x"), principal="did:web:a.example")
+    assert conversations.record(known, said, said).expires > clock.now
+    clock.now += 301
+    later = conversations.open(Request(body="x"), principal=WHO)
+    assert conversations.record(later, said, said).expires > clock.now
 
 
 def test_a_row_that_is_none_of_ours_is_no_conversation(conversations, store):

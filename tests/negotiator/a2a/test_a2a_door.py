@@ -7,6 +7,7 @@ import pytest
 
 from negotiator import Agent, ToolFailed
 from negotiator.dialects.a2a.extension import CODE, DOCUMENT, SKILL, SOURCES, TIER, URI
+from negotiator.dialects.a2a.objects import TaskView
 from negotiator.wire import WireRequest
 from protocol_docs import as_data_uri, catalog, draft_document
 
@@ -168,6 +169,21 @@ async def test_a_message_of_somebody_else_s_is_not_shown_to_who_guesses_its_id(c
     assert "result" not in guessed
     assert first["result"]["task"]["id"] not in json.dumps(guessed)
     assert client.called == [4]
+
+
+async def test_what_finds_no_room_among_those_that_are_kept_is_refused_and_may_come_again(client) -> None:
+    tasks = client.handler.at("/a2a")._messages._tasks
+    held = [f"held-{number}" for number in range(512)]
+    for name in held:
+        tasks.begin(TaskView(id=name, context="c", state="working"), "anonymous", seconds=1_000)
+    said = {"messageId": "a-message-of-one-peer", "role": "ROLE_USER", "parts": [{"text": "Double 4"}]}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
+    full = await client.post(asked)
+    assert (full.status, full.headers["retry-after"], client.called) == (503, "1", [])
+    tasks.put(TaskView(id="held-0", context="c", state="completed"), "anonymous")
+    assert state((await client.call("SendMessage", message=said))["task"]) == "TASK_STATE_COMPLETED"
+    # What needs no task is answered all the same.
+    assert "message" in await client.say(data(3)[0])
 
 
 async def test_callers_without_a_name_who_count_their_messages_get_no_replies_of_each_other(client) -> None:
