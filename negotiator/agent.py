@@ -1,6 +1,5 @@
 """The face: an agent that offers tools to peers and asks peers for tasks."""
 
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,6 +21,7 @@ from negotiator.ledger import Ledger
 from negotiator.loop_thread import LoopThread
 from negotiator.messages import Effect
 from negotiator.models import open_model
+from negotiator.new_ids import new_id as unguessable
 from negotiator.own_words import OwnWords
 from negotiator.pages import Pages
 from negotiator.plan import CostPolicy, cost_policy_of
@@ -159,7 +159,7 @@ class Agent(SenderFace, ReceiverFace):
         # What was handed in may be somebody else's too, and is not ours to close.
         self._own_model = model is None or isinstance(model, str)
         self._own_transport = transport is None or isinstance(transport, str)
-        new_id = new_id or partial(secrets.token_urlsafe, 18)
+        new_id = new_id or unguessable
         authority = authority or Authority()
         self.identity = identity_of(identity)
         """Who this agent is; None where it proves nothing."""

@@ -1,0 +1,35 @@
+"""Identifiers that nobody can guess."""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from negotiator.new_ids import new_id
+
+MANY = 1000
+
+
+def test_none_comes_twice_in_whatever_thread() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        drawn = list(threads.map(lambda _: new_id(), range(MANY)))
+    assert len(set(drawn)) == MANY
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{24}", each) for each in drawn)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # this process has threads; the child makes none
+def test_whoever_is_forked_off_draws_its_own() -> None:
+    new_id()
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writes, new_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    told = os.read(reads, 64).decode()
+    os.close(reads)
+    os.close(writes)
+    assert len(told) == 24
+    assert told not in {new_id() for _ in range(MANY)}
