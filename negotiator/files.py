@@ -10,16 +10,18 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import quote
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from negotiator.bounded import keep
 from negotiator.errors import BadInput, UsageError
-from negotiator.wire import Door, WireReply, WireRequest
+from negotiator.wire import Door, WireReply, WireRequest, origin_of
 from protocol_docs.errors import DocumentError
 
 PATH: Final = "/files"
@@ -27,6 +29,10 @@ MAX_FILE_BYTES: Final = 64 * 1_048_576
 """Bytes of one file, kept or fetched."""
 MAX_KEPT_BYTES: Final = 1_024 * 1_048_576
 """Bytes of all files that one agent keeps."""
+AT_ONCE: Final = 8
+"""Files that are fetched at a time."""
+OF_ONE_HOST: Final = 4
+"""Of them, from one origin."""
 PART_BYTES: Final = 262_144
 """Bytes of a file that are held for one who takes it."""
 _MAX_SEEN: Final = 4_096
@@ -92,6 +98,7 @@ class Files:
         self._seen: dict[str, tuple[int, int, int]] = {}
         """What was found to be what its name says, as the file system knew it."""
         self._lock = threading.Lock()
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
 
     def put(
         self,
@@ -122,7 +129,8 @@ class Files:
     async def get(self, reference: FileRef | Mapping[str, object]) -> bytes:
         """The bytes of a file: from here, else from its address, checked against its hash. Raises `FileMissing`.
 
-        Addresses are fetched as documents are: public ones, and those that `Agent(allow_sources=...)` names.
+        Addresses are fetched as documents are: public ones, and those that `Agent(allow_sources=...)` names. Where many
+        are being fetched already, it waits for its turn, as long as its caller does.
         """
         wanted = reference if isinstance(reference, FileRef) else FileRef.model_validate(reference)
         if wanted.hash is not None:
@@ -132,12 +140,16 @@ class Files:
         if wanted.url is None:
             raise FileMissing("the file is not here, and its reference has no address")
         try:
-            data = await self._fetch(wanted.url, MAX_FILE_BYTES)
+            async with self._places().of(wanted.url):
+                data = await self._fetch(wanted.url, MAX_FILE_BYTES)
         except DocumentError as error:
             raise FileMissing(f"the file cannot be fetched: {type(error).__name__}") from error
         if wanted.hash is not None and f"sha256:{hashlib.sha256(data).hexdigest()}" != wanted.hash:
             raise FileMissing("what is at the file's address is another file")
         return data
+
+    def _places(self) -> "_Turns":
+        return self._turns.setdefault(asyncio.get_running_loop(), _Turns())
 
     def drop(self, reference: FileRef | str) -> bool:
         """Hand a file on no more; True if it was here."""
@@ -219,6 +231,25 @@ class Files:
             if self._folder is not None and self._folder.is_dir():
                 self._kept_bytes = sum(each.stat().st_size for each in self._folder.iterdir())
         return self._kept_bytes
+
+
+class _Turns:
+    """Whose file is fetched now, of one event loop: each may be large and slow, and strangers choose them."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(AT_ONCE)
+        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, url: str) -> AsyncIterator[None]:
+        """A turn for what is at `url`."""
+        origin = origin_of(url)
+        of_host = self._hosts.get(origin)
+        if of_host is None:
+            of_host = self._hosts[origin] = asyncio.Semaphore(OF_ONE_HOST)
+        # The host's turn first: those who wait for it hold no place of others.
+        async with of_host, self._all:
+            yield
 
 
 class FilesDoor:

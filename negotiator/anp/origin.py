@@ -40,8 +40,8 @@ async def prove(identity: Identity, signed: JsonObject, target: Target, *, nonce
     return {"scheme": SCHEME, "origin_proof": {name: fields[field] for name, field in _FIELDS.items()}}
 
 
-async def proved_sender(call: Call, checker: Checker) -> str | None:
-    """The DID that a request's origin proof proves; None where it has none.
+async def proved_sender(call: Call, checker: Checker, peer: str | None) -> str | None:
+    """The DID that the origin proof of a request from the address `peer` proves; None where it has none.
 
     Raises `RpcError` (`anp.unauthorized`) for a proof that does not hold, and `Overloaded`.
     """
@@ -63,7 +63,7 @@ async def proved_sender(call: Call, checker: Checker) -> str | None:
         signature = read_signature(headers)
         if signature is None or signature.components != _COVERED or not headers["signature-input"].startswith("sig1="):
             raise refusal(1005, "the origin proof must cover the method, the target and the content, in that order")
-        holder = await checker.signer_of(message)
+        holder = await checker.signer_of(message, peer)
     except ValueError:
         raise refusal(1005, "the request cannot be written canonically") from None
     except NotProven as error:

@@ -80,7 +80,7 @@ class AnpServer:
 
     async def _authenticated(self, call: Call, context: ExchangeContext) -> ExchangeContext:
         """The context with whom the request is proved to be from. A sender that is named is proved, or refused."""
-        proved = None if self.checker is None else await proved_sender(call, self.checker)
+        proved = None if self.checker is None else await proved_sender(call, self.checker, context.peer)
         named = call.meta.sender_did
         if named is None:
             if proved is not None:

@@ -76,24 +76,24 @@ class Checker:
         if signature is not None:
             message = messages.Message(method=wire.method, target="", headers=wire.headers, body=wire.body)
             messages.check_covered(signature, message)
-            holder, key = await self._key(signature.terms)
+            holder, key = await self._key(signature.terms, wire.peer)
             messages.check_signature(signature, message, self._targets(wire), key)
             return self._proven(holder, signature.terms)
         if authorization[: len(SCHEME)].lower() == SCHEME:
-            return await self._legacy(authorization)
+            return await self._legacy(authorization, wire.peer)
         return None
 
-    async def signer_of(self, message: messages.Message) -> Holder:
+    async def signer_of(self, message: messages.Message, peer: str | None) -> Holder:
         """Who signed a message that is no request of HTTP, for the target that it says, and for this once.
 
-        Its headers hold the fields of the signature. Raises `NotProven`, for a message without one too, and
+        Its headers hold the fields of the signature; `peer` is the address that it came from. Raises `NotProven`, for a message without one too, and
         `Overloaded`.
         """
         signature = messages.read_signature(message.headers)
         if signature is None:
             raise NotProven("invalid_request", "there is no signature")
         messages.check_covered(signature, message)
-        holder, key = await self._key(signature.terms)
+        holder, key = await self._key(signature.terms, peer)
         messages.check_signature(signature, message, [message.target], key)
         if not self._trust.hears(holder.did):
             # Whoever carried it is heard; that does not go over to whom it is from.
@@ -105,11 +105,11 @@ class Checker:
         """Whether a token is one that this agent gave itself, whatever became of it since."""
         return self._tokens is not None and self._tokens.wrote(token)
 
-    async def _legacy(self, authorization: str) -> Proven:
+    async def _legacy(self, authorization: str, peer: str | None) -> Proven:
         if not self._trust.legacy_header:
             raise NotProven("invalid_request", "the DIDWba header is not read here: sign the request (RFC 9421)")
         proof = read_legacy(authorization)
-        holder, key = await self._key(proof.terms)
+        holder, key = await self._key(proof.terms, peer)
         problem: NotProven | None = None
         for host in self._hosts:
             try:
@@ -120,13 +120,13 @@ class Checker:
                 return self._proven(holder, proof.terms)
         raise problem or NotProven("invalid_signature", "this agent has no address")
 
-    async def _key(self, terms: messages.Terms) -> tuple[Holder, PublicKey]:
+    async def _key(self, terms: messages.Terms, peer: str | None) -> tuple[Holder, PublicKey]:
         messages.check_time(terms, self._clock.time())
         did = terms.key_id.partition("#")[0]
         holder = Holder(did, terms.key_id)
         self._require_standing(holder)
         try:
-            document = await self._resolver.document(did, with_key=terms.key_id)
+            document = await self._resolver.document(did, with_key=terms.key_id, asker=peer)
         except KeyChanged:
             raise NotProven(
                 "invalid_did", "the keys of this DID are others than before; they wait for approval"

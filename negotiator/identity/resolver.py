@@ -12,11 +12,13 @@ from typing import Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from negotiator.admission import Shares, UnderWay
 from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.errors import Overloaded
 from negotiator.identity.did import DidDocument, parse_did, read_document
 from negotiator.identity.errors import DidUnresolvable, KeyChanged
+from negotiator.wire import ANONYMOUS
 from protocol_docs.errors import DocumentError, StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -30,7 +32,10 @@ _AGAIN_SECONDS: Final = 15.0
 """The least time between two looks at one DID."""
 _MAX_REMEMBERED: Final = 1024
 _AT_ONCE: Final = 8
-"""Fetches under way: strangers choose what is fetched."""
+"""Fetches under way, of DIDs that are new and of those that were read before, each: strangers choose what is fetched,
+and how long it takes."""
+_SHARES: Final = Shares(caller_and_document=1, caller=1, document=1)
+"""For one address, and of one host: half of the places that are free to it."""
 _PREFIX: Final = "pin/"
 
 
@@ -101,9 +106,12 @@ class DidResolver:
         self._known: dict[str, tuple[float, DidDocument]] = {}
         self._again: dict[str, float] = {}
         self._under_way: dict[str, asyncio.Task[DidDocument]] = {}
+        self._rooms = {new: UnderWay(_AT_ONCE, _SHARES) for new in (True, False)}
 
-    async def document(self, did: str, *, with_key: str | None = None) -> DidDocument:
+    async def document(self, did: str, *, with_key: str | None = None, asker: str | None = None) -> DidDocument:
         """The document of a DID. One without `with_key` among its proving keys is looked for once more.
+
+        `asker` is the address that the request came from for which it is wanted, where there is one.
 
         Raises:
             MalformedDid: it is no DID that is read here, or its document is none.
@@ -118,7 +126,7 @@ class DidResolver:
                 if document is not None and until > now:
                     return document
                 raise DidUnresolvable("its document could not be read a moment ago")
-            document = await self._once(did)
+            document = await self._once(did, asker)
         try:
             self._pins.hold(document)
         except StoreUnusable as error:
@@ -126,13 +134,15 @@ class DidResolver:
             raise Overloaded("the keys of no more DIDs can be remembered") from error
         return document
 
-    async def _once(self, did: str) -> DidDocument:
+    async def _once(self, did: str, asker: str | None) -> DidDocument:
         """One fetch for all who want the same document."""
         task = self._under_way.get(did)
         if task is None:
-            if len(self._under_way) >= _AT_ONCE:
-                raise Overloaded("too many DID documents are being fetched")
+            host = parse_did(did).host
+            place = self._rooms[did not in self._known].of(ANONYMOUS, asker, host)
+            place.__enter__()
             task = asyncio.get_running_loop().create_task(self._look(did))
+            task.add_done_callback(lambda _: place.__exit__(None, None, None))
             self._under_way[did] = task
             task.add_done_callback(lambda done: self._looked(did, done))
         return await asyncio.shield(task)

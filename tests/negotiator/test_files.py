@@ -1,6 +1,8 @@
 """Files travel by reference: by hash and address, checked, and never through a model."""
 
+import asyncio
 import hashlib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from negotiator import Agent, FileMissing, FileRef, NotPossible, Task, UsageError
 from negotiator.clock import Deadline
-from negotiator.files import MAX_FILE_BYTES, PART_BYTES, Files
+from negotiator.files import AT_ONCE, MAX_FILE_BYTES, OF_ONE_HOST, PART_BYTES, Files
 from negotiator.models.scripted import ScriptedModel
 from negotiator.schemas import Schema
 from negotiator.testing import World
@@ -124,6 +126,42 @@ async def test_another_file_at_the_address_is_refused() -> None:
     with pytest.raises(FileMissing, match="another file"):
         await Files(fetch).get({"hash": NAME, "url": "https://peer.example/a"})
     assert await Files(fetch).get({"url": "https://peer.example/a"}) == DATA + b"!"
+
+
+async def test_few_files_are_fetched_at_a_time_and_fewer_from_one_place_and_all_come_in_the_end() -> None:
+    under_way, most, per_host, go = 0, 0, Counter[str](), asyncio.Event()
+    most_of_host = 0
+
+    async def slow(url: str, _most: int) -> bytes:
+        nonlocal under_way, most, most_of_host
+        host = url.split("/")[2]
+        under_way += 1
+        per_host[host] += 1
+        most, most_of_host = max(most, under_way), max(most_of_host, per_host[host])
+        await go.wait()
+        under_way -= 1
+        per_host[host] -= 1
+        if "missing" in url:
+            raise SourceUnreachable("nobody is there")
+        return url.encode()
+
+    files = Files(slow)
+    urls = [f"https://a.example/{number}" for number in range(30)] + [f"https://b{each}.example/" for each in range(20)]
+    taking = [asyncio.ensure_future(files.get({"url": url})) for url in urls]
+    gone = asyncio.ensure_future(files.get({"url": "https://a.example/missing"}))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    # Those of the first place that wait hold none of the places of others.
+    assert (under_way, per_host["a.example"]) == (AT_ONCE, OF_ONE_HOST)
+    # Who waits no longer leaves its turn to the next.
+    for each in (taking[0], taking[29]):
+        each.cancel()
+    go.set()
+    assert await asyncio.gather(*taking[1:29]) == [url.encode() for url in urls[1:29]]
+    with pytest.raises(FileMissing):
+        await gone
+    assert (await asyncio.gather(*taking[30:]))[-1] == urls[-1].encode()
+    assert (most, most_of_host) == (AT_ONCE, OF_ONE_HOST)
 
 
 async def test_what_cannot_be_had_is_said() -> None:

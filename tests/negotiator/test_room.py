@@ -17,8 +17,8 @@ STEPS = st.lists(
 @given(STEPS)
 def test_nobody_has_more_than_half_and_all_together_no_more_than_all(steps: list[tuple[str, str, int | None]]) -> None:
     room, rows = Room(AT_MOST, TOTAL), dict[str, tuple[str, int]]()
-    for name, principal, size in steps:
-        principal = rows.get(name, (principal, 0))[0]
+    for name, whose, size in steps:
+        principal = rows.get(name, (whose, 0))[0]
         if size is None:
             room.drop(name)
             rows.pop(name, None)
