@@ -6,6 +6,7 @@
     sender    what the first takes beyond the second, one of each in turn
     own       an agent of ours asks, and whatever it sends is answered at once, without a network
     codec     ask -> answer in one process: bytes are written and read on both sides
+    messages  the same where the two agents hand each other messages
     message   a request's message answered with a reply's message: the receiver alone, without bytes
 
 It takes orders like the rivals' callers (`benchmarks/rivals/timing.py`).
@@ -23,12 +24,12 @@ from negotiator.answer import answer
 from negotiator.clock import Deadline, SystemClock
 from negotiator.messages import Request
 from negotiator.serving import ExchangeContext
-from negotiator.transports import MemoryTransport
+from negotiator.transports import InProcessTransport, MemoryTransport
 from negotiator.transports.opening import open_transport
 from negotiator.wire import Transport, WireReply, WireRequest
 
 Call: TypeAlias = Callable[[], Awaitable[float | None]]
-KINDS = ("ask", "client", "fast", "sender", "own", "codec", "message")
+KINDS = ("ask", "client", "fast", "sender", "own", "codec", "messages", "message")
 _WARM = 20
 """Calls before anything is timed, in which what is to be learned is learned."""
 
@@ -113,6 +114,11 @@ async def codec() -> Call:
     return await asking(MemoryTransport({"mem://receiver": _receiver().handler()}), "mem://receiver")
 
 
+async def messages() -> Call:
+    """Both halves, by messages."""
+    return await asking(InProcessTransport({"mem://receiver": _receiver().handler()}), "mem://receiver")
+
+
 async def message() -> Call:
     """The receiver's half, from message to message."""
     engine, request = _receiver().engine, Request(body=ASKED, hashes=DOCUMENT.aliases)
@@ -140,6 +146,8 @@ async def call_of(kind: str, port: int) -> Call:
             return await own()
         case "codec":
             return await codec()
+        case "messages":
+            return await messages()
         case _:
             return await message()
 

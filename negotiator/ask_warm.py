@@ -8,7 +8,10 @@ again.
 """
 
 import re
-from typing import Final, NamedTuple
+from collections.abc import Coroutine
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from negotiator.agora_replies import is_ours
 from negotiator.agreements import Agreed
@@ -21,23 +24,26 @@ from negotiator.events import listener
 from negotiator.fitting import sender_schemas
 from negotiator.in_time import by
 from negotiator.journal import canonical
-from negotiator.jsonvalue import JsonValue
+from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import ASKED, Account, Place
 from negotiator.messages import PeerTier
 from negotiator.models.base import Usage
 from negotiator.outcome import Outcome, Step
 from negotiator.plan import Plan, by_routine
-from negotiator.reach import preferring
+from negotiator.reach import preferring, waits_for
 from negotiator.running import Runnable
+from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.speaking import PeerRecord
 from negotiator.task import Task
-from negotiator.wire import WireReply, WireRequest
+from negotiator.wire import HandsOver, WireReply, WireRequest
 from protocol_docs import ProtocolDocument
 
 MAX_READY: Final = 1024
 """Pairs of a task and a peer for which something stands ready."""
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _NOTHING_SPENT: Final = Usage()
+_HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
+_OURS: Final = {**_HEADERS, ENGINE_HEADER: ENGINE}
 
 
 class ReadyToAsk(NamedTuple):
@@ -48,6 +54,8 @@ class ReadyToAsk(NamedTuple):
     document: ProtocolDocument
     schemas: DocumentSchemas
     runnable: Runnable
+    hashes: tuple[str, ...]
+    """The document's, as requests name it."""
     opening: bytes
     """What the bytes of each request begin with."""
     plan: Plan
@@ -97,6 +105,7 @@ def prepare(work: Asking) -> None:
         document=document,
         schemas=schemas,
         runnable=runnable,
+        hashes=document.aliases[:2],
         opening=STANDARD_2025.opening(document.aliases),
         plan=plan,
         planned=f"{plan.tier}: {plan.reason}",
@@ -146,23 +155,21 @@ async def ask_warm(
         data = STANDARD_2025.request_under(ready.opening, body, key)
     except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
         return None
-    wire = WireRequest(
-        headers={
-            "content-type": "application/json",
-            "accept": "application/json",
-            "idempotency-key": key,
-            "prefer": preferring(deadline),
-        },
-        body=data,
-    )
+    straight = engine.reach.in_process
+    handed = None if straight is None else _handed(straight, base_url, ready, body, key, data, deadline)
     try:
-        came = await by(deadline, engine.reach.carry(base_url, wire, deadline))
+        if handed is not None:
+            came = await by(deadline, handed)
+        else:
+            headers = {**_HEADERS, "idempotency-key": key, "prefer": preferring(deadline)}
+            wire = WireRequest(headers=headers, body=data)
+            came = await by(deadline, engine.reach.carry(base_url, wire, deadline))
     except Exception as error:  # noqa: BLE001 - the ladder knows what it means
-        return UnderWay(ready, payload, Left(body, error), started, planned)
+        return UnderWay(ready, payload, _left(data, error), started, planned)
     sent = _ms(engine, started)
     made = _read(ready, task, came)
     if made is None:
-        return UnderWay(ready, payload, Left(body, came), started, planned)
+        return UnderWay(ready, payload, _left(data, came), started, planned)
     output, loaded, peer_tier = made
     engine.reach.answered(base_url, ready.peer)
     engine.peers.note(task.digest, base_url, "routine")
@@ -181,19 +188,44 @@ async def ask_warm(
     )
 
 
+def _handed(
+    straight: HandsOver,
+    base_url: str,
+    ready: ReadyToAsk,
+    body: JsonObject,
+    key: str,
+    data: bytes,
+    deadline: Deadline,
+) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
+    seconds = waits_for(deadline)
+    return straight.hand_over(
+        base_url, body, hashes=ready.hashes, key=key, data=data, seconds=seconds, deadline=deadline
+    )
+
+
+def _left(data: bytes, result: WireReply | JsonObject | Exception) -> Left:
+    """What left, read from its bytes: who got it as it was may hold it still."""
+    if isinstance(result, dict):
+        result = WireReply(headers=_OURS, body=STANDARD_2025.success(result, "routine"))
+    return Left(orjson.loads(data)["body"], result)
+
+
 def _ms(engine: Engine, started: float) -> float:
     return (engine.clock.monotonic() - started) * 1000
 
 
-def _read(ready: ReadyToAsk, task: Task, came: WireReply) -> tuple[JsonValue, object, PeerTier] | None:
+def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[JsonValue, object, PeerTier] | None:
     """The output, plain and in the task's type, and the tier that the peer says; None for the ladder."""
-    if came.status != 200 or not is_ours(came):  # noqa: PLR2004 - HTTP
-        return None
+    body: JsonObject
+    tier: PeerTier = "routine"
     try:
-        read = STANDARD_2025.read_success(came.body)
-        if read is None:
-            return None
-        body, tier = read
+        if isinstance(came, dict):
+            body = came
+        else:
+            said = STANDARD_2025.read_success(came.body) if came.status == 200 and is_ours(came) else None  # noqa: PLR2004 - HTTP
+            if said is None:
+                return None
+            body, tier = said
         if body.keys() == {"error"} or not ready.schemas.reply.fits(body):
             return None
         output = ready.runnable.map_back(body)

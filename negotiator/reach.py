@@ -41,7 +41,7 @@ from negotiator.messages import Reply, Request
 from negotiator.speaking import PeerRecord, Selector, Speaker
 from negotiator.task import Task
 from negotiator.watching import send_watched
-from negotiator.wire import Transport, WireReply, WireRequest
+from negotiator.wire import HandsOver, Transport, WireReply, WireRequest
 from protocol_docs import ProtocolDocument
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
@@ -73,6 +73,8 @@ class Reach:
         """
         self._speakers = {speaker.name: speaker for speaker in speakers}
         self._transport = transport
+        self.in_process = transport if isinstance(transport, HandsOver) else None
+        """What hands messages to agents of this process, where that is how bytes travel."""
         self._store = text_store
         self._clock = clock
         self._remember_seconds = remember_seconds
@@ -306,9 +308,14 @@ class Reach:
             self._records.pop(next(iter(self._records)))
 
 
+def waits_for(deadline: Deadline) -> int:
+    """How long a peer is waited for, seconds: whole ones are all that RFC 7240 has."""
+    return max(1, math.ceil(deadline.remaining()))
+
+
 def preferring(deadline: Deadline) -> str:
-    """How long a peer is waited for, as the header `Prefer` has it: whole seconds are all that RFC 7240 has."""
-    return f"wait={max(1, math.ceil(deadline.remaining()))}"
+    """The same as the header `Prefer` has it."""
+    return f"wait={waits_for(deadline)}"
 
 
 def _waited_for(wire: WireRequest, deadline: Deadline) -> WireRequest:

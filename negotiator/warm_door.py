@@ -149,7 +149,56 @@ class WarmDoor:
         deadline = Deadline(engine.clock.monotonic() + seconds, engine.clock)
         return self._answered(_Asked(headers, envelope, hashes, principal, peer), ready, taken, deadline)
 
-    async def _answered(self, asked: "_Asked", ready: Ready, taken: Any, deadline: Deadline) -> bytes | WireReply:
+    def handed(
+        self,
+        body: JsonObject,
+        hashes: tuple[str, ...],
+        key: str,
+        data: bytes,
+        seconds: float,
+        principal: str,
+        peer: str,
+    ) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
+        """`begun`, for a caller in this process and event loop who hands over the message itself.
+
+        What it returns is the body of a success, which nobody else holds if the routine is a mapping, or anything else
+        whole.
+
+        Args:
+            body: Plain JSON, of which the caller keeps nothing.
+            hashes: The document's, as `dialects.agora.fields.read_hashes` gives them.
+            key: The idempotency key, of A-Z a-z 0-9 - _ alone.
+            data: The bytes that say the same, which are measured and not read.
+            seconds: How long the caller waits.
+            principal: Who asks.
+            peer: What the place that it came from is called.
+        """
+        engine, limits = self._engine, self._limits
+        if (
+            not self._gate.lets_by(principal, None, None)
+            or listener() is not None
+            or granted_scopes()
+            or len(data) > limits.body_bytes
+            or self._under_way.full
+            or not nests_within(data, MAX_DEPTH)
+        ):
+            return None
+        try:
+            ready = ready_for(engine, hashes)
+            if ready is None or may_be_kept(engine, principal, key):
+                return None
+        except StoreUnusable:
+            return None
+        taken = taken_by(engine, ready, body, principal)
+        if taken is NOTHING_DONE:
+            return None
+        deadline = Deadline(engine.clock.monotonic() + min(limits.seconds, seconds), engine.clock)
+        asked = _Asked({}, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
+        return self._answered(asked, ready, taken, deadline, written=False)
+
+    async def _answered(
+        self, asked: "_Asked", ready: Ready, taken: Any, deadline: Deadline, *, written: bool = True
+    ) -> Any:
         engine, room = self._engine, self._under_way
         _, envelope, hashes, principal, peer = asked
         try:
@@ -164,7 +213,8 @@ class WarmDoor:
             finally:
                 room.leave(caller, document)
             if made.__class__ is dict:
-                return STANDARD_2025.success(made, "routine")
+                data = STANDARD_2025.success(made, "routine")
+                return data if written else made
             return STANDARD_2025.encode_reply(Reply(status="success", body=made, tier="routine"), _request(asked)).body
         except OutOfTime:
             failed: Exception = DeadlinePassed()

@@ -4,12 +4,13 @@ A dialect says how bytes mean, a transport how they travel. Both meet in `WireRe
 which have the shape of HTTP because every dialect so far has it; other transports carry the same fields.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
 from negotiator.clock import Deadline
+from negotiator.jsonvalue import JsonObject
 
 ANONYMOUS: Final = "anonymous"
 """The principal of whoever has proved nothing."""
@@ -113,6 +114,37 @@ class StreamTransport(Transport, Protocol):
 
         Raises as `send` does; so do the chunks, for which the deadline and the size limit hold too. The chunks must
         be read to their end or closed.
+        """
+        ...
+
+
+@runtime_checkable
+class HandsOver(Transport, Protocol):
+    """A transport that also hands a request's message to an agent of this process, without its bytes."""
+
+    def hand_over(
+        self,
+        base_url: str,
+        body: JsonObject,
+        *,
+        hashes: tuple[str, ...],
+        key: str,
+        data: bytes,
+        seconds: float,
+        deadline: Deadline,
+    ) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
+        """What answers a message, to be awaited by the deadline: the body of a success, anything else as its bytes.
+
+        None where nothing was done, and it is to travel as bytes.
+
+        Args:
+            base_url: The agent's.
+            body: Plain JSON, of which the caller keeps nothing.
+            hashes: The document's, the SHA-256 first.
+            key: The idempotency key, of A-Z a-z 0-9 - _ alone.
+            data: The bytes that say the same, which are measured and not read.
+            seconds: How long the caller waits, as it would tell a peer.
+            deadline: Before which nothing is begun.
         """
         ...
 
