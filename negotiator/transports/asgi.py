@@ -4,21 +4,17 @@ It needs no lifespan events and answers them where they come. A body over the li
 where its length is announced, else as soon as it passes the limit; never is more than the limit held.
 """
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import quote
 
 from negotiator.in_time import OutOfTime, by
+from negotiator.transports.asgi_replies import Receive, Send, respond, stream
 from negotiator.wire import ANONYMOUS, Door, SeveralDoors, WireHandler, WireReply, WireRequest
 
 Scope: TypeAlias = MutableMapping[str, Any]
-Event: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Event]]
-Send: TypeAlias = Callable[[Event], Awaitable[None]]
 PrincipalOf: TypeAlias = Callable[[Scope], str | None]
 """From an ASGI scope to the name of whom the host vouches for; None where it vouches for nobody."""
 
@@ -118,6 +114,7 @@ class AsgiApp:
         self._door_at = door_at
         self._principal_of = principal_of
         self._warm = warm
+        self._root = None if warm is None else warm.at("/")
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
 
@@ -131,7 +128,11 @@ class AsgiApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application."""
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            few = None if self._warm is None else _few(scope, self._warm.reads)
+            if few is None:
+                await self._http(scope, receive, send)
+            else:
+                await self._short(scope, receive, send, few)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
@@ -141,54 +142,76 @@ class AsgiApp:
         else:
             raise RuntimeError(f"an ASGI scope of type {scope['type']!r} is not served here")
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, method = _path(scope), scope["method"].upper()
-        warm = self._warm if path == "/" and method == "POST" else None
-        few = None if warm is None else _few(scope["headers"], warm.reads)
-        headers = _headers(scope["headers"]) if few is None else few
-        door = None if self._door_at is None else self._door_at(path)
+    async def _short(self, scope: Scope, receive: Receive, send: Send, few: Mapping[str, str]) -> None:
+        """A POST to `/` of which only the headers `few` are to be read, on the short way where it may."""
+        warm, door = self._warm, self._root
+        assert warm is not None  # noqa: S101 - whose headers they are
+        assert door is not None  # noqa: S101
         try:
-            limit = self._body_bytes if door is None else door.body_bytes
+            body = await by(self._body_seconds, _body(few.get("content-length", "0"), receive, door.body_bytes))
+        except _Gone:
+            return
+        except (_Refused, OutOfTime) as refused:
+            await self._turned_away(scope, send, door, refused)
+            return
+        client, server = scope.get("client"), scope.get("server")
+        principal = _named(self._principal_of(scope))
+        begun = warm.begun(few, body, principal, client[0] if client else None, server[0] if server else None)
+        if begun is None:
+            await self._handled(scope, receive, send, "/", _headers(scope["headers"]), body)
+            return
+        made = await begun
+        if not isinstance(made, bytes):
+            await respond(send, made, head=False, close=False)
+            return
+        try:
+            headers = [*warm.head, (b"content-length", b"%d" % len(made))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": made})
+        except OSError:
+            return  # as in `respond`
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, headers = _path(scope), _headers(scope["headers"])
+        door = None if self._door_at is None else self._door_at(path)
+        limit = self._body_bytes if door is None else door.body_bytes
+        try:
             body = await by(self._body_seconds, _body(headers.get("content-length", "0"), receive, limit))
         except _Gone:
             return
         except (_Refused, OutOfTime) as refused:
-            code = refused.code if isinstance(refused, _Refused) else "slow_request"
-            reply = (self._refuse if door is None else door.refuse)(code)
-            # What is left of the body must not be read as the next request. HTTP/2 resets the stream instead.
-            close = scope.get("http_version", "1.1").startswith("1")
-            await _respond(send, reply, head=method == "HEAD", close=close)
+            await self._turned_away(scope, send, door, refused)
             return
-        client = scope.get("client")
-        peer, principal = client[0] if client else None, _named(self._principal_of(scope))
-        local = (scope.get("server") or (None,))[0]
-        if warm is not None and few is not None:
-            begun = warm.begun(few, body, principal, peer, local)
-            if begun is not None:
-                made = await begun
-                if isinstance(made, bytes):
-                    await _send(send, 200, [*warm.head, (b"content-length", b"%d" % len(made))], made)
-                else:
-                    await _respond(send, made, head=False, close=False)
-                return
-            headers = _headers(scope["headers"])
+        await self._handled(scope, receive, send, path, headers, body)
+
+    async def _turned_away(self, scope: Scope, send: Send, door: Door | None, refused: Exception) -> None:
+        code = refused.code if isinstance(refused, _Refused) else "slow_request"
+        reply = (self._refuse if door is None else door.refuse)(code)
+        # What is left of the body must not be read as the next request. HTTP/2 resets the stream instead.
+        close = scope.get("http_version", "1.1").startswith("1")
+        await respond(send, reply, head=scope["method"].upper() == "HEAD", close=close)
+
+    async def _handled(
+        self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[str, str], body: bytes
+    ) -> None:
+        client, server, method = scope.get("client"), scope.get("server"), scope["method"].upper()
         reply = await self._handler(
             WireRequest(
                 method=method,
                 path=path,
                 headers=headers,
                 body=body,
-                peer=peer,
-                local=local,
+                peer=client[0] if client else None,
+                local=server[0] if server else None,
                 target=_target(scope),
                 base=_base(scope.get("scheme", "http"), headers.get("host", ""), scope.get("root_path", "")),
-                principal=principal,
+                principal=_named(self._principal_of(scope)),
             )
         )
         if reply.chunks is not None:
-            await _stream(send, receive, reply, reply.chunks)
+            await stream(send, receive, reply, reply.chunks)
             return
-        await _respond(send, reply, head=method == "HEAD", close=False)
+        await respond(send, reply, head=method == "HEAD", close=False)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         for phase, hook in (("startup", self._on_startup), ("shutdown", self._on_shutdown)):
@@ -227,19 +250,18 @@ async def _body(announced: str, receive: Receive, limit: int) -> bytes:
     if not announced.isdecimal() or int(announced[:20]) > limit:
         raise _Refused("too_large")
     parts: list[bytes] = []
-    body, more = b"", True
     size = 0
-    while more:
+    while True:
         event = await receive()
         if event["type"] == "http.disconnect":
             raise _Gone
-        body = event.get("body", b"")
+        body: bytes = event.get("body", b"")
         size += len(body)
         if size > limit:
             raise _Refused("too_large")
+        if not event.get("more_body", False):
+            return b"".join([*parts, body]) if parts else body
         parts.append(body)
-        more = event.get("more_body", False)
-    return body if len(parts) == 1 else b"".join(parts)
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -252,10 +274,14 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _few(raw: Iterable[tuple[bytes, bytes]], reads: Mapping[bytes, str]) -> dict[str, str] | None:
-    """The headers that are read on the short way; None where one is repeated, or `reads` does not know one."""
+def _few(scope: Scope, reads: Mapping[bytes, str]) -> dict[str, str] | None:
+    """The headers that are read on the short way, of a POST to `/`; None of any other request, and where a header is
+    repeated that is read, or `reads` does not know one.
+    """
+    if scope["path"] != "/" or scope["method"] != "POST" or scope.get("query_string") or scope.get("root_path"):
+        return None
     few: dict[str, str] = {}
-    for name, value in raw:
+    for name, value in scope["headers"]:
         read = reads.get(name)
         if read:
             if read in few:
@@ -277,34 +303,6 @@ def _path(scope: Scope) -> str:
     return (path or "/") + (f"?{query}" if query else "")
 
 
-async def _stream(send: Send, receive: Receive, reply: WireReply, chunks: AsyncGenerator[bytes, None]) -> None:
-    """Send a reply as it comes. A client that leaves ends the stream, and nothing that the stream waits for."""
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
-
-    async def leave() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    async def carry() -> None:
-        with suppress(OSError):
-            await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-            async for part in chunks:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-
-    carrying, leaving = asyncio.create_task(carry()), asyncio.create_task(leave())
-    try:
-        await asyncio.wait({carrying, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (carrying, leaving):
-            task.cancel()
-        ended = await asyncio.gather(carrying, leaving, return_exceptions=True)
-        await chunks.aclose()
-    failed = next((each for each in ended if isinstance(each, Exception)), None)
-    if failed is not None:
-        raise failed
-
-
 @lru_cache(64)
 def _base(scheme: str, host: str, root: str) -> str | None:
     """Where the application is mounted, by the name that the client used for it."""
@@ -320,23 +318,3 @@ def _target(scope: Scope) -> str | None:
     if came == scope["path"]:
         return None
     return _path({**scope, "path": came, "root_path": quote(scope.get("root_path", "").rstrip("/"))})
-
-
-async def _respond(send: Send, reply: WireReply, *, head: bool, close: bool) -> None:
-    headers = reply.headers.items()
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers if name != "content-length"]
-    # To a HEAD, what a GET would have had.
-    said = reply.headers.get("content-length") if head else None
-    raw.append((b"content-length", b"%d" % len(reply.body) if said is None else said.encode("latin-1")))
-    if close:
-        raw.append((b"connection", b"close"))
-    await _send(send, reply.status, raw, b"" if head else reply.body)
-
-
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    try:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-    except OSError:
-        # ASGI's word for a client that left; there is nobody to tell.
-        return
