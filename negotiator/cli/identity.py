@@ -70,7 +70,11 @@ def add(commands: Commands) -> None:
 
     for name, what, run in (
         ("rotate", "put a new key in force, in running agents too", _rotate),
-        ("revoke", "let a key of ours (key-1), or a DID or key of others, prove nothing any more", _revoke),
+        (
+            "revoke",
+            "let a key of ours (key-1), or a DID, key, principal or issuer of others, prove nothing more",
+            _revoke,
+        ),
         ("approve", "take the keys that a DID has now, where they are others than before", _approve),
     ):
         made = command(
@@ -78,6 +82,8 @@ def add(commands: Commands) -> None:
         )
         if name != "rotate":
             made.add_argument("name", metavar="DID" if name == "approve" else "KEY")
+        if name == "revoke":
+            made.add_argument("--undo", action="store_true", help="hear those others again; keys of ours stay revoked")
         if name != "approve":
             made.add_argument("--folder", metavar="FOLDER", help="where the keys are (default: identity/ in the state)")
         add_state(made)
@@ -169,12 +175,20 @@ def _revoke(chosen: argparse.Namespace, console: Console) -> int:
     from negotiator.identity.did import parse_did  # noqa: PLC0415
     from negotiator.identity.key_files import KeyFiles  # noqa: PLC0415
 
+    # Keys of ours have names without a colon; others' are DIDs, `oauth:<issuer>#<subject>` and issuers' addresses.
+    if ":" not in chosen.name:
+        if chosen.undo:
+            raise UsageError("a key of ours that is revoked is gone; put a new one in force with: identity rotate")
+        KeyFiles(_folder(chosen)).revoke(chosen.name)
+        _say(console, {"revoked": chosen.name})
+        return exits.OK
     if chosen.name.startswith("did:"):
         parse_did(chosen.name.partition("#")[0])
-        Revocations(_state(chosen).text).revoke(chosen.name)
-    else:
-        KeyFiles(_folder(chosen)).revoke(chosen.name)
-    _say(console, {"revoked": chosen.name})
+    revocations = Revocations(_state(chosen).text)
+    if chosen.undo and chosen.name not in revocations.all():
+        raise UsageError(f"{one_line(chosen.name)} is not revoked")
+    (revocations.restore if chosen.undo else revocations.revoke)(chosen.name)
+    _say(console, {"heard again" if chosen.undo else "revoked": chosen.name})
     return exits.OK
 
 

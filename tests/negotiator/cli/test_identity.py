@@ -87,6 +87,23 @@ def test_a_did_of_others_is_revoked_for_agents_that_run(state: Path, negotiator:
     assert not running.stands("did:web:a.example", "did:web:a.example#key-1")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["did:web:a.example", "did:web:a.example#key-1", "oauth:https://login.example#alice", "https://login.example"],
+)
+def test_what_was_revoked_of_others_can_be_taken_back(state: Path, negotiator: Any, name: str) -> None:
+    running = Revocations(open_state(state).text)
+    assert negotiator("identity", "revoke", name, "--undo", "--state", state).code == exits.USAGE
+    assert negotiator("identity", "revoke", name, "--state", state).code == exits.OK
+    assert running.all() == {name}
+    assert negotiator("identity", "revoke", name, "--undo", "--state", state).code == exits.OK
+    assert running.all() == frozenset()
+
+
+def test_a_key_of_ours_that_was_revoked_is_gone(tmp_path: Path, negotiator: Any) -> None:
+    assert negotiator("identity", "revoke", "key-1", "--undo", "--folder", tmp_path).code == exits.USAGE
+
+
 def test_approving_what_did_not_change_is_said_to_be_nothing(state: Path, negotiator: Any) -> None:
     assert negotiator("identity", "approve", "did:web:a.example", "--state", state).code == exits.USAGE
     assert Pins(open_state(state).text).changed() == []
