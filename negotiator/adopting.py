@@ -7,7 +7,7 @@ from negotiator.agreements import Agreed
 from negotiator.choosing import CLEAR_LEAD, LEAST_LIKENESS, likeness
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
-from negotiator.fitting import Fit, judge_sender
+from negotiator.fitting import Fit, changes_less, judge_sender
 from negotiator.ledger import Account
 from negotiator.sharing import has_sender_routine, listed_documents, successor
 from negotiator.speaking import PeerRecord
@@ -49,6 +49,8 @@ async def adopt_listed(
         safe = document.annex is not None and document.annex.effect == "safe"
         if lead < LEAST_LIKENESS and not safe and document.hash not in known:
             continue
+        if peer.ours and changes_less(task, document) and document.hash not in known:
+            continue  # it can be asked for what is meant, which it may not have listed yet
         # What another peer's agreement brought need not be judged again.
         fit = _TAUGHT if has_sender_routine(engine, task, document) else await judge_sender(engine, task, document)
         if fit.ready:

@@ -32,9 +32,10 @@ async def intended_tool(engine: Engine, intent: Intent, deadline: Deadline) -> T
     if not tools:
         return None
     ranked = rank(intent, list(tools.values()))
-    (best, lead), runner_up = ranked[0], ranked[1][1] if len(ranked) > 1 else 0.0
-    if lead >= LEAST_LIKENESS and lead >= CLEAR_LEAD * runner_up:
-        return best
+    clear = _clear_lead(ranked)
+    if clear is not None:
+        return clear
+    best, lead = _of_its_effect(intent, ranked)
     if engine.has_model and engine.within_budget:
         account = Account()
         engine.purse.begin(account)
@@ -46,6 +47,24 @@ async def intended_tool(engine: Engine, intent: Intent, deadline: Deadline) -> T
         finally:
             engine.purse.end(account)
     return best if lead >= LEAST_LIKENESS else None
+
+
+def clear_tool(intent: Intent, tools: list[Tool]) -> Tool | None:
+    """The tool that words alone decide on; None where they leave it open."""
+    return _clear_lead(rank(intent, tools))
+
+
+def _clear_lead(ranked: list[tuple[Tool, float]]) -> Tool | None:
+    if not ranked:
+        return None
+    (best, lead), runner_up = ranked[0], ranked[1][1] if len(ranked) > 1 else 0.0
+    return best if lead >= LEAST_LIKENESS and lead >= CLEAR_LEAD * runner_up else None
+
+
+def _of_its_effect(intent: Intent, ranked: list[tuple[Tool, float]]) -> tuple[Tool, float]:
+    """The likeliest tool, or of those that words do not tell from it the likeliest that has the effect intended."""
+    near = [each for each in ranked if CLEAR_LEAD * each[1] > ranked[0][1]]
+    return next((each for each in near if each[0].effect == intent.effect), ranked[0])
 
 
 def rank(intent: Intent, tools: list[Tool]) -> list[tuple[Tool, float]]:

@@ -5,9 +5,12 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final, Literal, TypeAlias
 
+from negotiator.choosing import clear_tool
 from negotiator.engine import DocumentSchemas, Engine
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import PairInference
+from negotiator.messages import Effect
+from negotiator.negotiation import Intent
 from negotiator.routines import ENTRY_BACK, ENTRY_INTO, Role
 from negotiator.schemas import Schema
 from negotiator.task import Task, Tool
@@ -196,18 +199,45 @@ async def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -
 async def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | None:
     """The tool whose schemas a document's map onto by rule; None where none does, or more than one.
 
-    Without a model to verify a routine by, only an exact mapping will do.
+    Without a model to verify a routine by, only an exact mapping will do. A mapping says that a tool can be called, and
+    not that it is meant: it is not where the document's words speak for another one, nor, unless they speak for it,
+    where it changes nothing under a document that may and the schemas leave a choice.
     """
     schemas = engine.schemas_of(document)
     if schemas is None:
         return None
-    found: list[Tool] = []
+    found: list[tuple[Tool, bool]] = []
     for tool in engine.tools.values():
         if effect_allowed(document, tool):
             pair = await receiver_pair(engine, tool, schemas)
-            if pair.complete and (engine.has_model or (pair.request.exact and pair.reply.exact)):
-                found.append(tool)
-    return found[0] if len(found) == 1 else None
+            exact = pair.request.exact and pair.reply.exact
+            if pair.complete and (engine.has_model or exact):
+                found.append((tool, exact))
+    if len(found) != 1:
+        return None
+    tool, exact = found[0]
+    effect: Effect = "transactional"
+    if document.annex is not None and document.annex.effect is not None:
+        effect = document.annex.effect
+    intent = Intent(
+        name=document.name,
+        description=document.description,
+        effect=effect,
+        input_schema=schemas.request.json_schema,
+        output_schema=schemas.reply.json_schema,
+    )
+    clear = clear_tool(intent, list(engine.tools.values()))
+    if clear is None:
+        return tool if exact or tool.effect == effect else None
+    return tool if clear is tool else None
+
+
+def changes_less(task: Task, document: ProtocolDocument) -> bool:
+    """Whether a document says that it changes nothing, where the task may want something changed.
+
+    To look for a flight takes what it takes to book one: schemas that fit are then no sign that it is the one meant.
+    """
+    return task.effect == "transactional" and document.annex is not None and document.annex.effect == "safe"
 
 
 def effect_allowed(document: ProtocolDocument, tool: Tool) -> bool:

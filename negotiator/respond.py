@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from negotiator.adapters import adapter
 from negotiator.bounded import keep
-from negotiator.choosing import intended_tool
+from negotiator.choosing import clear_tool, intended_tool
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import Overloaded, PeerMisspoke
@@ -214,7 +214,10 @@ async def _answer_counter(engine: Engine, dialogue: Dialogue, call: Counter) -> 
 
 async def _serves(engine: Engine, document: ProtocolDocument, intent: Intent) -> bool:
     tool = await suitable_tool(engine, document)
-    return tool is not None and not (intent.effect == "safe" and tool.effect == "transactional")
+    if tool is None or (intent.effect == "safe" and tool.effect == "transactional"):
+        return False
+    # Who names a document has chosen it, unless what it says that it wants is clearly something else.
+    return clear_tool(intent, list(engine.tools.values())) in (None, tool)
 
 
 def _accept(

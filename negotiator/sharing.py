@@ -15,7 +15,7 @@ from negotiator.choosing import likeness
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import NegotiatorError
-from negotiator.fitting import judge_sender
+from negotiator.fitting import changes_less, judge_sender
 from negotiator.routines import Routine
 from negotiator.speaking import PeerRecord
 from negotiator.task import Task
@@ -86,8 +86,13 @@ async def proposals(engine: Engine, task: Task, deadline: Deadline) -> list[Prot
 
 
 async def suits(engine: Engine, task: Task, document: ProtocolDocument) -> bool:
-    """Whether a document may be taken for a task without asking a model: a routine is there, or rules can make one."""
-    return has_sender_routine(engine, task, document) or (await judge_sender(engine, task, document)).ready
+    """Whether a document may be taken for a task without asking a model: a routine is there, or rules can make one.
+
+    One that says that it changes nothing is not taken for a task that may: its peer is to say that it means the same.
+    """
+    if has_sender_routine(engine, task, document):
+        return True
+    return not changes_less(task, document) and (await judge_sender(engine, task, document)).ready
 
 
 def _near(task: Task, document: ProtocolDocument) -> bool:
