@@ -59,8 +59,11 @@ async def test_a_document_at_hand_that_changes_nothing_is_not_proposed_for_a_tas
     caller = world.agent("caller")
     caller.engine.documents.put(document_of(server.engine.tools["search_flight"]))
     until = Deadline.after(60, caller.engine.clock)
-    assert await proposals(caller.engine, BOOK, until) == []
-    assert len(await proposals(caller.engine, LOOK, until)) == 1
+    found = {}
+    for effect in ("safe", "transactional"):
+        task = Task(LOOK.description, input=ROUTE, output=FLIGHTS, effect=effect, name=LOOK.name)  # type: ignore[arg-type]
+        found[effect] = len(await proposals(caller.engine, task, until))
+    assert found == {"safe": 1, "transactional": 0}
 
 
 def listed(name: str, description: str, effect: Effect | None) -> ProtocolDocument:
