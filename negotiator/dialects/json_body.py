@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from negotiator.jsonvalue import JsonObject, JsonValue, nests_within
+from negotiator.jsonvalue import JsonObject, JsonValue, is_flat, nests_within
 
 MAX_DEPTH: Final = 64
 """Levels of lists and objects that are read, the outermost included."""
@@ -41,7 +41,7 @@ def write(value: JsonValue) -> bytes:
     except TypeError:
         raise ValueError("the value is not plain JSON") from None
     # orjson writes NaN as null; only a text that holds a null can hide one.
-    if b"null" in data and _has_infinite(value):
+    if not is_flat(value) and b"null" in data and _has_infinite(value):
         raise ValueError("a number is not finite")
     return data
 
