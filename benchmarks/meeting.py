@@ -28,7 +28,7 @@ from negotiator.models.none import NoModel
 from negotiator.models.scripted import UnknownPrompt
 from negotiator.negotiate import agree_and_make
 from negotiator.plan import NEVER, Counts
-from negotiator.respond import document_of
+from negotiator.proposals import document_of
 from negotiator.running import Runnable
 from negotiator.testing import VirtualClock, World
 from negotiator.wire import WireHandler, WireReply, WireRequest

@@ -8,7 +8,7 @@ from negotiator.errors import BudgetSpent, NotAllowed, NotPossible
 from negotiator.interpret import NotAnswered, body_text
 from negotiator.messages import Reply
 from negotiator.own_words import OwnWords
-from negotiator.respond import in_words
+from negotiator.proposals import in_words
 
 
 async def answer_in_words(work: Answering) -> Reply:

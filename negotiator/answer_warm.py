@@ -22,7 +22,7 @@ from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account, Ledger, Place
 from negotiator.oauth.granted import granted_scopes
-from negotiator.respond import place_of
+from negotiator.proposals import place_of
 from negotiator.running import Runnable
 from negotiator.shelf import MAX_READY
 from negotiator.task import Tool

@@ -14,7 +14,7 @@ from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account
 from negotiator.messages import Effect, Request, Tier
 from negotiator.oauth.granted import granted_scopes
-from negotiator.respond import place_of
+from negotiator.proposals import place_of
 from negotiator.running import Runnable
 from negotiator.serving import ExchangeContext
 from negotiator.task import Tool

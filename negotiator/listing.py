@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from negotiator.engine import Engine
-from negotiator.respond import document_of
+from negotiator.proposals import document_of
 from negotiator.serving import Listed
 from protocol_docs import DocumentRevoked, catalog
 

@@ -57,7 +57,7 @@ from negotiator.negotiation import (
     Call as Said,
 )
 from negotiator.oauth.granted import granted_scopes
-from negotiator.respond import document_of
+from negotiator.proposals import document_of
 from negotiator.serving import Answer as Answering
 from negotiator.serving import ExchangeContext, in_time
 from negotiator.task import Tool

@@ -28,7 +28,7 @@ from negotiator.interpret import body_value
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Reply, Request
 from negotiator.models.scripted import InTurn, ScriptedModel
-from negotiator.respond import document_of
+from negotiator.proposals import document_of
 from negotiator.routines import Direction, Routine, Verdict
 from negotiator.serving import ExchangeContext
 from negotiator.testing import World

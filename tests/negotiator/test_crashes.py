@@ -14,8 +14,8 @@ from negotiator.answer import answer
 from negotiator.clock import Deadline
 from negotiator.errors import OutcomeUnknown, Overloaded
 from negotiator.messages import Reply, Request
+from negotiator.proposals import document_of
 from negotiator.replies import Claim
-from negotiator.respond import document_of
 from negotiator.serving import ExchangeContext
 from negotiator.testing import World
 from tests.negotiator.engine_world import BOOK_VALUE, offer_booking

@@ -11,7 +11,7 @@ from negotiator import Agent, CostPolicy, NotPossible
 from negotiator.jsonvalue import JsonObject
 from negotiator.models.scripted import ScriptedModel
 from negotiator.negotiation import Selected, result_digest
-from negotiator.respond import document_of
+from negotiator.proposals import document_of
 from negotiator.testing import World
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs import ProtocolDocument, draft_document

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from negotiator import Agent, CostPolicy
 from negotiator.answer import answer
 from negotiator.clock import Deadline
+from negotiator.errors import Overloaded
 from negotiator.interpret import body_value
+from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.messages import Request
 from negotiator.models.scripted import ScriptedModel
 from negotiator.negotiation import Selected, result_digest
-from negotiator.respond import DIALOGUE_SECONDS, MAX_OPEN, document_of
+from negotiator.open_dialogues import DIALOGUE_SECONDS, MAX_OPEN
+from negotiator.proposals import document_of
 from negotiator.schemas import Schema
 from negotiator.serving import ExchangeContext
 from negotiator.testing import World
@@ -221,6 +224,60 @@ async def test_open_negotiations_are_bounded(world: World) -> None:
     world.clock.advance(DIALOGUE_SECONDS + 1)
     await say(server, opening("last"))
     assert len(list(server.engine.text.keys("dialogue/"))) <= MAX_OPEN
+
+
+async def test_strangers_have_half_of_the_negotiations_that_are_open(world: World) -> None:
+    server = world.agent("server")
+    offer_forecast(server)
+    for number in range(MAX_OPEN // 2):
+        await say(server, opening(f"o-{number}"))
+    with pytest.raises(Overloaded):
+        await say(server, opening("more"))
+    assert (await say(server, opening("n"), "did:web:a.example"))["decision"] == "accepted"
+    # One that was opened goes on.
+    answered = await say(server, opening("o-0"))
+    assert (await say(server, agreement(answered)))["type"] == "agreed"
+
+
+async def test_what_an_opener_is_offered_is_kept_once_however_often_it_opens(world: World) -> None:
+    server = world.agent("server")
+    offer_forecast(server)
+    long = {**opening(), "intent": {**opening()["intent"], "description": "Weather forecast " + "x" * 3_900}}
+    answered = [await say(server, {**long, "id": f"o-{number}"}) for number in range(20)]
+    text = server.engine.text
+    rows = [text.get(key) or "" for key in text.keys("dialogue/")]
+    assert len(rows) == 20
+    assert max(map(len, rows)) < 2_000 < min(len(each["selected"]["document"]) for each in answered)
+    # It comes again whole, and is made anew where its text has gone.
+    assert await say(server, {**long, "id": "o-3"}) == answered[3]
+    server.engine.documents.remove(answered[3]["selected"]["protocol_hash"])
+    assert await say(server, {**long, "id": "o-3"}) == answered[3]
+
+
+async def test_an_opener_that_could_not_take_the_document_is_told_so(world: World) -> None:
+    server = world.agent("server")
+    offer_forecast(server)
+    size = len(canonical(await say(server, opening())))
+    for most, decision in ((size + 10, "accepted"), (size - 10, "rejected")):
+        asked = {**opening(f"n-{most}"), "capabilities": {"max_body_bytes": most}}
+        answered = await say(server, asked)
+        assert answered["decision"] == decision
+    assert "max_body_bytes" in answered["reason"]
+
+
+@pytest.mark.parametrize(("most", "hurried"), [(None, False), (3600, False), (0.5, True)])
+async def test_who_is_in_a_hurry_is_offered_what_needs_no_model(
+    world: World, most: float | None, hurried: bool
+) -> None:
+    server = world.agent("server", oracle())
+    offer_forecast(server)
+    # Its words say what is meant; no rule says how its fields are filled.
+    theirs = {"input_schema": obj(zxq=TEXT, wvk=TEXT), "output_schema": obj(pld=TEXT, nrt=TEXT)}
+    asked = {**opening(**theirs), "constraints": {"max_seconds": most}}
+    answered = await say(server, asked)
+    ours = document_of(server.engine.tools["forecast"]).hash
+    assert answered["decision"] == "accepted"
+    assert (answered["selected"]["protocol_hash"] == ours) == hurried
 
 
 async def test_an_agent_without_tools_offers_nothing(world: World) -> None:

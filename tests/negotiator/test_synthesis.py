@@ -240,7 +240,7 @@ async def test_schemas_that_are_long_compared_take_no_thread_of_a_tool(
     from negotiator import engine
     from negotiator.answer import answer
     from negotiator.messages import Request
-    from negotiator.respond import document_of
+    from negotiator.proposals import document_of
     from negotiator.serving import ExchangeContext
 
     release, real = threading.Event(), engine.infer_pair

@@ -22,7 +22,7 @@ from negotiator.messages import Reply, Request
 from negotiator.models.base import Message
 from negotiator.models.none import NoModel
 from negotiator.models.scripted import ScriptedModel
-from negotiator.respond import document_of
+from negotiator.proposals import document_of
 from negotiator.routines import Direction, Routine
 from negotiator.running import Runnable
 from negotiator.schemas import Schema
