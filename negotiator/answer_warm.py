@@ -12,7 +12,7 @@ from negotiator.answer_exactly import native_result
 from negotiator.answering import is_told, tell
 from negotiator.bounded import keep
 from negotiator.clock import Deadline
-from negotiator.context import begin, context_of, end
+from negotiator.context import Context, begin, end
 from negotiator.conversations import Turn
 from negotiator.engine import DocumentSchemas, Engine, NativeTerms
 from negotiator.errors import BadInput, PeerMisspoke
@@ -26,6 +26,7 @@ from negotiator.proposals import place_of
 from negotiator.running import Runnable
 from negotiator.shelf import MAX_READY
 from negotiator.task import Tool
+from negotiator.tracing import current_trace
 from negotiator.wire import ANONYMOUS
 from protocol_docs import AmbiguousAlias, ProtocolDocument
 from sandbox import SandboxError
@@ -235,7 +236,9 @@ async def answer_warm(
 
     Raises `ResultUnread`, and what the tool raises.
     """
-    context = context_of(principal=principal, deadline=deadline, request=engine.new_id, history=history)
+    context = Context(
+        principal=principal, deadline=deadline, request=engine.new_id, history=history, trace=current_trace()
+    )
     token = begin(context)
     try:
         made = await ready.run(taken, principal, body)

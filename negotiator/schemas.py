@@ -170,8 +170,12 @@ class Schema:
         Raises:
             BadInput: with up to `MAX_VIOLATIONS` pairs (JSON Pointer, what is wrong), none of which quotes the value.
         """
-        if not self.is_valid(value):
-            raise BadInput(violations=self._violations(value))
+        try:
+            if self.fits(value):
+                return
+        except ValueError:
+            pass  # what is wrong with it is said below
+        raise BadInput(violations=self._violations(value))
 
     def is_valid(self, value: JsonValue) -> bool:
         """Whether plain JSON fits the schema, formats included."""
@@ -186,9 +190,8 @@ class Schema:
         Raises:
             BadInput: the value does not fit the schema, or the type's own validators refuse it.
         """
-        if not self.is_valid(value):
-            self.check(value)
-        return self._validated(value)
+        self.check(value)
+        return value if self._adapter is None else self._validated(value)
 
     def dump(self, value: Any) -> JsonValue:
         """A Python value (or plain JSON for one) to plain JSON: finite numbers, text keys.

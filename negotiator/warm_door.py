@@ -139,7 +139,7 @@ class WarmDoor:
                     return None
             seconds = limits.seconds_for(headers)
             ready = None if seconds <= 0 else ready_for(engine, hashes)
-            if ready is None or may_be_kept(engine, principal, key):
+            if ready is None or (key is not None and may_be_kept(engine, principal, key)):
                 return None
         except (Refused, StoreUnusable, orjson.JSONDecodeError):
             return None

@@ -73,7 +73,7 @@ class DocumentStore:
 
     def stands(self, name: str, document: ProtocolDocument) -> bool:
         """Whether `get` would give this very object under a name that it gave it under before; no row is read."""
-        return self._warm.get(name) is document and self.revoked(document.hash) is None
+        return self._warm.get(name) is document and self._revoked.why(document.hash) is None
 
     def revoked(self, protocol_hash: str) -> str | None:
         """Why the document of this canonical hash is not to be used; None where it may be. See `Revoked.why`."""
