@@ -108,7 +108,7 @@ def probes(
     found |= {case: bench.calling(process, spent) for case, process in networked.items()}
     alone = Spent(sequential=seconds / 2, at_once=0.0)
     found["sender"] = bench.calling(callers["sender"], Spent(sequential=seconds, at_once=0.0), None)
-    return found | {kind: bench.calling(callers[kind], alone, None) for kind in ("own", "codec", "message")}
+    return found | {kind: bench.calling(callers[kind], alone, None) for kind in ("own", "codec", "messages", "message")}
 
 
 def promised(measured: Measured) -> Lines:
@@ -133,6 +133,7 @@ def promised(measured: Measured) -> Lines:
         "ours with many documents (see `documents_in_the_largest_store`), in times ours with one",
     )
     lines.median("in_process_us", "codec", "p50_us", lower, 50, "ask -> answer in one process, through bytes")
+    lines.median("in_process_messages_us", "messages", "p50_us", lower, 30, "the same, passing messages")
     lines.median("receiver_message_us", "message", "p50_us", lower, None, "a receiver alone, from message to message")
     lines.median("sender_own_cost_us", "sender", "p50_us", lower, 60, "a sender's time over that of its HTTP client")
     lines.median("sender_without_network_us", "own", "p50_us", lower, None, "a sender whose peer answers at once")

@@ -265,6 +265,7 @@ def test_latency_has_every_line_that_was_promised_and_computes_it_from_its_cases
         "ask": ours | {"p50_us": 500.0},
         "sender": {"p50_us": 50.0},
         "codec": {"p50_us": 40.0},
+        "messages": {"p50_us": 25.0},
         "message": {"p50_us": 20.0},
         "mcp_sdk": ours | {"p50_us": 2_000.0},
     }
@@ -279,6 +280,7 @@ def test_latency_has_every_line_that_was_promised_and_computes_it_from_its_cases
         "p50_vs_agora_1000_documents": 170.0,
         "p50_100000_vs_1_document": 1.04,
         "in_process_us": 40.0,
+        "in_process_messages_us": 25.0,
         "receiver_message_us": 20.0,
         "sender_own_cost_us": 50.0,
         "mcp_sdk_vs_ours": 4.0,
