@@ -21,6 +21,7 @@ import orjson
 from benchmarks.errands import Errand, Exchange, Gold, Offer
 from negotiator import CostPolicy
 from negotiator.clock import Deadline
+from negotiator.engine import Engine
 from negotiator.errors import NegotiatorError
 from negotiator.jsonvalue import JsonObject
 from negotiator.models.base import Completion, Message, Model, Usage
@@ -29,6 +30,7 @@ from negotiator.models.scripted import UnknownPrompt
 from negotiator.negotiate import agree_and_make
 from negotiator.plan import NEVER, Counts
 from negotiator.proposals import document_of
+from negotiator.routines import Role
 from negotiator.running import Runnable
 from negotiator.testing import VirtualClock, World
 from negotiator.wire import WireHandler, WireReply, WireRequest
@@ -40,7 +42,8 @@ Condition: TypeAlias = Literal["both", "one", "descriptions"]
 CONDITIONS: Final[tuple[Condition, ...]] = ("both", "one", "descriptions")
 SERVER: Final = "mem://server"
 SIDES: Final = ("asker", "server")
-REQUEST_SECONDS: Final = 600.0
+LONG_SECONDS: Final = 14_400.0
+"""Of a request and of a negotiation: a model on a slow machine is slow, and that is no failure of an agreement."""
 _NOTHING: Final[JsonObject] = {"results": []}
 """What a tool gives that is not the one that is meant."""
 UNBOUNDED: Final = 1e9
@@ -178,6 +181,8 @@ class Meeting:
         policy = CostPolicy(
             counts=Counts(look=0, agree=NEVER, routine=1),
             shadow_exchanges=shadows,
+            max_negotiation_seconds=LONG_SECONDS,
+            no_agreement_seconds=2 * LONG_SECONDS,
             documents_of_askers=askers_documents and condition == "both",
             max_strangers_usd_per_day=UNBOUNDED,
             max_strangers_seconds_per_day=UNBOUNDED,
@@ -185,9 +190,9 @@ class Meeting:
         # An agent without a model is known by the kind of its model.
         self._models = [each if isinstance(each, NoModel) else Timed(each, self.world.clock) for each in models]
         self.asker = self.world.agent(
-            "asker", self._models[0], publish="none", cost_policy=policy, request_seconds=REQUEST_SECONDS
+            "asker", self._models[0], publish="none", cost_policy=policy, request_seconds=LONG_SECONDS
         )
-        self.server = self.world.agent("server", self._models[1], cost_policy=policy, request_seconds=REQUEST_SECONDS)
+        self.server = self.world.agent("server", self._models[1], cost_policy=policy, request_seconds=LONG_SECONDS)
         self.called: list[tuple[str, JsonObject]] = []
         """Tools that were called, and with what, in the exchange at hand."""
         self._offer()
@@ -265,12 +270,27 @@ class Meeting:
         met.rounds = len(met.dialogue)
 
     async def build(self, met: Met) -> None:
-        """Exchanges, one after the other, until both routines serve."""
+        """Exchanges, one after the other, until both routines serve, or one of them will not come any more."""
         for exchange in self.errand.build:
-            if met.verified:
+            if met.verified or self._given_up(met):
                 return
             met.building.append(await self.ask(exchange))
             self._note_routines(met)
+
+    def _given_up(self, met: Met) -> bool:
+        """Whether a side has no routine and makes none: what it could not make is remembered for longer than this takes."""
+        assert met.protocol_hash is not None  # noqa: S101 - there is an agreement
+        asker, server = self.asker.engine, self.server.engine
+        places: tuple[tuple[Engine, Role, str], ...] = (
+            (asker, "sender", self.errand.task.digest),
+            (server, "receiver", server.toolset),
+        )
+        for engine, role, digest in places:
+            found = engine.routines.get(met.protocol_hash, role, digest)
+            made = found is not None and found.routine.state != "demoted"
+            if not made and not engine.routines.wanted(met.protocol_hash, role, digest):
+                return True
+        return False
 
     async def ask(self, exchange: Exchange) -> JsonObject:
         """One exchange, what it took, and whether it was right: the tool got what it should, and the asker too."""

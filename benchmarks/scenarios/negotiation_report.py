@@ -33,9 +33,14 @@ def reason(row: JsonObject) -> str | None:
     if row["verified"]:
         return None if all(each["came_to"] == "right" for each in row["held_out"]) else "wrong"
     if row["protocol_hash"] is not None:
-        served = row["asker"] is not None and row["asker"]["state"] == "serving"
-        return "server_unverified" if served else "asker_unverified"
+        # Once one side has none and makes none, the other's is shown nothing more.
+        return "asker_unverified" if _standing(row["asker"]) <= _standing(row["server"]) else "server_unverified"
     return _why_not(row)
+
+
+def _standing(routine: JsonObject | None) -> int:
+    """How far a side's routine has come: none that is used, one that is tried, one that serves."""
+    return 0 if routine is None else {"demoted": 0, "candidate": 1, "serving": 2}[routine["state"]]
 
 
 def _why_not(row: JsonObject) -> str:

@@ -14,7 +14,7 @@ from benchmarks.meeting import CONDITIONS, SERVER, Condition, Meeting, Met
 from benchmarks.scenarios import negotiation
 from benchmarks.scenarios.negotiation_report import REASONS, figures, paired, reason
 from benchmarks.scenarios.sgdx_data import split_directory
-from negotiator.models.base import Model
+from negotiator.models.base import Completion, Model
 from negotiator.models.none import NoModel
 from negotiator.models.scripted import ScriptedModel
 from tests.benchmarks.test_mutants import PAIR, call
@@ -115,6 +115,45 @@ async def test_without_models_rules_agree_on_what_they_are_sure_of_and_nothing_e
     assert met.verified
     assert [each["tier"] for each in met.held_out] == ["routine"] * 4
     assert met.used().calls == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("lost", "exchanges", "word"), [("write_receiver", 1, "server_unverified"), ("", 3, None)])
+async def test_no_exchange_is_made_for_a_routine_that_will_not_come_any_more(
+    lost: str, exchanges: int, word: str | None
+) -> None:
+    code = {name: "pass\n" if name == lost else source for name, source in ERRAND.code.items()}
+    met = await meet("descriptions", replace(ERRAND, code=code))
+    assert len(met.building) == exchanges
+    assert reason(row_of(met, "descriptions")) == word
+
+
+class Slow:
+    """A model on a machine that is busy with something else."""
+
+    name = "slow"
+
+    def __init__(self, inner: Model) -> None:
+        self.inner = inner
+
+    async def complete(self, *messages: Any, **options: Any) -> Completion:
+        made = await self.inner.complete(*messages, **options)
+        return replace(made, usage=replace(made.usage, seconds=590.0))
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("condition", CONDITIONS)
+async def test_a_slow_machine_is_no_reason_for_a_failure(condition: Condition) -> None:
+    gold = Gold()
+    slow = Slow(gold.model)
+    async with Meeting(ERRAND, condition, (slow, slow), gold=gold) as meeting:
+        met = await meeting.run()
+    assert met.verified
+    assert met.used().seconds > 3_000
+    assert reason(row_of(met, condition)) is None
 
 
 @pytest.mark.anyio
