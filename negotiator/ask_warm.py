@@ -163,7 +163,8 @@ async def ask_warm(
         else:
             headers = {**_HEADERS, "idempotency-key": key, "prefer": preferring(deadline)}
             wire = WireRequest(headers=headers, body=data)
-            came = await by(deadline, engine.reach.carry(base_url, wire, deadline))
+            carried = engine.reach.carry(base_url, wire, deadline)
+            came = await (carried if engine.reach.in_time else by(deadline, carried))
     except Exception as error:  # noqa: BLE001 - the ladder knows what it means
         return UnderWay(ready, payload, _left(data, error), started, planned)
     sent = _ms(engine, started)

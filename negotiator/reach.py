@@ -41,7 +41,7 @@ from negotiator.messages import Reply, Request
 from negotiator.speaking import PeerRecord, Selector, Speaker
 from negotiator.task import Task
 from negotiator.watching import send_watched
-from negotiator.wire import HandsOver, Transport, WireReply, WireRequest
+from negotiator.wire import HandsOver, InTime, Transport, WireReply, WireRequest
 from protocol_docs import ProtocolDocument
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
@@ -73,6 +73,8 @@ class Reach:
         """
         self._speakers = {speaker.name: speaker for speaker in speakers}
         self._transport = transport
+        self.in_time = isinstance(transport, InTime) and transport.sets_timers
+        """Whether `carry` ends by its deadline without a timer of its caller's."""
         self.in_process = transport if isinstance(transport, HandsOver) else None
         """What hands messages to agents of this process, where that is how bytes travel."""
         self._store = text_store

@@ -119,6 +119,16 @@ class StreamTransport(Transport, Protocol):
 
 
 @runtime_checkable
+class InTime(Transport, Protocol):
+    """A transport that sets a timer of its own for each deadline, so that nobody need set a second one around it."""
+
+    @property
+    def sets_timers(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+@runtime_checkable
 class HandsOver(Transport, Protocol):
     """A transport that also hands a request's message to an agent of this process, without its bytes."""
 

@@ -29,6 +29,9 @@ _FAILURES: Final = (OutOfTime, aiohttp.ClientError, OSError)
 class AiohttpTransport:
     """A `Transport` over HTTP/1.1, plain or TLS, with one pool of connections per event loop."""
 
+    sets_timers: Final = True
+    """See `negotiator.wire.InTime`."""
+
     def __init__(
         self,
         *,

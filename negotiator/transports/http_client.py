@@ -28,6 +28,9 @@ _KEEP_ALIVE_SECONDS: Final = 3.0
 class HTTPTransport:
     """A `Transport` over HTTP/1.1, plain or TLS, with one client and its connections per event loop."""
 
+    sets_timers: Final = True
+    """See `negotiator.wire.InTime`."""
+
     def __init__(
         self,
         *,

@@ -35,6 +35,9 @@ class _ShortWay(NamedTuple):
 class MemoryTransport:
     """A `Transport` over a dict of base addresses. One may be shared by every agent of a test."""
 
+    sets_timers: Final = True
+    """See `negotiator.wire.InTime`."""
+
     def __init__(self, agents: Mapping[str, WireHandler] | None = None, *, reply_bytes: int = 1_048_576) -> None:
         """Reach `agents` by base address; refuse replies over `reply_bytes`."""
         self._agents: dict[str, WireHandler] = {}

@@ -1,5 +1,7 @@
 """A transport by its name."""
 
+from typing import Final
+
 from negotiator.clock import Deadline
 from negotiator.errors import MissingExtra, UsageError
 from negotiator.late import Late
@@ -8,6 +10,9 @@ from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
 
 class LateTransport:
     """A `StreamTransport` that is made when something is first sent."""
+
+    sets_timers: Final = True
+    """See `negotiator.wire.InTime`."""
 
     def __init__(self, transport: Late[StreamTransport]) -> None:
         """Be what `transport` gives."""
