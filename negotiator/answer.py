@@ -11,10 +11,11 @@ Where anything is in doubt the ladder takes the request as if nothing had been t
 The other rooms beside this one (`answer_by_model`, `answer_in_words`, `answer_exactly`) are for its lower rungs.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from negotiator.answer_by_model import answer_by_model, under, written_by_model
 from negotiator.answer_exactly import answer_directly, answer_natively, misfit
@@ -47,6 +48,8 @@ from negotiator.synthesis import exact_receiver
 from protocol_docs import AmbiguousAlias, DocumentError, DocumentRevoked, ProtocolDocument, catalog
 from sandbox import SandboxError
 
+_How: TypeAlias = Callable[[Answering], Coroutine[Any, Any, Reply]]
+
 
 async def answer(engine: Engine, request: Request, context: ExchangeContext) -> Reply:
     """Answer one request by the context's deadline, which the caller holds.
@@ -54,20 +57,7 @@ async def answer(engine: Engine, request: Request, context: ExchangeContext) -> 
     Raises the `NegotiatorError`s, which the edge renders in the peer's dialect.
     """
     made = await _warm(engine, request, context)
-    if made is not None:
-        return made
-    if request.idempotency_key is None or not engine.may_have_effects:
-        return await by_ladder(engine, request, context)
-    standing, claim = await engine.replies.claim(context.principal, request, context.peer)
-    if isinstance(standing, Reply):
-        return standing
-    if standing == "conflict":
-        raise BadInput("the idempotency key was used for another request")
-    if standing == "unproved":
-        raise OutcomeUnknown
-    if standing == "elsewhere":
-        raise Overloaded("another worker is answering this request")
-    return await _once(engine, claim, Answering(engine, request, context, claim.key), crashed=standing == "abandoned")
+    return await by_ladder(engine, request, context) if made is None else made
 
 
 async def _warm(engine: Engine, request: Request, context: ExchangeContext) -> Reply | None:
@@ -88,32 +78,59 @@ async def _warm(engine: Engine, request: Request, context: ExchangeContext) -> R
 
 
 async def by_ladder(engine: Engine, request: Request, context: ExchangeContext) -> Reply:
-    """Answer a request that may be made again. Raises as `answer` does."""
-    work = Answering(engine, request, context)
-    try:
-        return await _answered(work)
-    finally:
-        work.journal.close()
+    """Answer what the straight line has left as it was. Raises as `answer` does."""
+    return await _once(engine, request, context, _answered)
 
 
 async def take_up(engine: Engine, request: Request, context: ExchangeContext, unread: ResultUnread) -> Reply:
     """Answer what the straight line could not once its tool was called. Raises as `answer` does."""
-    work = Answering(engine, request, context)
-    # The call is entered as if the ladder had made it: a tier that takes over repeats nothing.
-    ready = unread.ready
-    work.made_already(ready.tool, unread.arguments, unread.result)
-    taking_over = _take_over(work, ready.document, ready.runnable, unread.error)
-    return _in_kind(await _recorded(work, taking_over), request)
+
+    async def taken_up(work: Answering) -> Reply:
+        ready = unread.ready
+        # The call is entered as if the ladder had made it: a tier that takes over repeats nothing.
+        work.made_already(ready.tool, unread.arguments, unread.result)
+        return await _recorded(work, _take_over(work, ready.document, ready.runnable, unread.error))
+
+    return _in_kind(await _once(engine, request, context, taken_up), request)
 
 
 # --- the ladder ---
 
 
-async def _once(engine: Engine, claim: Claim, work: Answering, *, crashed: bool) -> Reply:
+async def _once(engine: Engine, request: Request, context: ExchangeContext, answering: _How) -> Reply:
+    """What `answering` says to a request, told again where the request comes again and may not be made twice."""
+    if request.idempotency_key is None or not engine.may_have_effects:
+        work = Answering(engine, request, context)
+        try:
+            return await answering(work)
+        finally:
+            work.journal.close()
+    standing, claim = await engine.replies.claim(context.principal, request, context.peer)
+    if isinstance(standing, Reply):
+        return standing
+    if standing == "conflict":
+        raise BadInput("the idempotency key was used for another request")
+    if standing == "unproved":
+        raise OutcomeUnknown
+    if standing == "elsewhere":
+        raise Overloaded("another worker is answering this request")
+    work = Answering(engine, request, context, claim.key)
+    crashed = standing == "abandoned"
+    return await _kept(claim, work, partial(_after_crash, answering) if crashed else answering)
+
+
+async def _after_crash(answering: _How, work: Answering) -> Reply:
+    """Another process began on this request, and may have called a tool."""
+    if work.journal.left_by_crash():
+        raise OutcomeUnknown
+    return await answering(work)
+
+
+async def _kept(claim: Claim, work: Answering, answering: _How) -> Reply:
     """Answer a claimed request, and keep what came of it for when it comes again."""
     kept: Reply | None = None
     try:
-        reply = await _answered(work, after_crash=crashed)
+        reply = await answering(work)
         if reply.status == "success" or work.journal.effects_made:
             kept = reply
     except BaseException as error:
@@ -126,15 +143,12 @@ async def _once(engine: Engine, claim: Claim, work: Answering, *, crashed: bool)
         raise
     finally:
         # Where the outcome could not be kept, the journal is what tells that something was done.
-        if engine.replies.finish(claim, kept) or not work.journal.effects_made:
+        if work.engine.replies.finish(claim, kept) or not work.journal.effects_made:
             work.journal.close()
     return reply
 
 
-async def _answered(work: Answering, *, after_crash: bool = False) -> Reply:
-    """The reply. `after_crash`: another process began on this request and may have called a tool."""
-    if after_crash and work.journal.left_by_crash():
-        raise OutcomeUnknown
+async def _answered(work: Answering) -> Reply:
     return await _recorded(work, _by_ladder(work))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from negotiator.admission import UnderWay, caller_of
-from negotiator.answer import by_ladder, take_up
+from negotiator.answer import answer, by_ladder, take_up
 from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, may_be_kept, ready_for, taken_by
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025, fields, told_by
@@ -138,7 +138,8 @@ class WarmDoor:
                 if fields.read_multiround(envelope):
                     return None
             seconds = limits.seconds_for(headers)
-            ready = None if seconds <= 0 else ready_for(engine, hashes)
+            # Whether it still stands is looked at where it is used, which may be a turn of the loop from here.
+            ready = None if seconds <= 0 else engine.ready.get(hashes) or ready_for(engine, hashes)
             if ready is None or (key is not None and may_be_kept(engine, principal, key)):
                 return None
         except (Refused, StoreUnusable, orjson.JSONDecodeError):
@@ -184,7 +185,7 @@ class WarmDoor:
         ):
             return None
         try:
-            ready = ready_for(engine, hashes)
+            ready = engine.ready.get(hashes) or ready_for(engine, hashes)
             if ready is None or may_be_kept(engine, principal, key):
                 return None
         except StoreUnusable:
@@ -205,6 +206,8 @@ class WarmDoor:
             caller, document, body = caller_of(principal, peer), hashes[0], envelope["body"]
             room.enter(caller, document)
             try:
+                if ready_for(engine, hashes) is not ready:
+                    return await self._handed_on(asked, deadline, answer)
                 made = await by(deadline, answer_warm(engine, ready, taken, body, principal, deadline))
                 if made is NOTHING_DONE:
                     return await self._handed_on(asked, deadline, by_ladder)

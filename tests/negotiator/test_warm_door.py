@@ -448,6 +448,44 @@ async def test_a_key_of_a_safe_request_does_not_keep_anything_from_being_done_on
 
 
 @pytest.mark.anyio
+async def test_who_takes_over_from_a_mapping_that_failed_claims_the_key_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A model that takes over may call what must not be called twice, for this request and the same again.
+    served = Served()
+    booking(served)
+    claimed: list[Any] = []
+    replies = served.agent.engine.replies
+    claim = replies.claim
+
+    async def counted(*given: Any) -> Any:
+        claimed.append(given[1].idempotency_key)
+        return await claim(*given)
+
+    monkeypatch.setattr(replies, "claim", counted)
+    asked = {"protocolHash": HEX, "body": {"town": "Nowhere"}}
+    made = await warm(served, wire(asked, headers={**HEADERS, "idempotency-key": "key"}))
+    assert isinstance(made, WireReply)
+    assert (claimed, len(served.calls)) == (["key"], 1)
+
+
+@pytest.mark.anyio
+async def test_what_was_revoked_or_demoted_between_a_request_and_its_turn_does_not_answer_it() -> None:
+    for change in ("revoke", "demote"):
+        served = Served()
+        engine = served.agent.engine
+        assert isinstance(await warm(served, wire()), bytes)
+        begun = served.door.begun(HEADERS, wire().body, "anonymous", "192.0.2.1", None)
+        assert begun is not None
+        if change == "revoke":
+            engine.documents.revoke(DOCUMENT.hash, "a test")
+        else:
+            engine.routines.demote(served.routine, "a test")
+        made = await begun
+        assert isinstance(made, WireReply)
+        assert said(made) == said(await served.door._gate(wire()))
+        assert (len(served.calls), served.door._under_way.now) == (1, 0)
+
+
+@pytest.mark.anyio
 async def test_a_reply_that_was_kept_is_given_again_though_the_same_is_warm_by_now() -> None:
     served = Served()
     engine = served.agent.engine
