@@ -32,7 +32,17 @@ class Task:
         natural_language: Whether the task may be asked in natural language.
     """
 
-    __slots__ = ("_named", "description", "digest", "effect", "input", "name", "natural_language", "output")
+    __slots__ = (
+        "_named",
+        "description",
+        "digest",
+        "effect",
+        "input",
+        "name",
+        "natural_language",
+        "output",
+        "sensitive",
+    )
 
     def __init__(
         self,
@@ -50,6 +60,8 @@ class Task:
         self.effect = effect
         self.name = name or description[:80]
         self.natural_language = natural_language
+        self.sensitive = self.input.sensitive or self.output.sensitive
+        """Whether a field of its input or output is marked, so that no model works on it; see `schemas.SENSITIVE`."""
         self.digest = digest_of([description, self.input.digest, self.output.digest, effect])
         named = closed(self.input.json_schema)
         self._named = self.input if named == self.input.json_schema else Schema(named)
@@ -63,11 +75,6 @@ class Task:
             BadInput: See `Schema.check`.
         """
         self._named.check(value)
-
-    @property
-    def sensitive(self) -> bool:
-        """Whether a field of its input or output is marked, so that no model works on it; see `schemas.SENSITIVE`."""
-        return self.input.sensitive or self.output.sensitive
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"

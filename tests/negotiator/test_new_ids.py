@@ -18,6 +18,15 @@ def test_none_comes_twice_in_whatever_thread() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{24}", each) for each in drawn)
 
 
+def test_the_system_is_asked_for_a_block_of_them_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = os.urandom
+    monkeypatch.setattr(os, "urandom", lambda size: (asked.append(size), real(size))[1])
+    for _ in range(640):
+        new_id()
+    assert len(asked) == 10
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # this process has threads; the child makes none
 def test_whoever_is_forked_off_draws_its_own() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from negotiator import Agent
 from negotiator.answering import Answering
+from negotiator.asking import Asking
 from negotiator.journal import Journal
 from negotiator.routines import Direction
 from negotiator.testing import World
@@ -50,6 +51,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counting(asyncio, "create_task", "tasks")
     counting(asyncio, "to_thread", "threads")
     counting(Answering, "__init__", "ladders")
+    counting(Asking, "__init__", "ladders")
+    counting(os, "urandom", "draws")
     counting(Journal, "__init__", "journals")
     return counts
 
