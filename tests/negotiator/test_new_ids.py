@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from negotiator import new_ids
 from negotiator.new_ids import new_id
 
 MANY = 1000
@@ -19,6 +20,7 @@ def test_none_comes_twice_in_whatever_thread() -> None:
 
 
 def test_the_system_is_asked_for_a_block_of_them_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_ids, "_drawn", [])
     asked: list[int] = []
     real = os.urandom
     monkeypatch.setattr(os, "urandom", lambda size: (asked.append(size), real(size))[1])
