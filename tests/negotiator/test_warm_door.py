@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from negotiator import Agent
+from negotiator import Agent, answer
 from negotiator.errors import ToolFailed
 from negotiator.events import listening
 from negotiator.identity import Authority, TrustPolicy
@@ -23,6 +25,7 @@ from negotiator.transports import asgi_app
 from negotiator.warm_door import IDLE_HEADERS, READ_HEADERS, WarmDoor
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs import draft_document
+from sandbox import POLICY_VERSION
 from tests.negotiator.engine_world import CITY_DAY, TEXT, obj
 
 REQUEST = {**obj(town=TEXT, on={"type": "string", "format": "date"}), "required": ["town"]}
@@ -40,10 +43,16 @@ BODY = {"town": "Rome", "on": "2026-11-24"}
 HEADERS = {"content-type": "application/json", "host": "agent.example", "user-agent": "somebody"}
 
 
-class Served:
-    """An agent whose mapping stands ready, and what its tool was called with."""
+SOURCE = """
+def arguments(body):
+    return {"city": body["town"], "day": body.get("on") or ""}
+"""
 
-    def __init__(self, **options: Any) -> None:
+
+class Served:
+    """An agent whose routine stands ready, and what its tool was called with."""
+
+    def __init__(self, by: str = "mapping", **options: Any) -> None:
         self.calls: list[JsonObject] = []
         self.agent = Agent(
             model="none", state="memory", clock=VirtualClock(), new_id=numbered("id"), publish="all", **options
@@ -63,13 +72,23 @@ class Served:
                 await self.waits.wait()
             return {"high": "21", "summary": f"sunny in {city} on {day}"}
 
+        async def natively(body: Any) -> JsonObject:
+            made = await forecast(body["town"], body.get("on", ""))
+            return {"sky": made["summary"], "warmth": made["high"]}
+
+        if by == "native":
+            self.agent.register(DOCUMENT, natively, effect="safe")
+        code = by == "code"
         self.agent.engine.documents.put(DOCUMENT)
         self.routine = Routine(
             protocol_hash=DOCUMENT.hash,
             role="receiver",
-            kind="mapping",
+            kind="code" if code else "mapping",
+            source=SOURCE if code else "",
             key_digest=self.agent.engine.toolset,
-            into=Direction(
+            into=Direction(entry="arguments")
+            if code
+            else Direction(
                 mapping=Mapping(
                     (
                         FieldMapping(to="/city", source="/town", required=True),
@@ -87,7 +106,7 @@ class Served:
             ),
             tool="forecast",
             state="serving",
-            verdict=Verdict(passed=True, basis="exact"),
+            verdict=Verdict(passed=True, basis="exact", sandbox_policy=POLICY_VERSION if code else ""),
         )
         self.ready()
         door = self.agent.handler()
@@ -120,6 +139,8 @@ async def warm(served: Served, request: WireRequest) -> bytes | WireReply | None
 
 KINDS: tuple[dict[str, Any], ...] = (
     {},
+    {"by": "native"},
+    {"by": "code", "executor": "trusted"},
     {"trust": TrustPolicy(callers="authenticated")},
     {"authority": Authority().asking("forecast", "weather")},
     {"authority": Authority(())},
@@ -190,9 +211,18 @@ PRINCIPALS = st.sampled_from(["anonymous", "did:wba:other.example", "host:desk"]
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[tuple[Served, Served]]:
-    """Of each kind two agents alike: one for the short way, one for the doors."""
-    return [(Served(**kind), Served(**kind)) for kind in KINDS]
+def pairs() -> Iterator[list[tuple[Served, Served]]]:
+    """Of each kind two agents alike: one for the short way, one for the doors and the ladder alone."""
+    made = [(Served(**kind), Served(**kind)) for kind in KINDS]
+    slow = [other.agent.engine for _, other in made]
+    straight = answer._warm
+
+    async def warm_but_there(engine: Any, *given: Any) -> Any:
+        return None if any(engine is each for each in slow) else await straight(engine, *given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(answer, "_warm", warm_but_there)
+        yield made
 
 
 def alike(one: Served, other: Served) -> None:
@@ -206,7 +236,7 @@ def alike(one: Served, other: Served) -> None:
 
 @settings(max_examples=600, deadline=None)
 @given(
-    kind=st.sampled_from([0, 0, *range(len(KINDS))]),
+    kind=st.sampled_from([0, 0, 1, *range(len(KINDS))]),
     data=DATA,
     more=MORE,
     way=st.sampled_from([*[("POST", "/")] * 9, ("POST", "/?a=b"), ("POST", "/conversations/c"), ("GET", "/")]),
@@ -325,6 +355,43 @@ async def test_a_warm_request_goes_the_short_way(more: JsonObject) -> None:
     made = await warm(served, request)
     assert isinstance(made, bytes)
     assert orjson.loads(made)["body"] == {"sky": "sunny in Rome on 2026-11-24", "warmth": "21"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", KINDS[:3], ids=str)
+async def test_none_of_the_three_kinds_of_routine_takes_the_ladder(
+    kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(**kind)
+    monkeypatch.setattr(answer, "Answering", None)
+    made = await warm(served, wire())
+    assert isinstance(made, bytes)
+    assert orjson.loads(made)["body"] == {"sky": "sunny in Rome on 2026-11-24", "warmth": "21"}
+    assert len(served.calls) == 1
+
+
+@pytest.mark.anyio
+async def test_code_that_cannot_read_a_body_leaves_it_to_the_ladder_with_no_call_made() -> None:
+    served, other = (Served(by="code", executor="trusted") for _ in range(2))
+    for each in (served, other):
+        each.routine = replace(each.routine, source="def arguments(body):\n    return {'city': 3}\n")
+        each.ready()
+    made = await warm(served, wire())
+    assert isinstance(made, WireReply)
+    assert said(made) == said(await other.door._gate(wire()))
+    assert served.calls == other.calls == []
+    assert [each.state for each in served.agent.routines()] == [each.state for each in other.agent.routines()]
+
+
+@pytest.mark.anyio
+async def test_a_function_that_is_no_longer_safe_or_another_is_not_what_stood_ready() -> None:
+    served = Served(by="native")
+    assert isinstance(await warm(served, wire()), bytes)
+    for effect in ("safe", "transactional"):
+        said_now = f"now {effect}"
+        served.agent.register(DOCUMENT, lambda _body, said_now=said_now: {"sky": said_now}, effect=effect, public=True)
+        assert said_now.encode() in (await served.door(wire())).body
+    assert len(served.calls) == 1
 
 
 @pytest.mark.anyio

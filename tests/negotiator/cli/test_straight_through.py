@@ -249,6 +249,62 @@ async def test_a_warm_request_does_not_come_to_the_application_and_its_reply_is_
 
 
 @pytest.mark.anyio
+async def test_a_warm_request_takes_one_task_and_no_timer_exchange_or_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(line: Line) -> None:
+        line.hears(whole())
+        await line.said()
+        made: list[str] = []
+        loop = line.protocol.loop
+        for name in ("call_later", "call_at", "create_task"):
+            real = getattr(loop, name)
+            monkeypatch.setattr(loop, name, lambda *given, name=name, real=real: (made.append(name), real(*given))[1])
+        for name in (
+            "RequestResponseCycle",
+            "HttpToolsProtocol.on_message_begin",
+            "HttpToolsProtocol.on_headers_complete",
+        ):
+            monkeypatch.setattr(f"uvicorn.protocols.http.httptools_impl.{name}", None)
+        for _ in range(3):
+            line.hears(whole())
+            await line.said()
+        assert made == ["create_task"] * 3
+        assert line.wire.written.count(b"sunny in Rome") == 4
+
+    await on_a_line(use)
+
+
+@pytest.mark.anyio
+async def test_a_connection_on_which_nothing_is_asked_any_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(line: Line) -> None:
+        loop, begun = line.protocol.loop, line.protocol.loop.time()
+        line.hears(whole())
+        await line.said()
+        for seconds, closed in ((1, False), (4, False), (6, True)):
+            monkeypatch.setattr(loop, "time", lambda seconds=seconds: begun + seconds)
+            line.protocol._look()
+            assert line.wire.closed is closed
+
+    await on_a_line(use)
+
+
+@pytest.mark.anyio
+async def test_what_waits_for_its_tool_is_not_taken_for_a_connection_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(line: Line) -> None:
+        loop, begun = line.protocol.loop, line.protocol.loop.time()
+        line.hears(whole())
+        await line.said()
+        line.hears(whole(orjson.dumps({"protocolHash": HEX, "body": {"town": "Limbo"}})))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(loop, "time", lambda: begun + 50)
+        line.protocol._look()
+        assert not line.wire.closed
+        line.served.waits.set()
+        assert b"sunny in Limbo" in await line.said()
+
+    await on_a_line(use)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     "request_",
     [
