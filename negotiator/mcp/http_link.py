@@ -21,6 +21,8 @@ from negotiator.wire import StreamTransport, Transport, WireReply, WireRequest
 
 MAX_RESUMED: Final = 8
 """Times that one stream is gone on with."""
+NO_MESSAGE: Final = 0
+"""As the code of an error: the server refused a request with no message at all."""
 MAX_SESSION: Final = 1_024
 """Characters of a session's name."""
 _ACCEPT: Final = "application/json, text/event-stream"
@@ -62,7 +64,12 @@ class HttpLink:
         if wire.status == _UNAUTHORIZED or (wire.status == _FORBIDDEN and "www-authenticate" in wire.headers):
             raise AuthorizationNeeded(f"{self._url} asks for an authorization: see Agent(oauth=OAuthClient(...))")
         if media == "application/json":
-            message = read_message(body)
+            try:
+                message = read_message(body)
+            except PeerMisspoke:
+                if 400 <= wire.status < 500:  # noqa: PLR2004 - HTTP
+                    return self._no_message(wire.status)
+                raise
             # Of a request that was refused unread some servers do not know the id, and say one of their own.
             if message.get("id") != number and "error" not in message:
                 raise PeerMisspoke("the server's response answers another request")
@@ -88,7 +95,7 @@ class HttpLink:
         if status in (502, 504):
             raise PeerHungUp(f"a gateway before the server answered {status}")
         if 400 <= status < 500:  # noqa: PLR2004 - HTTP
-            raise RpcError(0, f"the server refused the request with HTTP {status}")
+            raise RpcError(NO_MESSAGE, f"the server refused the request with HTTP {status}")
         raise PeerMisspoke(f"the server answered HTTP {status} and no message")
 
     async def _post(self, message: JsonObject, deadline: Deadline, headers: Mapping[str, str]) -> WireReply:

@@ -14,6 +14,7 @@ from negotiator.dialects.addresses import MCP_EXPLICIT, MCP_STDIO, of_mcp
 from negotiator.dialects.json_rpc import INVALID_PARAMS, RpcError
 from negotiator.dialects.mcp import client as wire
 from negotiator.dialects.mcp.words import (
+    HANDSHAKE,
     META_KEY,
     MODERN,
 )
@@ -29,14 +30,15 @@ from negotiator.errors import (
 from negotiator.interpret import body_text, body_value
 from negotiator.jsonvalue import JsonObject
 from negotiator.mcp.elicitation import CAPABILITY, METHOD, Elicit, reply_to
-from negotiator.mcp.http_link import HttpLink
+from negotiator.mcp.http_link import NO_MESSAGE, HttpLink
 from negotiator.mcp.links import Link, SessionEnded
 from negotiator.mcp.process_link import StdioLink
 from negotiator.mcp.session import Session
+from negotiator.mcp.sse_link import SseLink
 from negotiator.messages import Reply, Request
 from negotiator.pins import Pins, changed_definition
 from negotiator.speaking import Found, PeerRecord
-from negotiator.wire import Transport
+from negotiator.wire import StreamTransport, Transport
 from protocol_docs import as_data_uri
 from protocol_docs.text_store import TextStore
 
@@ -193,7 +195,7 @@ class McpPeers:
                 return
             began = session.listed_at is None
             if began:
-                await session.begin(deadline)
+                await self._begin(base_url, session, deadline)
             try:
                 entries = await session.entries(deadline)
             except SessionEnded:
@@ -208,6 +210,29 @@ class McpPeers:
             sifted = self._pins.sift(base_url, read)
             session.tools, session.changed = sifted.usable, sifted.changed
             session.listed_at = self._clock.monotonic()
+
+    async def _begin(self, base_url: str, session: Session, deadline: Deadline) -> None:
+        """Begin a session, with two endpoints where the server takes no message at its address (2025-03-26,
+        transports: backwards compatibility).
+        """
+        try:
+            await session.begin(deadline)
+        except RpcError as refused:
+            transport, before = self._transport, session.link
+            if refused.code != NO_MESSAGE or not isinstance(before, HttpLink):
+                raise
+            if not isinstance(transport, StreamTransport):
+                raise
+            link = SseLink(transport, base_url.removeprefix(MCP_EXPLICIT), self._clock, self._elicit)
+            session.link, session.version = link, HANDSHAKE[-1]
+            try:
+                await session.begin(deadline)
+            except BaseException as problem:
+                await link.aclose()
+                session.link, session.version = before, None
+                if isinstance(problem, Exception):
+                    raise refused from problem
+                raise
 
     async def _call(
         self,

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,20 +113,26 @@ def test_its_client_starts_our_server(package: tuple[str, str]) -> None:
 # --- its server, our client ---
 
 
-@pytest.fixture
-def its_address(package: tuple[str, str]) -> Iterator[str]:
-    """Where the package's server listens."""
+@contextmanager
+def listening(python: str, how: str) -> Iterator[int]:
+    """The port of the package's server."""
     process = subprocess.Popen(
-        [package[0], str(PEERS / "mcp_server.py"), "http"],
+        [python, str(PEERS / "mcp_server.py"), how],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     assert process.stdout is not None
-    port = json.loads(process.stdout.readline())["port"]
-    yield f"http://127.0.0.1:{port}/mcp"
+    yield json.loads(process.stdout.readline())["port"]
     process.communicate(timeout=30)
+
+
+@pytest.fixture
+def its_address(package: tuple[str, str]) -> Iterator[str]:
+    """Where the package's server listens."""
+    with listening(package[0], "http") as port:
+        yield f"http://127.0.0.1:{port}/mcp"
 
 
 async def hold(agent: Agent, peer: str, version: str) -> None:
@@ -146,6 +153,13 @@ async def hold(agent: Agent, peer: str, version: str) -> None:
 async def test_its_server_is_a_peer_over_http(package: tuple[str, str], its_address: str) -> None:
     async with Agent(state="memory") as agent:
         await hold(agent, its_address, package[1])
+
+
+@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+async def test_its_server_with_two_endpoints_is_a_peer(package: tuple[str, str], transport: str) -> None:
+    with listening(package[0], "sse") as port:
+        async with Agent(state="memory", transport=transport) as agent:
+            await hold(agent, f"mcp+http://127.0.0.1:{port}/sse", "2025-11-25")
 
 
 async def test_its_server_is_a_peer_in_a_process_of_ours(package: tuple[str, str]) -> None:

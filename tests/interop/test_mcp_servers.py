@@ -1,10 +1,12 @@
 """Servers of MCP that others wrote and publish, as peers of an agent of ours that has no model at all."""
 
 import json
+import os
 import shutil
+import socket
 import subprocess
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +230,32 @@ async def test_a_server_written_with_fastmcp_is_a_peer(
         for city in ("Rome", "Oslo"):
             told = await routine(agent, peer, FORECAST, {"city": city, "day": "2026-11-24"})
             assert told == {"high": 4, "summary": f"sunny in {city} on 2026-11-24"}
+
+
+@pytest.fixture
+def two_endpoints(published: Path) -> Iterator[str]:
+    """The address of the stream of the server of everything."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [str(published / "mcp-server-everything"), "sse"],
+        env={**os.environ, "PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        while "running" not in process.stderr.readline():
+            assert process.poll() is None
+        yield f"http://127.0.0.1:{port}/sse"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+async def test_the_server_of_everything_is_a_peer_with_two_endpoints_too(two_endpoints: str) -> None:
+    async with Agent(state="memory") as agent:
+        for _ in range(2):
+            outcome = await agent.ask(f"mcp+{two_endpoints}", WEATHER, {"location": "Chicago"})
+            assert (outcome.tier, set(outcome.json)) == ("routine", {"temperature", "conditions", "humidity"})

@@ -10,7 +10,7 @@ from negotiator.jsonvalue import JsonObject
 from negotiator.messages import Effect
 from negotiator.models.scripted import ScriptedModel
 from negotiator.negotiation import Intent
-from negotiator.respond import document_of
+from negotiator.proposals import document_of
 from negotiator.sharing import proposals
 from negotiator.testing import World
 from protocol_docs import ProtocolDocument, draft_document

@@ -1,4 +1,5 @@
-"""A server of MCP written with the `mcp` package alone, of either line. `mcp_server.py http` says its port and listens;
+"""A server of MCP written with the `mcp` package alone, of either line. `mcp_server.py http` says its port and
+listens, `mcp_server.py sse` with the two endpoints of 2024-11-05;
 `mcp_server.py stdio` speaks on its standard input and output.
 """
 
@@ -55,10 +56,11 @@ def http() -> None:
     sys.stdout.write(json.dumps({"port": listening.getsockname()[1]}) + "\n")
     sys.stdout.flush()
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-    uvicorn.Server(uvicorn.Config(server.streamable_http_app(), log_level="critical")).run([listening])
+    app = server.sse_app() if sys.argv[1] == "sse" else server.streamable_http_app()
+    uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listening])
 
 
-if sys.argv[1] == "http":
+if sys.argv[1] in ("http", "sse"):
     http()
 else:
     server.run(transport="stdio")
