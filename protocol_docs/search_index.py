@@ -14,6 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from heapq import nlargest
 from importlib import import_module
 from math import log, sqrt
 from pathlib import Path
@@ -236,9 +237,7 @@ class SearchIndex:
         if not names:
             return []
         (vector,) = self._embedder.embed([query])
-        nearness = _products(matrix, _packed(vector))
-        ranked = sorted(zip(names, nearness, strict=True), key=lambda pair: (-pair[1], pair[0]))
-        return ranked[:_DEEP]
+        return [(names[at], score) for at, score in _nearest(matrix, _packed(vector), _DEEP)]
 
 
 def described(document: ProtocolDocument) -> tuple[str, ...]:
@@ -345,10 +344,14 @@ def _matrix(rows: list[bytes]) -> Any:
     return numpy.frombuffer(b"".join(rows), dtype=numpy.float32).reshape(len(rows), -1)
 
 
-def _products(matrix: Any, vector: bytes) -> list[float]:
-    """The cosine of each row with a packed vector."""
+def _nearest(matrix: Any, vector: bytes, number: int) -> list[tuple[int, float]]:
+    """Which rows are the nearest to a packed vector, with their cosines; of equal ones the earlier come first."""
     if isinstance(matrix, list):
         one = array("f", vector)
-        return [sum(left * right for left, right in zip(row, one, strict=True)) for row in matrix]
-    products: list[float] = matrix.dot(import_module("numpy").frombuffer(vector, dtype=matrix.dtype)).tolist()
-    return products
+        scores = [sum(left * right for left, right in zip(row, one, strict=True)) for row in matrix]
+        return nlargest(number, enumerate(scores), key=lambda row: (row[1], -row[0]))
+    numpy = import_module("numpy")
+    # Not `dot`: its threads wait for each other longer than this takes, where the machine is busy.
+    products = numpy.einsum("ij,j->i", matrix, numpy.frombuffer(vector, dtype=matrix.dtype))
+    first = numpy.argsort(-products, kind="stable")[:number]
+    return list(zip(first.tolist(), products[first].tolist(), strict=True))

@@ -1,6 +1,7 @@
 """The index that documents are found by: kept, brought up to date, and never in the way."""
 
 import sqlite3
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from protocol_docs import (
     render_document,
     search,
 )
-from protocol_docs.search_index import described
+from protocol_docs.search_index import _nearest, described
 from protocol_docs.search_words import stem, terms, wanted_terms
 
 
@@ -190,3 +191,19 @@ def test_any_query_has_an_answer_in_order(texts: list[str], query: str) -> None:
     hits = search(query, documents)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert {hit.document for hit in hits} <= set(documents)
+
+
+@given(
+    rows=st.lists(st.lists(st.integers(-3, 3), min_size=4, max_size=4), min_size=1, max_size=12),
+    one=st.lists(st.integers(-3, 3), min_size=4, max_size=4),
+    number=st.integers(1, 14),
+)
+def test_the_nearest_are_the_same_with_numpy_and_without_and_of_equal_ones_the_earlier_come_first(
+    rows: list[list[int]], one: list[int], number: int
+) -> None:
+    numpy = pytest.importorskip("numpy")
+    vector = array("f", one).tobytes()
+    plain = _nearest([array("f", row) for row in rows], vector, number)
+    assert _nearest(numpy.array(rows, dtype=numpy.float32), vector, number) == plain
+    scores = [float(sum(a * b for a, b in zip(row, one, strict=True))) for row in rows]
+    assert plain == sorted(enumerate(scores), key=lambda each: (-each[1], each[0]))[:number]
