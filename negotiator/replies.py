@@ -59,14 +59,16 @@ class Replies:
         *,
         prefix: str = _PREFIX,
         at_most: int | None = None,
+        row_bytes: int | None = None,
     ) -> None:
         """A claim without a reply is taken for a crashed one when its process has ended.
 
         Where `presence` cannot tell, after `abandoned_after` seconds. They are kept under `prefix`; of more than
-        `at_most`, about, the oldest are forgotten.
+        `at_most`, about, the oldest are forgotten; one whose row is over `row_bytes` is not kept.
         """
         self._prefix = prefix
         self._at_most = at_most
+        self._row_bytes = row_bytes
         self._store = store
         self._clock = clock
         self._abandoned_after = abandoned_after
@@ -74,9 +76,10 @@ class Replies:
         self._running: dict[str, Claim] = {}
         self._until_purge = _PURGE_EVERY
 
-    def beside(self, prefix: str, at_most: int) -> "Replies":
-        """Others of the same store, of what may be done again: forgotten where there are many."""
-        return Replies(self._store, self._clock, self._abandoned_after, self._presence, prefix=prefix, at_most=at_most)
+    def beside(self, prefix: str, at_most: int, row_bytes: int) -> "Replies":
+        """Others of the same store, of what may be done again: forgotten where there are many, or one is large."""
+        presence, after = self._presence, self._abandoned_after
+        return Replies(self._store, self._clock, after, presence, prefix=prefix, at_most=at_most, row_bytes=row_bytes)
 
     def used(self, principal: str, key: str) -> bool:
         """Whether a request of this key was begun, and is kept. Raises `StoreUnusable`."""
@@ -125,11 +128,12 @@ class Replies:
         if not claim.done.done():
             claim.done.set_result(reply)
         try:
-            if reply is None:
+            row = {"request": claim.request, "address": claim.address, "begun": self._clock.time()}
+            text = None if reply is None else orjson.dumps(row | {"reply": asdict(reply)}).decode()
+            if text is None or (self._row_bytes is not None and len(text) > self._row_bytes):
                 self._store.delete(claim.key)
-            else:
-                row = {"request": claim.request, "address": claim.address, "begun": self._clock.time()}
-                self._store.put(claim.key, orjson.dumps(row | {"reply": asdict(reply)}).decode())
+                return reply is None
+            self._store.put(claim.key, text)
         except (StoreUnusable, TypeError):
             return False
         return True

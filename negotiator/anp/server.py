@@ -31,8 +31,10 @@ from negotiator.replies import Replies
 from negotiator.serving import Answer, ExchangeContext
 from negotiator.wire import ANONYMOUS
 
-MAX_OPERATIONS: Final = 1024
+MAX_OPERATIONS: Final = 512
 """Operations whose results can be had again, about."""
+MAX_RESULT: Final = 32_768
+"""Bytes of a result that can be had again; a larger one is made anew."""
 REQUEST_SECONDS: Final = 330.0
 """How old a request may be that says when it was made: the life of a signature, and a difference of clocks."""
 _PROFILE: Final = re.compile(r"[a-z][\w-]*(?:\.[\w-]+)+\.v[0-9]+")
@@ -49,7 +51,7 @@ class AnpServer:
     """Results by operation: nothing was done in them that must not be done again, and strangers name them."""
 
     def __post_init__(self) -> None:
-        self.operations = self.offer.engine.replies.beside("anp/operation/", MAX_OPERATIONS)
+        self.operations = self.offer.engine.replies.beside("anp/operation/", MAX_OPERATIONS, MAX_RESULT)
 
     async def answered(self, call: Call, context: ExchangeContext, base: str) -> JsonObject:
         """The result of one request. Raises `RpcError`, `Overloaded`, and what `Answer` does."""

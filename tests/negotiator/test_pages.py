@@ -104,11 +104,19 @@ async def test_a_warm_request_of_a_page_is_refused_like_any_other_and_calls_no_t
     served = Served()
     assert isinstance(await warm(served, wire()), bytes)
     del served.calls[:]
-    # What names a page is no header of the short way, which looks at neither it nor Host.
+    # What says that it is a page's is no header of the short way, so that it takes the long one.
     assert not {b"origin", b"sec-fetch-site", b"sec-fetch-mode"} & WarmDoor.reads.keys()
     for header in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
         assert (await served.door(wire(headers={**HEADERS, **header}))).status == 403
-    assert served.calls == []
+    # The name that it came by is looked at on either.
+    named = {**HEADERS, "host": "evil.example"}
+    for _ in range(2):
+        assert (await served.door(wire(headers=named, local="127.0.0.1"))).status == 403
+        assert served.calls == []
+    assert (await served.door(wire(headers={**HEADERS, "host": "localhost"}, local="127.0.0.1"))).status == 200
+    assert (await served.door(wire(headers=named, local="127.0.0.1"))).status == 403
+    assert len(served.calls) == 1
+    assert (await served.door(wire(headers=named, local="10.0.0.1"))).status == 200
 
 
 async def test_a_page_that_is_refused_costs_nothing_that_a_proof_would() -> None:

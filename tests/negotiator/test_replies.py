@@ -278,7 +278,7 @@ async def test_of_what_may_be_done_again_the_oldest_is_forgotten_and_nothing_els
     (one,), clock, store = workers(1)
     _, claim = await one.claim("p", request())
     one.finish(claim, DONE)
-    others = one.beside("others/", at_most=3)
+    others = one.beside("others/", at_most=3, row_bytes=1_000)
     for number in range(10):
         clock.advance(1)
         standing, claim = await others.claim("p", request(key=f"k-{number}"))
@@ -288,3 +288,8 @@ async def test_of_what_may_be_done_again_the_oldest_is_forgotten_and_nothing_els
     assert sum(1 for _ in store.keys("others/")) == 3
     assert (await others.claim("p", request(key="k-9")))[0] == DONE
     assert (await one.claim("p", request()))[0] == DONE
+    # One that is large is not kept, and may be made again.
+    _, claim = await others.claim("p", request(key="large"))
+    assert not others.finish(claim, Reply(status="success", body="x" * 1_000))
+    assert sum(1 for _ in store.keys("others/")) == 3
+    assert (await others.claim("p", request(key="large")))[0] == "new"
