@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from negotiator import Agent, Task, ask_warm
 from negotiator.asking import Asking
 from negotiator.clock import Deadline
-from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.errors import BadInput, PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.events import listening
 from negotiator.jsonvalue import JsonObject
 from negotiator.mapping import FieldMapping, Mapping
@@ -372,6 +372,34 @@ async def test_a_reply_that_is_no_plain_success_is_taken_up_and_nothing_is_sent_
         await sender.ask()
     assert len(sender.transport.sent) == 2
     assert len(ladders) == 2
+
+
+async def test_a_reply_that_fits_the_task_and_not_the_document_is_refused() -> None:
+    sender = Sender()
+    await sender.ask()
+    sender.transport.script.append(good(body={"summary": "sunny", "rows": [{}]}))
+    with pytest.raises(PeerMisspoke):
+        await sender.ask()
+
+
+async def test_what_no_text_of_ours_can_hold_is_refused_though_it_would_not_be_sent() -> None:
+    sender = Sender()
+    await sender.ask()
+    with pytest.raises(BadInput):
+        await sender.ask({**VALUE, "remarks": None, "unused": 2**64})
+    assert len(sender.transport.sent) == 1
+
+
+async def test_what_the_ladder_takes_up_is_what_was_asked_and_sent() -> None:
+    sender = Sender()
+    await sender.ask()
+    engine = sender.agent.engine
+    sender.transport.script.append(said := good(body={"high": "21"}))
+    deadline = Deadline.after(5, engine.clock)
+    under_way = await ask_warm.ask_warm(engine, PEER, sender.task, VALUE, deadline, "key", None)
+    assert isinstance(under_way, ask_warm.UnderWay)
+    assert under_way.payload == VALUE
+    assert under_way.left == ({"city": "Rome", "day": "2026-11-24"}, said)
 
 
 async def test_how_a_peer_served_is_remembered_though_somebody_noted_else_meanwhile() -> None:
