@@ -17,7 +17,6 @@ from negotiator.answer import answer, by_ladder, take_up
 from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, may_be_kept, ready_for, taken_by
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025, fields, told_by
-from negotiator.dialects.base import Refused
 from negotiator.dialects.json_body import MAX_DEPTH
 from negotiator.dialects.sse import MEDIA_TYPE
 from negotiator.engine import Engine
@@ -25,7 +24,7 @@ from negotiator.errors import DeadlinePassed
 from negotiator.events import listener
 from negotiator.identity.gate import Gate
 from negotiator.in_time import OutOfTime, by
-from negotiator.jsonvalue import JsonObject, nests_within
+from negotiator.jsonvalue import JsonObject, is_flat, nests_within
 from negotiator.messages import Reply, Request
 from negotiator.oauth.granted import granted_scopes
 from negotiator.serving import ENGINE, ENGINE_HEADER, DoorLimits, ExchangeContext, marked, rendered
@@ -142,7 +141,7 @@ class WarmDoor:
             ready = None if seconds <= 0 else engine.ready.get(hashes) or ready_for(engine, hashes)
             if ready is None or (key is not None and may_be_kept(engine, principal, key)):
                 return None
-        except (Refused, StoreUnusable, orjson.JSONDecodeError):
+        except Exception:  # noqa: BLE001 - whatever it is, the doors meet it again, and say it
             return None
         taken = taken_by(engine, ready, body, principal)
         if taken is NOTHING_DONE:
@@ -181,7 +180,7 @@ class WarmDoor:
             or granted_scopes()
             or len(data) > limits.body_bytes
             or self._under_way.full
-            or not nests_within(data, MAX_DEPTH)
+            or not (is_flat(body) or nests_within(data, MAX_DEPTH))
         ):
             return None
         try:

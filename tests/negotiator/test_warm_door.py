@@ -10,6 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import core_schema
 
 from negotiator import Agent, answer
 from negotiator.errors import ToolFailed
@@ -392,6 +393,34 @@ async def test_a_function_that_is_no_longer_safe_or_another_is_not_what_stood_re
         served.agent.register(DOCUMENT, lambda _body, said_now=said_now: {"sky": said_now}, effect=effect, public=True)
         assert said_now.encode() in (await served.door(wire())).body
     assert len(served.calls) == 1
+
+
+class Odd(str):
+    """A person's own type, whose reading fails as it likes."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+        def read(value: str) -> str:
+            raise KeyError(value)
+
+        return core_schema.no_info_after_validator_function(read, handler(str))
+
+
+@pytest.mark.anyio
+async def test_what_a_persons_own_type_raises_is_for_the_doors_to_tell() -> None:
+    served = Served()
+    del served.agent.engine.tools["forecast"]
+
+    @served.agent.tool(effect="safe")
+    async def forecast(city: Odd, day: str = "") -> JsonObject:
+        return {"high": city, "summary": day}
+
+    served.routine = replace(served.routine, key_digest=served.agent.engine.toolset)
+    served.ready()
+    assert await warm(served, wire()) is None
+    assert (await served.door(wire())).status == 500
 
 
 @pytest.mark.anyio
