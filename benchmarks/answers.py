@@ -43,6 +43,12 @@ def open_kept(spec: str, path: Path, scripted: Model | None = None) -> Model:
     return Kept(None if spec == RECORDED else open_model(spec), path)
 
 
+def require_answers(model: Model) -> None:
+    """Raises `UsageError` where a prompt was not on file: an agent takes that for a model that is away, and goes on."""
+    if isinstance(model, Kept) and model.missing is not None:
+        raise UsageError(f"this cannot be replayed: {model.missing}")
+
+
 class Kept:
     """Plays what is on file at `path`, and asks `inner` for what is not; its failures are kept beside the answers."""
 
@@ -61,6 +67,8 @@ class Kept:
         self._failures = self._read_failures()
         self.asked = 0
         """Calls that went to the model itself."""
+        self.missing: UnknownPrompt | None = None
+        """The last prompt that there was no answer to, and nobody to ask."""
 
     @property
     def name(self) -> str:
@@ -82,9 +90,10 @@ class Kept:
                 return await self._recorded.complete(
                     messages, purpose=purpose, schema=schema, max_tokens=max_tokens, deadline=deadline
                 )
-            except UnknownPrompt:
+            except UnknownPrompt as unknown:
                 if self._inner is None:
                     self._play_failure(prompt_key(messages, schema, max_tokens))
+                    self.missing = unknown
                     raise
         assert self._inner is not None  # noqa: S101 - one of the two is there
         self.asked += 1

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.answers import SCRIPTED, open_kept
+from benchmarks.answers import SCRIPTED, open_kept, require_answers
 from benchmarks.baselines.caches import ExactCache, SemanticCache
 from benchmarks.baselines.policies import CONTENDERS
 from benchmarks.jobs import Tick, run_all
@@ -138,10 +138,14 @@ def run_job(job: Job, tick: Tick) -> None:
     lines: list[Done] = []
 
     async def at_work() -> JsonObject:
+        def note(line: Done) -> None:
+            require_answers(model)
+            lines.append(line)
+
         model = open_kept(job.model, Path(job.out) / "answers.jsonl", oracle())
         try:
             town = Town(contender, traffic, model, cache)
-            await town.run(lines.append, tick)
+            await town.run(note, tick)
         finally:
             await model.aclose()
         documents, routines = town.learned()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.answers import SCRIPTED, open_kept
+from benchmarks.answers import SCRIPTED, open_kept, require_answers
 from benchmarks.baselines.caches import ExactCache, SemanticCache
 from benchmarks.baselines.policies import CONTENDERS
 from benchmarks.data import data_directory
@@ -92,12 +92,16 @@ def run_job(job: Job, tick: Tick) -> None:
     lines: list[Answered] = []
 
     async def at_work() -> JsonObject:
+        def note(line: Answered) -> None:
+            require_answers(model)
+            lines.append(line)
+
         model = open_kept(job.model, Path(job.out) / "answers" / f"{job.policy}.jsonl", gold.model())
         contender = CONTENDERS["nl_only" if job.policy in CACHES else job.policy]
         cache = CACHES[job.policy]() if job.policy in CACHES else None
         town = SgdTown(contender, services, gold, model, cache)
         try:
-            await town.run(requests, lines.append, tick)
+            await town.run(requests, note, tick)
         finally:
             await model.aclose()
         documents, routines = town.learned()

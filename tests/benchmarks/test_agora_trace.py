@@ -289,7 +289,13 @@ def test_another_models_answers_are_kept_for_all_rows_and_the_table_replays_with
     assert model.asked == asked
     again = json.loads((tmp_path / "report.json").read_text())
     assert (again["policies"], again["model"]) == (report["policies"], report["model"])
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text("".join(answers.read_text().splitlines(keepends=True)[:-1]))
+    (tmp_path / "transcripts" / "ours-0.jsonl").unlink()
+    (tmp_path / "transcripts" / "nl_only-0.jsonl").unlink()
     capsys.readouterr()
+    assert main([*command, "--model", "recorded", *policies]) == 2
+    assert "cannot be replayed" in capsys.readouterr().err
     assert main([*command[:-1], str(tmp_path / "empty"), "--model", "recorded", *policies]) == 2
     assert "run it with a model first" in capsys.readouterr().err
 
