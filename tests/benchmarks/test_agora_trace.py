@@ -16,7 +16,7 @@ from benchmarks.baselines.policies import CONTENDERS
 from benchmarks.plots import line_plot
 from benchmarks.scenarios.agora_trace_oracle import oracle
 from benchmarks.scenarios.agora_trace_report import figures, targets
-from benchmarks.scenarios.agora_trace_town import MOST_HOPS, Done, Exchange, Town, Trail
+from benchmarks.scenarios.agora_trace_town import MOST_HOPS, Done, Exchange, Town, Trail, said
 from benchmarks.scenarios.agora_trace_traffic import Query, Traffic, draw
 from benchmarks.scenarios.agora_trace_world import (
     KINDS,
@@ -360,6 +360,13 @@ def test_a_plot_has_a_line_for_each_name_and_nothing_of_a_name_is_markup() -> No
     assert drawn.count("<polyline") == 2
     assert "&lt;two&gt;" in drawn
     assert "a &lt; b" in drawn
+
+
+def test_an_empty_error_is_none_and_nothing_else_that_is_empty_is() -> None:
+    assert said("buy_tickets", {"status": "done", "error": ""}) == {"status": "done"}
+    refused = {"status": "refused", "error": "sold out"}
+    assert said("buy_tickets", refused) == refused
+    assert said("suggest_restaurant", {"restaurant": ""}) == {"restaurant": ""}
 
 
 def test_written_is_blind_to_the_order_of_members_only() -> None:
