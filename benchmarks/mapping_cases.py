@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping import Inference, PairInference
 from negotiator.mapping.examples import Examples
-from negotiator.mapping.problem import Direction
+from negotiator.mapping.layout import Direction
 
 VARIANTS = (1, 2, 3, 4, 5)
 Removal = Literal["none", "target", "source", "both"]

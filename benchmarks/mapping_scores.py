@@ -37,9 +37,11 @@ class Scored:
         return {margin: worse(*both) for margin, both in self.verdicts.items()}
 
 
-def score(case: Case, *, closed_bonus: float, embedder: Embedder | None, margins: Sequence[float] = MARGINS) -> Scored:
+def score(
+    case: Case, *, complete_bonus: float, embedder: Embedder | None, margins: Sequence[float] = MARGINS
+) -> Scored:
     """Infer once, and build at every margin."""
-    thresholds = Thresholds(margin=Thresholds().margin, closed_bonus=closed_bonus)
+    thresholds = Thresholds(margin=Thresholds().margin, complete_bonus=complete_bonus)
     schemas = {"request": case.request, "reply": case.reply}
     problem = state_problem(schemas, thresholds, case.examples, embedder)  # type: ignore[arg-type]
     return scored(case, problem, margins)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.answers import open_kept
 from benchmarks.data import data_directory
 from benchmarks.machine import machine
 from benchmarks.mapping_cases import REMOVALS, VARIANTS, Case, Removal, cases, is_possible
@@ -40,12 +41,14 @@ from benchmarks.scenarios.sgdx_data import split_directory
 from negotiator.clock import Deadline, SystemClock
 from negotiator.directions import settle
 from negotiator.embeddings import SentenceEncoder
+from negotiator.errors import DeadlinePassed, ModelError
 from negotiator.interpret import Interpreter
 from negotiator.ledger import Account
 from negotiator.mapping import PairInference, Thresholds, question_for
 from negotiator.mapping.inference import pair_of
-from negotiator.models import open_model
+from negotiator.mapping.problem import MARGIN, NEAR_MARGIN
 from negotiator.models.base import Model
+from negotiator.models.scripted import UnknownPrompt
 from negotiator.pairing import FIRM
 from protocol_docs.search_index import Embedder
 
@@ -62,8 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", action="store_true", help="with values that either side has seen")
     parser.add_argument("--model", default="none", help="asked where rules leave a mapping open (default: none)")
     parser.add_argument("--model-cases", type=int, default=0, help="cases it is asked about at most; 0: all")
+    parser.add_argument(
+        "--minutes", type=float, help="for the model; what it has no time for stays open (default: all)"
+    )
     parser.add_argument("--lexicon", choices=LEXICONS, default="whole", help="ablation: the list of words")
-    parser.add_argument("--no-closed-bonus", action="store_true", help="ablation: a whole fit is no evidence")
+    parser.add_argument("--no-complete-bonus", action="store_true", help="ablation: a whole fit is no evidence")
     parser.add_argument("--margin", type=float, help="in place of the one that is chosen on the training split")
     parser.add_argument("--conditions", nargs="+", choices=REMOVALS, default=list(REMOVALS), help="default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of shuffling and removing (default: 0)")
@@ -78,7 +84,7 @@ class _Setting:
     embedder: Embedder | None
     examples: bool
     lexicon: str
-    closed_bonus: float
+    complete_bonus: float
     seeds: Sequence[int]
     occurring: dict[str, set[str]] = field(default_factory=dict)
 
@@ -112,7 +118,7 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
         SentenceEncoder() if arguments.embeddings else None,
         arguments.examples,
         arguments.lexicon,
-        0.0 if arguments.no_closed_bonus else Thresholds().closed_bonus,
+        0.0 if arguments.no_complete_bonus else Thresholds().complete_bonus,
         arguments.seeds,
     )
     if arguments.lexicon == "held-out":
@@ -131,9 +137,10 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     alone = {removal: _alone(train[removal], found) for removal, found in tested.items()}
     inferred = time.monotonic() - started
     asked: dict[str, Any] | None = None
-    model = open_model(arguments.model)
+    model = open_kept(arguments.model, out / "answers.jsonl")
     if arguments.model != "none":
-        asked = asyncio.run(_ask(tested, margin, model, arguments.model_cases))
+        seconds = None if arguments.minutes is None else arguments.minutes * 60
+        asked = asyncio.run(_ask(tested, margin, model, arguments.model_cases, seconds))
     count = sum(len(found) for found in (*train.values(), *tested.values()))
     report = {
         "benchmark": "sgdx-mapping",
@@ -145,9 +152,9 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
         "embeddings": setting.embedder.name if setting.embedder else None,
         "examples": arguments.examples,
         "lexicon": arguments.lexicon,
-        "closed_bonus": setting.closed_bonus,
+        "complete_bonus": setting.complete_bonus,
         "margin": margin,
-        "shipped": {"margin": Thresholds().margin, "firm": FIRM},
+        "shipped": {"margin": NEAR_MARGIN if setting.embedder else MARGIN, "firm": FIRM},
         "machine": machine(),
         "seconds": round(time.monotonic() - started, 1),
         "milliseconds_a_case": round(1000 * inferred / count, 1),
@@ -169,12 +176,14 @@ def _scored(directory: Path, removal: Removal, setting: _Setting) -> list[Scored
     for seed in setting.seeds:
         for case in cases(directory, remove=removal, seed=seed, examples=setting.examples):
             with setting.lexicon_for(case):
-                found.append(score(case, closed_bonus=setting.closed_bonus, embedder=setting.embedder))
+                found.append(score(case, complete_bonus=setting.complete_bonus, embedder=setting.embedder))
         _progress(f"{directory.name}, removed: {removal}, seed {seed}: {len(found)} cases")
     return found
 
 
-async def _ask(tested: dict[Removal, list[Scored]], margin: float, model: Model, most: int) -> dict[str, Any]:
+async def _ask(
+    tested: dict[Removal, list[Scored]], margin: float, model: Model, most: int, seconds: float | None
+) -> dict[str, Any]:
     """Put what is open at the margin to the model, in place; what it was asked and what it cost."""
     account, started = Account(), time.monotonic()
     counts = dict.fromkeys(("open", "asked", "failed"), 0)
@@ -185,11 +194,19 @@ async def _ask(tested: dict[Removal, list[Scored]], margin: float, model: Model,
                 if at_margin.complete or question_for(at_margin) is None:
                     continue
                 counts["open"] += 1
-                if most and counts["asked"] >= most:
+                late = seconds is not None and time.monotonic() - started > seconds
+                if late or (most and counts["asked"] >= most):
+                    continue
+                interpreter = Interpreter(model, account, Deadline.after(_QUESTION_SECONDS, SystemClock()))
+                try:
+                    settled = await settle(interpreter, at_margin, one.case.description)
+                except UnknownPrompt:
+                    # A recording of a run that was stopped ends here.
+                    continue
+                except (ModelError, DeadlinePassed):
+                    counts["failed"] += 1
                     continue
                 counts["asked"] += 1
-                interpreter = Interpreter(model, account, Deadline.after(_QUESTION_SECONDS, SystemClock()))
-                settled = await settle(interpreter, at_margin, one.case.description)
                 found[at] = scored(one.case, settled.problem)
                 _progress(
                     f"{time.monotonic() - started:6.0f} s  {removal}: {one.case.service} {one.case.intent} "

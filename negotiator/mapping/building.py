@@ -4,14 +4,9 @@ from negotiator.mapping.carry import Carry
 from negotiator.mapping.exactness import EXACT_MARGIN
 from negotiator.mapping.fields import Field, Shape
 from negotiator.mapping.form import Conversion, FieldMapping, Mapping
+from negotiator.mapping.layout import Direction, Scope
 from negotiator.mapping.pointers import pointer
-from negotiator.mapping.problem import (
-    Direction,
-    Pairing,
-    Problem,
-    Scope,
-    carried_between,
-)
+from negotiator.mapping.problem import Pairing, Problem, carried_between
 from negotiator.mapping.result import Inference, Match
 from negotiator.mapping.templates import cut, joined
 

@@ -5,9 +5,10 @@ from typing import Final
 from negotiator.mapping.carry import Carry, carry
 from negotiator.mapping.fields import Field, Shape, same_values, shape_of
 from negotiator.mapping.form import Conversion, FieldMapping, Mapping
+from negotiator.mapping.layout import MAX_ARRAYS_DEEP, Direction, holds_objects
 from negotiator.mapping.meanings import compared
 from negotiator.mapping.pointers import pointer
-from negotiator.mapping.problem import MAX_ARRAYS_DEEP, Direction, Problem, holds_objects
+from negotiator.mapping.problem import Problem
 from negotiator.mapping.result import Inference, Match
 
 EXACT_MARGIN: Final = 100.0

@@ -12,7 +12,8 @@ from negotiator.jsonvalue import JsonObject
 from negotiator.mapping.building import Builder, no_inference
 from negotiator.mapping.exactness import exact_inference, is_exact
 from negotiator.mapping.examples import Examples
-from negotiator.mapping.problem import Direction, Pairing, Problem, Thresholds, pair_up, state_problem
+from negotiator.mapping.layout import Direction
+from negotiator.mapping.problem import Pairing, Problem, Thresholds, pair_up, state_problem
 from negotiator.mapping.result import Inference, PairInference
 from protocol_docs.search_index import Embedder
 

@@ -3,52 +3,49 @@
 import math
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
-from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.jsonvalue import JsonObject
 from negotiator.mapping import words
 from negotiator.mapping.assignment import FORBIDDEN, assign, assign_with_margins
 from negotiator.mapping.carry import Carry, carry
-from negotiator.mapping.examples import Examples, profile, values_at
+from negotiator.mapping.examples import Examples
 from negotiator.mapping.fields import Field, Shape, shape_of
-from negotiator.mapping.likeness import Reading, beyond_words, evidence, in_words, log_odds, read
+from negotiator.mapping.layout import Direction, Scope, Slot, lay_out, slots_of
+from negotiator.mapping.likeness import beyond_words, evidence, in_words, log_odds, read
 from negotiator.mapping.nearness import Nearness
 from negotiator.mapping.templates import TEMPLATE_BONUS, Template, candidates, imagined
 from protocol_docs.search_index import Embedder
 
-Direction: TypeAlias = Literal["request", "reply"]
-Scope: TypeAlias = tuple[Direction, tuple[tuple[str, ...], ...]]
-"""A direction and the arrays gone into, by their paths at the source."""
-
-MAX_ARRAYS_DEEP: Final = 4
 MAX_PAIRED: Final = 256
-"""Fields of both sides together; with more, only what is exact is mapped (256 take some two seconds)."""
-_WORDS_FOR_BONUS: Final = 1.0
+"""Fields of both sides together; with more, only what is exact is mapped (256 take some four seconds)."""
+_SPOKEN: Final = 0.75
+"""Log-odds in words and values from which something speaks for a pair beside what remains at the end."""
 _OTHER_PLACE: Final = 1.85
 """Log-odds lost where a field stands in request and reply on one side and in one of them on the other."""
 
 
+MARGIN: Final = 1.0
+"""The margin without embeddings, in log-odds."""
+NEAR_MARGIN: Final = 1.5
+"""The margin with embeddings, whose evidence is of larger numbers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Margins in log-odds, chosen on the training split of SGD-X, the same with embeddings and without.
+    """Margins in log-odds, chosen on the training split of SGD-X.
 
     `python -m benchmarks run sgdx-mapping` chooses them anew and says what they come to.
     """
 
-    margin: float = 1.0
+    margin: float = MARGIN
     """A pair is used where every reading without it is less likely by this much."""
-    closed_bonus: float = 0.75
-    """Added to every pair where both sides have equally many fields at the same places: a whole fit is evidence."""
+    complete_bonus: float = 0.15
+    """Added for every wanted field to the readings that leave none of them out: a whole fit is evidence.
 
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One field of one side, wherever it stands in request and reply."""
-
-    label: str
-    """Its name, unique on its side; for models and people."""
-    places: MappingOf[Scope, Field]
-    reading: Reading
+    Who offers something mostly has what is asked for, so that the last field is one of those that are left. Of two
+    schemas that lost fields at random this is not so, and the bonus is as large as they allow.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +70,8 @@ class Problem:
     """Slots (whether ours, index) for which a template is nearly as likely as a pair: they are left open."""
     voted: frozenset[tuple[int, int]] = frozenset()
     """Pairs that a model spoke for."""
+    spoken: frozenset[tuple[int, int]] = frozenset()
+    """Pairs for which more speaks than that nothing else is left."""
 
 
 def state_problem(
@@ -85,11 +84,11 @@ def state_problem(
     shapes: dict[Scope, tuple[Shape, Shape]] = {}
     arrays: dict[Scope, tuple[tuple[Field, Field], ...]] = {}
     for direction, (source, target) in schemas.items():
-        _lay_out((direction, ()), shape_of(source), shape_of(target), shapes, arrays)
-    ours = _slots(shapes, arrays, examples or {}, ours=True)
-    theirs = _slots(shapes, arrays, examples or {}, ours=False)
+        lay_out((direction, ()), shape_of(source), shape_of(target), shapes, arrays)
+    ours = slots_of(shapes, arrays, examples or {}, ours=True)
+    theirs = slots_of(shapes, arrays, examples or {}, ours=False)
     rarity = words.rarity([slot.reading.both for slot in (*ours, *theirs)])
-    chosen = thresholds or Thresholds()
+    chosen = thresholds or Thresholds(margin=MARGIN if embedder is None else NEAR_MARGIN)
     if len(ours) + len(theirs) > MAX_PAIRED:
         gains = ((FORBIDDEN,) * len(theirs),) * len(ours)
         return Problem(ours, theirs, gains, shapes, arrays, chosen)
@@ -97,27 +96,17 @@ def state_problem(
     made = _imagined(ours, theirs)
     near = None if embedder is None else nearness_of(embedder, (*ours, *theirs, *(slot for _, slot in made)))
 
-    def laid_out(closed_bonus: float) -> Problem:
-        gains = tuple(tuple(_gain(one, other, rarity, kinds, near, closed_bonus) for other in theirs) for one in ours)
-        problem = Problem(ours, theirs, gains, shapes, arrays, chosen)
-        for template, slot in made:
-            whole = (ours if template.whole_is_ours else theirs)[template.whole]
-            odds = log_odds(evidence(slot.reading, whole.reading, rarity, kinds, near))
-            problem = _with_template(problem, template, odds + TEMPLATE_BONUS * (len(template.parts) - 1))
-        return problem
-
-    problem = laid_out(0.0)
-    return laid_out(chosen.closed_bonus) if _is_closed(problem) else problem
-
-
-def _is_closed(problem: Problem) -> bool:
-    """Whether both sides have equally many fields at the same places, templates apart."""
-    taken: set[tuple[bool, int]] = set().union(*map(_slots_of, problem.templates))
-    left = [
-        sorted(sorted(map(str, slot.places)) for at, slot in enumerate(side) if (is_ours, at) not in taken)
-        for is_ours, side in ((True, problem.ours), (False, problem.theirs))
-    ]
-    return left[0] == left[1]
+    found = [[_gain(one, other, rarity, kinds, near) for other in theirs] for one in ours]
+    gains = tuple(tuple(odds for odds, _ in row) for row in found)
+    spoken = frozenset(
+        (row, column) for row, line in enumerate(found) for column, (_, words_) in enumerate(line) if words_ >= _SPOKEN
+    )
+    problem = Problem(ours, theirs, gains, shapes, arrays, chosen, spoken=spoken)
+    for template, slot in made:
+        whole = (ours if template.whole_is_ours else theirs)[template.whole]
+        odds = log_odds(evidence(slot.reading, whole.reading, rarity, kinds, near))
+        problem = _with_template(problem, template, odds + TEMPLATE_BONUS * (len(template.parts) - 1))
+    return problem
 
 
 def _imagined(ours: tuple[Slot, ...], theirs: tuple[Slot, ...]) -> list[tuple[Template, Slot]]:
@@ -171,12 +160,21 @@ def _total(gains: tuple[tuple[float, ...], ...]) -> float:
     return sum(square[row][column] for row, column in enumerate(assign(square)))
 
 
-def _square(gains: tuple[tuple[float, ...], ...]) -> list[list[float]]:
-    """The gains with a place of worth 0 for each slot that stays alone."""
+def _square(
+    gains: tuple[tuple[float, ...], ...], wanted: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+) -> list[list[float]]:
+    """The gains with a place of worth 0 for each slot that stays alone, which none of the wanted ones may."""
     rows, columns = len(gains), len(gains[0]) if gains else 0
-    square = [[*row, *(0.0 if at == alone else FORBIDDEN for alone in range(rows))] for at, row in enumerate(gains)]
+    square = [
+        [*row, *(0.0 if at == alone and at not in wanted[0] else FORBIDDEN for alone in range(rows))]
+        for at, row in enumerate(gains)
+    ]
     return square + [
-        [*(0.0 if at == alone else FORBIDDEN for at in range(columns)), *([0.0] * rows)] for alone in range(columns)
+        [
+            *(0.0 if at == alone and at not in wanted[1] else FORBIDDEN for at in range(columns)),
+            *([0.0] * rows),
+        ]
+        for alone in range(columns)
     ]
 
 
@@ -186,8 +184,9 @@ def with_votes(problem: Problem, votes: MappingOf[tuple[int, int], float]) -> Pr
     for (row, column), weight in votes.items():
         if gains[row][column] > FORBIDDEN:
             gains[row][column] += weight
-    spoken = frozenset(pair for pair, weight in votes.items() if weight > 0)
-    return replace(problem, gains=tuple(tuple(row) for row in gains), voted=problem.voted | spoken)
+    named = frozenset(pair for pair, weight in votes.items() if weight > 0)
+    made = tuple(tuple(row) for row in gains)
+    return replace(problem, gains=made, voted=problem.voted | named, spoken=problem.spoken | named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,132 +208,68 @@ def pair_up(problem: Problem) -> Pairing:
         return Pairing((None,) * rows, (0.0,) * rows, (0.0,) * columns)
     if not rows:
         return Pairing((), (), (0.0,) * columns)
-    chosen, lost = assign_with_margins(_square(problem.gains))
+    readings = [_read(_square(problem.gains), 0.0)]
+    complete = _complete(problem)
+    if complete is not None:
+        readings.append(complete)
+    best = max(readings, key=lambda reading: reading.worth)
+    lost = [best.worth - max(each.worth_without(row, best.chosen[row]) for each in readings) for row in range(size)]
     margin_theirs = [0.0] * columns
-    for row, column in enumerate(chosen):
+    for row, column in enumerate(best.chosen):
         if column < columns:
             margin_theirs[column] = lost[row]
-    partner = tuple(column if column < columns else None for column in chosen[:rows])
+    partner = tuple(column if column < columns else None for column in best.chosen[:rows])
     return Pairing(partner, tuple(lost[:rows]), tuple(margin_theirs))
 
 
-def _lay_out(
-    scope: Scope,
-    source: Shape,
-    target: Shape,
-    shapes: dict[Scope, tuple[Shape, Shape]],
-    arrays: dict[Scope, tuple[tuple[Field, Field], ...]],
-) -> None:
-    shapes[scope] = (source, target)
-    pairs = _array_pairs(source, target) if len(scope[1]) < MAX_ARRAYS_DEEP else ()
-    arrays[scope] = pairs
-    for one, other in pairs:
-        inner = (scope[0], (*scope[1], one.path))
-        here, there = shape_of(one.items or {}, one.document), shape_of(other.items or {}, other.document)
-        _lay_out(inner, here, there, shapes, arrays)
+@dataclass(frozen=True, slots=True)
+class _Assigned:
+    """The likeliest reading of those that are let in."""
+
+    chosen: list[int]
+    lost: list[float]
+    """For each row, what the likeliest other reading without its pair is worth less."""
+    worth: float
+
+    def worth_without(self, row: int, column: int) -> float:
+        """Of the likeliest reading without this pair."""
+        return self.worth - self.lost[row] if self.chosen[row] == column else self.worth
 
 
-def holds_objects(found: Field) -> bool:
-    """Whether a field is an array whose items are objects with fields of their own."""
-    if found.items is None:
-        return False
-    inner = shape_of(found.items, found.document)
-    return bool(inner.required_objects) and bool(inner.fields)
-
-
-def _array_pairs(source: Shape, target: Shape) -> tuple[tuple[Field, Field], ...]:
-    """Arrays of objects are paired first, by their own words and those of their items."""
-    here = [found for found in source.fields if holds_objects(found)]
-    there = [found for found in target.fields if holds_objects(found)]
-    if len(here) == len(there) == 1:
-        return ((here[0], there[0]),)
-    if not here or not there:
-        return ()
-    ours, theirs = [_array_words(found) for found in here], [_array_words(found) for found in there]
-    rarity = words.rarity([*ours, *theirs])
-    gains = [[words.cosine(one, other, rarity) for other in theirs] for one in ours]
-    size = len(here) + len(there)
-    square = [[*row, *([0.0] * (size - len(row)))] for row in gains] + [[0.0] * size for _ in there]
+def _read(square: list[list[float]], bonus: float) -> _Assigned:
     chosen, lost = assign_with_margins(square)
-    return tuple(
-        (here[row], there[column])
-        for row, column in enumerate(chosen[: len(here)])
-        if column < len(there) and lost[row] >= _ARRAY_MARGIN
+    return _Assigned(chosen, lost, bonus + sum(square[row][column] for row, column in enumerate(chosen)))
+
+
+def _complete(problem: Problem) -> _Assigned | None:
+    """The likeliest reading that finds every wanted field a partner, something else speaking for it too.
+
+    Wanted are theirs in the request and ours in the reply. None where there is no such reading.
+    """
+    taken = problem.contested.union(*map(_slots_of, problem.templates))
+    wanted = (
+        _standing_in("reply", problem.ours, taken, ours=True),
+        _standing_in("request", problem.theirs, taken, ours=False),
     )
+    count = len(wanted[0]) + len(wanted[1])
+    if not problem.thresholds.complete_bonus or not count:
+        return None
+    gains = tuple(
+        tuple(gain if (row, column) in problem.spoken else FORBIDDEN for column, gain in enumerate(line))
+        for row, line in enumerate(problem.gains)
+    )
+    found = _read(_square(gains, wanted), problem.thresholds.complete_bonus * count)
+    return found if found.worth > FORBIDDEN / 2 else None
 
 
-_ARRAY_MARGIN: Final = 0.15
-"""In cosine: two arrays of objects on one side must be told apart this clearly."""
-
-
-def _array_words(found: Field) -> words.Vector:
-    inner = shape_of(found.items or {}, found.document)
-    own = [(word, 2.0) for text in (found.name, found.description) for word in words.words(text)]
-    return words.vector([*own, *((word, 1.0) for one in inner.fields for word in words.words(one.name))])
-
-
-def _slots(
-    shapes: MappingOf[Scope, tuple[Shape, Shape]],
-    arrays: MappingOf[Scope, tuple[tuple[Field, Field], ...]],
-    examples: MappingOf[Direction, Examples],
-    *,
-    ours: bool,
-) -> tuple[Slot, ...]:
-    """The fields of one side, those of request and reply with one path and one set of values taken together."""
-    grouped: dict[object, dict[Scope, Field]] = {}
-    for scope, (source, target) in shapes.items():
-        is_source = ours == (scope[0] == "request")
-        paired = {pair[0 if is_source else 1].path for pair in arrays[scope]}
-        for found in (source if is_source else target).fields:
-            if found.path in paired:
-                continue
-            key = (found.path, found.types, found.format, str(found.enum), len(scope[1]) > 1 and scope)
-            grouped.setdefault(key, {})[scope] = found
-    labels: dict[str, int] = {}
-    made = []
-    for places in grouped.values():
-        fields = list(places.values())
-        texts = dict.fromkeys(found.description for found in fields if found.description)
-        label = ".".join(fields[0].path) or "value"
-        labels[label] = labels.get(label, 0) + 1
-        label = label if labels[label] == 1 else f"{label} ({labels[label]})"
-        seen = profile(_values(places, arrays, examples, ours=ours))
-        made.append(Slot(label, places, read(replace(fields[0], description=" / ".join(texts)), seen)))
-    return tuple(made)
-
-
-def _values(
-    places: MappingOf[Scope, Field],
-    arrays: MappingOf[Scope, tuple[tuple[Field, Field], ...]],
-    examples: MappingOf[Direction, Examples],
-    *,
-    ours: bool,
-) -> list[JsonValue]:
-    """What was seen of a slot, in the examples and in its schema."""
-    found: list[JsonValue] = []
-    for scope, field in places.items():
-        direction, inside = scope
-        is_source = ours == (direction == "request")
-        stated = field.schema.get("examples")
-        found += stated if isinstance(stated, list) else []
-        given = examples.get(direction)
-        if given is not None:
-            through = inside if is_source else _at_target(direction, inside, arrays)
-            found += values_at(given.source if is_source else given.target, through, field.path)
-    return found
-
-
-def _at_target(
-    direction: Direction,
-    inside: tuple[tuple[str, ...], ...],
-    arrays: MappingOf[Scope, tuple[tuple[Field, Field], ...]],
-) -> tuple[tuple[str, ...], ...]:
-    """The target's own paths of the arrays that a scope names by the source's."""
-    paths = []
-    for depth, path in enumerate(inside):
-        pairs = arrays[direction, inside[:depth]]
-        paths.append(next(there.path for here, there in pairs if here.path == path))
-    return tuple(paths)
+def _standing_in(
+    direction: Direction, slots: tuple[Slot, ...], taken: frozenset[tuple[bool, int]], *, ours: bool
+) -> frozenset[int]:
+    return frozenset(
+        at
+        for at, slot in enumerate(slots)
+        if (ours, at) not in taken and any(scope[0] == direction for scope in slot.places)
+    )
 
 
 def nearness_of(embedder: Embedder, slots: tuple[Slot, ...]) -> Nearness:
@@ -352,22 +287,16 @@ def kinds_of(ours: tuple[Slot, ...], theirs: tuple[Slot, ...]) -> dict[str, floa
 
 
 def _gain(
-    one: Slot,
-    other: Slot,
-    rarity: MappingOf[str, float],
-    kinds: MappingOf[str, float],
-    near: Nearness | None,
-    bonus: float,
-) -> float:
+    one: Slot, other: Slot, rarity: MappingOf[str, float], kinds: MappingOf[str, float], near: Nearness | None
+) -> tuple[float, float]:
+    """The log-odds that two slots are one, and what of them is in words and values that were seen."""
     shared = one.places.keys() & other.places.keys()
     if not shared or any(carried_between(one, other, scope) is None for scope in shared):
-        return FORBIDDEN
+        return FORBIDDEN, 0.0
     apart = len(one.places.keys() ^ other.places.keys())
     found = evidence(one.reading, other.reading, rarity, kinds, near)
-    # What remains at the end is no pair for that alone: something must speak for it.
     beyond = beyond_words(one.reading, other.reading)
-    earned = bonus * min(1.0, (in_words(found) + max(0.0, beyond)) / _WORDS_FOR_BONUS)
-    return log_odds(found) + beyond + earned - _OTHER_PLACE * apart
+    return log_odds(found) + beyond - _OTHER_PLACE * apart, in_words(found) + max(0.0, beyond)
 
 
 def carried_between(one: Slot, other: Slot, scope: Scope) -> Carry | None:

@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.mapping.assignment import FORBIDDEN
 from negotiator.mapping.inference import pair_of, solve
-from negotiator.mapping.problem import Pairing, Problem, Slot, pair_up, with_votes
+from negotiator.mapping.layout import Slot
+from negotiator.mapping.problem import Pairing, Problem, pair_up, with_votes
 from negotiator.mapping.result import Inference, PairInference
 
 NONE: Final = "none"

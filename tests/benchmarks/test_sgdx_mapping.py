@@ -110,7 +110,7 @@ def test_a_swapped_field_is_wrong_and_a_missing_counterpart_makes_it_impossible(
 def test_the_least_margin_is_the_first_that_lets_nothing_wrong_through(data: Path) -> None:
     case = next(iter(cases(data / "sgd" / "dev")))
     case.gold.update({"cost": "day", "date": "price"})
-    wrong = score(case, closed_bonus=0.0, embedder=None)
+    wrong = score(case, complete_bonus=0.0, embedder=None)
     margin = least_margin({"none": [wrong]})
     assert wrong.pair[margin] != "wrong"
     below = [each for each in MARGINS if each < margin]
@@ -154,7 +154,7 @@ def test_what_rules_leave_open_is_put_to_the_model_and_scored_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ScriptedModel({"choose_fields": {"zorg": "city", "blip": "price", "fnord": "day"}})
-    monkeypatch.setattr(sgdx_mapping, "open_model", lambda _: asked)
+    monkeypatch.setattr(sgdx_mapping, "open_kept", lambda *_: asked)
     report = run(data, tmp_path / "asked", "--model", "told", "--conditions", "none", "--margin", "0.5")
     assert report["asked"]["open"] == report["asked"]["asked"] == 1
     assert report["asked"]["model_calls"] >= 1

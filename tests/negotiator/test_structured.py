@@ -66,7 +66,7 @@ async def test_a_pair_that_rules_are_firmly_sure_of_stands_against_the_model() -
 
 async def test_about_a_pair_that_rules_are_only_fairly_sure_of_the_model_has_the_last_word() -> None:
     source = said(x="Colour of the car", y="Time of the alarm")
-    target = said(one="Hue of the car", two="Clock of the alarm")
+    target = said(one="Hue of the car", two="Clock time of the alarm")
     inference = infer(source, target, direction="request")
     assert inference.mapping is not None
     assert not firm_targets(inference)

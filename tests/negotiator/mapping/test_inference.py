@@ -469,3 +469,40 @@ def test_options_that_the_source_knows_nothing_of_are_left_out_of_a_request_and_
     assert not infer(plain, {**options, "required": ["path", "head"]}).exact
     assert not infer_pair((plain, plain), (plain, options)).reply.exact
     assert not infer(options, plain).exact
+
+
+HOTEL = obj(
+    town={"description": "Town of the hotel"},
+    phone={"description": "Telephone number"},
+    stars={"description": "Rating from one to five"},
+    premises={"description": "Where the house stands"},
+    pool={"description": "Deep water for swimming"},
+)
+WANTED = obj(
+    city={"description": "City of the hotel"},
+    phone_number={"description": "Phone number of the hotel"},
+    rating={"description": "Star rating"},
+    street={"description": "Street and house number"},
+)
+
+
+@pytest.mark.parametrize("direction", ["request", "reply"])
+def test_that_every_wanted_field_has_a_counterpart_speaks_for_each_of_them(direction: Any) -> None:
+    def margins(bonus: float) -> dict[str, float]:
+        found = infer(HOTEL, WANTED, direction=direction, thresholds=Thresholds(complete_bonus=bonus))
+        return {match.target: match.margin for match in (*found.matches, *found.doubtful)}
+
+    plain, raised = margins(0.0), margins(0.1)
+    assert plain.keys() == raised.keys() == {"/city", "/phone_number", "/rating", "/street"}
+    for target, margin in plain.items():
+        assert raised[target] == pytest.approx(margin + 4 * 0.1)
+
+
+def test_a_field_for_which_nothing_speaks_gets_no_counterpart_for_being_the_last_one() -> None:
+    wanted = obj(**WANTED["properties"], zorg={"description": "Quux"})
+    found = infer(HOTEL, wanted, direction="reply", thresholds=Thresholds(complete_bonus=5.0))
+    assert "/zorg" in found.unmatched_required
+    without = infer(HOTEL, wanted, direction="reply", thresholds=Thresholds(complete_bonus=0.0))
+    assert {match.target: match.margin for match in found.matches} == {
+        match.target: match.margin for match in without.matches
+    }
