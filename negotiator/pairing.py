@@ -23,7 +23,7 @@ MAX_SHOWN = 160
 """Characters of one value or description that a question shows."""
 MAX_ASKED = 40
 """Fields of one question; the rest are left open."""
-FIRM = 4.0
+FIRM = 3.0
 """The margin, in log-odds, from which a pair that rules found stands against the model.
 
 For such pairs the structured tier and a candidate mapping rest on the same rule: their agreement is no second
