@@ -8,8 +8,8 @@ again.
 """
 
 import re
-from collections.abc import Coroutine
-from typing import Any, Final, NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -26,16 +26,18 @@ from negotiator.in_time import by
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import ASKED, Account, Place
+from negotiator.mapping import FieldMapping, Mapping
 from negotiator.messages import PeerTier
 from negotiator.models.base import Usage
-from negotiator.outcome import Outcome, Step
+from negotiator.outcome import Outcome, Step, outcome_of, step_of
 from negotiator.plan import Plan, by_routine
 from negotiator.reach import preferring, waits_for
 from negotiator.running import Runnable
+from negotiator.schemas import Schema
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.speaking import PeerRecord
 from negotiator.task import Task
-from negotiator.wire import HandsOver, WireReply, WireRequest
+from negotiator.wire import WireReply, WireRequest
 from protocol_docs import ProtocolDocument
 
 MAX_READY: Final = 1024
@@ -43,6 +45,7 @@ MAX_READY: Final = 1024
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _NOTHING_SPENT: Final = Usage()
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
+_MOVED: Final = FieldMapping(to="")
 _OURS: Final = {**_HEADERS, ENGINE_HEADER: ENGINE}
 
 
@@ -63,6 +66,10 @@ class ReadyToAsk(NamedTuple):
     """The plan, as the trace tells it."""
     place: Place
     """Where the ledger counts it."""
+    same_request: bool
+    """Whether a body that equals the task's input fits by having fitted; see `_same`."""
+    same_reply: bool
+    """The same of an output that equals the reply."""
 
 
 class UnderWay(NamedTuple):
@@ -110,8 +117,22 @@ def prepare(work: Asking) -> None:
         plan=plan,
         planned=f"{plan.tier}: {plan.reason}",
         place=Place(task.digest, ASKED, base_url),
+        same_request=_same(task.named_input, schemas.request, runnable.routine.into.mapping),
+        same_reply=_same(task.output, schemas.reply, runnable.routine.back.mapping),
     )
     keep(engine.ready_to_ask, (task.digest, base_url), ready, MAX_READY)
+
+
+def _same(one: Schema, other: Schema, mapping: Mapping | None) -> bool:
+    """Whether two schemas say the same, and what a mapping makes of a value holds what the value held, if it is equal.
+
+    Equal alone says less: 1, 1.0 and true are equal, and are not the same to a schema.
+    """
+    moves = mapping is not None and all(
+        each == replace(_MOVED, to=each.to, source=each.to, required=each.required, null_is_absent=each.null_is_absent)
+        for each in mapping.fields
+    )
+    return moves and canonical(one.json_schema) == canonical(other.json_schema)
 
 
 def _standing(engine: Engine, base_url: str, task: Task) -> ReadyToAsk | None:
@@ -138,36 +159,42 @@ async def ask_warm(
 
     Raises only on cancellation.
     """
-    started = engine.clock.monotonic()
+    monotonic = engine.clock.monotonic
+    started = monotonic()
     try:
         ready = _standing(engine, base_url, task)
         if ready is None or deadline.at <= started or listener() is not None or not _PLAIN_KEY.fullmatch(key):
             return None
         if account is not None and account.usage.calls:
             return None
-        payload = task.input.dump(value)
+        payload = task.input.proven(value)
+        if payload is None:
+            payload = task.input.dump(value)
+            canonical(payload)
         task.check_input(payload)
-        canonical(payload)
-        planned = _ms(engine, started)
+        planned = (monotonic() - started) * 1000
         body = ready.runnable.map_into(payload)
-        if body.__class__ is not dict or not ready.schemas.request.fits(body):
+        fitted = ready.same_request and body == payload
+        if body.__class__ is not dict or not (fitted or ready.schemas.request.fits(body)):
             return None
         data = STANDARD_2025.request_under(ready.opening, body, key)
     except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
         return None
-    straight = engine.reach.in_process
-    handed = None if straight is None else _handed(straight, base_url, ready, body, key, data, deadline)
+    straight, seconds, handed = engine.reach.in_process, waits_for(deadline.at - started), None
+    if straight is not None:
+        handed = straight.hand_over(
+            base_url, body, hashes=ready.hashes, key=key, data=data, seconds=seconds, deadline=deadline
+        )
     try:
         if handed is not None:
             came = await by(deadline, handed)
         else:
-            headers = {**_HEADERS, "idempotency-key": key, "prefer": preferring(deadline)}
+            headers = {**_HEADERS, "idempotency-key": key, "prefer": preferring(seconds)}
             wire = WireRequest(headers=headers, body=data)
             carried = engine.reach.carry(base_url, wire, deadline)
             came = await (carried if engine.reach.in_time else by(deadline, carried))
     except Exception as error:  # noqa: BLE001 - the ladder knows what it means
         return UnderWay(ready, payload, _left(data, error), started, planned)
-    sent = _ms(engine, started)
     made = _read(ready, task, came)
     if made is None:
         return UnderWay(ready, payload, _left(data, came), started, planned)
@@ -175,32 +202,10 @@ async def ask_warm(
     engine.reach.answered(base_url, ready.peer)
     engine.peers.note(task.digest, base_url, "routine")
     engine.ledger.warm(ready.place)
-    return Outcome(
-        output=loaded,
-        json=output,
-        tier="routine",
-        peer_tier=peer_tier,
-        protocol_hash=ready.document.hash,
-        reason=ready.plan.reason,
-        usage=_NOTHING_SPENT,
-        seconds=engine.clock.monotonic() - started,
-        model="none",
-        trace=(Step("plan", ready.planned, planned), Step("send", "the peer answered: success", sent)),
-    )
-
-
-def _handed(
-    straight: HandsOver,
-    base_url: str,
-    ready: ReadyToAsk,
-    body: JsonObject,
-    key: str,
-    data: bytes,
-    deadline: Deadline,
-) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
-    seconds = waits_for(deadline)
-    return straight.hand_over(
-        base_url, body, hashes=ready.hashes, key=key, data=data, seconds=seconds, deadline=deadline
+    took, name = monotonic() - started, ready.document.hash
+    steps = step_of("plan", ready.planned, planned), step_of("send", "the peer answered: success", took * 1000)
+    return outcome_of(
+        loaded, output, "routine", peer_tier, name, ready.plan.reason, _NOTHING_SPENT, took, "none", steps
     )
 
 
@@ -209,10 +214,6 @@ def _left(data: bytes, result: WireReply | JsonObject | Exception) -> Left:
     if isinstance(result, dict):
         result = WireReply(headers=_OURS, body=STANDARD_2025.success(result, "routine"))
     return Left(orjson.loads(data)["body"], result)
-
-
-def _ms(engine: Engine, started: float) -> float:
-    return (engine.clock.monotonic() - started) * 1000
 
 
 def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[JsonValue, object, PeerTier] | None:
@@ -230,6 +231,7 @@ def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[
         if body.keys() == {"error"} or not ready.schemas.reply.fits(body):
             return None
         output = ready.runnable.map_back(body)
-        return output, task.output.load(output), tier
+        fitted = ready.same_reply and output == body
+        return output, task.output.typed(output) if fitted else task.output.load(output), tier
     except Exception:  # noqa: BLE001 - as in `ask_warm`
         return None

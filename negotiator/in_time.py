@@ -22,17 +22,16 @@ async def by(limit: Deadline | float, work: Coroutine[Any, Any, T]) -> T:
 
     Raises what `work` does, and `OutOfTime`; a `TimeoutError` of the work's own stays what it is.
     """
-    steps = work.__await__()
     returned: T
     try:
-        waits_for = next(steps)
+        waits_for = work.send(None)
     except StopIteration as done:
         returned = done.value
         return returned
     timer = asyncio.timeout(max(limit.remaining(), 0) if isinstance(limit, Deadline) else limit)
     try:
         async with timer:
-            returned = await _Rest(waits_for, steps)
+            returned = await _Rest(waits_for, work)
     except TimeoutError as error:
         if timer.expired():
             raise OutOfTime from error
@@ -43,14 +42,14 @@ async def by(limit: Deadline | float, work: Coroutine[Any, Any, T]) -> T:
 class _Rest:
     """What is left of work that waits for something."""
 
-    __slots__ = ("_steps", "_waits_for")
+    __slots__ = ("_waits_for", "_work")
 
-    def __init__(self, waits_for: Any, steps: Generator[Any, Any, Any]) -> None:
+    def __init__(self, waits_for: Any, work: Coroutine[Any, Any, Any]) -> None:
         self._waits_for = waits_for
-        self._steps = steps
+        self._work = work
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        waits_for, steps = self._waits_for, self._steps
+        waits_for, work = self._waits_for, self._work
         while True:
             raised: BaseException | None = None
             given = None
@@ -59,6 +58,6 @@ class _Rest:
             except BaseException as error:  # noqa: BLE001 - a cancellation is the work's too
                 raised = error
             try:
-                waits_for = steps.send(given) if raised is None else steps.throw(raised)
+                waits_for = work.send(given) if raised is None else work.throw(raised)
             except StopIteration as done:
                 return done.value

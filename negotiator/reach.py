@@ -310,18 +310,18 @@ class Reach:
             self._records.pop(next(iter(self._records)))
 
 
-def waits_for(deadline: Deadline) -> int:
-    """How long a peer is waited for, seconds: whole ones are all that RFC 7240 has."""
-    return max(1, math.ceil(deadline.remaining()))
+def waits_for(left: float) -> int:
+    """How long a peer is waited for, seconds, where so many are left: whole ones are all that RFC 7240 has."""
+    return max(1, math.ceil(left))
 
 
-def preferring(deadline: Deadline) -> str:
+def preferring(seconds: int) -> str:
     """The same as the header `Prefer` has it."""
-    return f"wait={waits_for(deadline)}"
+    return f"wait={seconds}"
 
 
 def _waited_for(wire: WireRequest, deadline: Deadline) -> WireRequest:
-    headers = {**wire.headers, "prefer": preferring(deadline)}
+    headers = {**wire.headers, "prefer": preferring(waits_for(deadline.remaining()))}
     return WireRequest(method=wire.method, path=wire.path, headers=headers, body=wire.body)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final, Literal
 
@@ -21,6 +21,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from negotiator.annotations import readable
 from negotiator.errors import BadInput, UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue, is_plain, plain_copy
+from negotiator.plain_types import is_said_as_it_is, says_all
 
 MAX_SCHEMA_BYTES = 262_144
 """A larger schema is refused."""
@@ -82,12 +83,25 @@ class Schema:
     Immutable; equal where `digest` is equal. Make one with `Schema.of`.
     """
 
-    __slots__ = ("_adapter", "_digest", "_json_schema", "_said_as_it_is", "_sensitive", "_validator", "fits")
+    __slots__ = (
+        "_adapter",
+        "_digest",
+        "_json_schema",
+        "_said_as_it_is",
+        "_says_all",
+        "_sensitive",
+        "_validate",
+        "_validator",
+        "fits",
+    )
 
     _adapter: TypeAdapter[Any] | None
     _digest: str
     _json_schema: JsonObject
     _said_as_it_is: bool
+    _says_all: bool
+    """Whether what pydantic takes strictly, or has made, fits the JSON Schema; see `negotiator.plain_types`."""
+    _validate: Callable[..., Any] | None
     _sensitive: bool
     fits: Callable[[JsonValue], bool]
     """Whether plain JSON fits, without a frame of Python between; raises `ValueError` where it cannot be told."""
@@ -112,7 +126,10 @@ class Schema:
         fill(self, "_json_schema", own)
         fill(self, "_adapter", adapter)
         fill(self, "_sensitive", _has_sensitive(own))
-        fill(self, "_said_as_it_is", adapter is not None and _is_said_as_it_is(adapter.core_schema))
+        as_it_is = adapter is not None and is_said_as_it_is(adapter.core_schema)
+        fill(self, "_said_as_it_is", as_it_is)
+        fill(self, "_says_all", adapter is not None and as_it_is and says_all(adapter.core_schema, own))
+        fill(self, "_validate", None if adapter is None else adapter.validator.validate_python)
         fill(self, "_validator", validator)
         fill(self, "fits", validator.is_valid)
         fill(self, "_digest", hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
@@ -190,8 +207,13 @@ class Schema:
         Raises:
             BadInput: the value does not fit the schema, or the type's own validators refuse it.
         """
+        if self._says_all and self._validate is not None:
+            try:
+                return self._validate(value, strict=True)
+            except ValidationError:
+                pass  # 5.0 is a whole number to a JSON Schema, and what is wrong is said in its words
         self.check(value)
-        return value if self._adapter is None else self._validated(value)
+        return self.typed(value)
 
     def dump(self, value: Any) -> JsonValue:
         """A Python value (or plain JSON for one) to plain JSON: finite numbers, text keys.
@@ -199,27 +221,51 @@ class Schema:
         Raises:
             BadInput: the value is not of the type, or cannot be said in JSON.
         """
+        return self._dumped(value)[0]
+
+    def dump_checked(self, value: Any) -> JsonValue:
+        """`dump`, and `check` what it made."""
+        plain, fits = self._dumped(value)
+        if not fits:
+            self.check(plain)
+        return plain
+
+    def _dumped(self, value: Any) -> tuple[JsonValue, bool]:
+        """What `dump` returns, and whether it is sure to fit."""
         if self._adapter is None and (copied := plain_copy(value, MAX_DEPTH)) is not None:
-            return copied
+            return copied, False
         try:
             if self._adapter is None:
                 plain = pydantic_core.to_jsonable_python(value)
             else:
-                own = self._validated(value)
+                own = self.typed(value)
                 if self._said_as_it_is and is_plain(own, MAX_DEPTH):
-                    return own
+                    return own, self._says_all
                 plain = self._adapter.serializer.to_python(own, mode="json", warnings="error")
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
             raise BadInput(f"not plain JSON: {_cut(str(error))}") from error
         if not is_plain(plain, MAX_DEPTH):
             _require_plain(plain, 0)
-        return plain
+        return plain, False
 
-    def _validated(self, value: Any) -> Any:
-        if self._adapter is None:
+    def proven(self, value: Any) -> JsonValue:
+        """What `dump` makes of a value, where it is an object that `journal.canonical` takes beyond doubt; else None.
+
+        Of a type of Python's: None.
+        """
+        copied = plain_copy(value, MAX_DEPTH) if self._adapter is None else None
+        return copied if copied.__class__ is dict else None
+
+    def typed(self, value: Any) -> Any:
+        """A value in the Python type; of a plain JSON Schema, the value itself. Plain JSON is taken to fit.
+
+        Raises:
+            BadInput: the type's own validators refuse it.
+        """
+        if self._validate is None:
             return value
         try:
-            return self._adapter.validator.validate_python(value)
+            return self._validate(value)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
             violations = [(_pointer(item["loc"]), _cut(item["msg"])) for item in details[:MAX_VIOLATIONS]]
@@ -243,34 +289,6 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"Schema({self._digest[:12]})"
-
-
-def _is_said_as_it_is(core: Mapping[str, Any]) -> bool:
-    """Whether what pydantic has validated by a core schema, and is plain JSON, is what it would write.
-
-    Only where it is sure to be a copy of its own: types, and objects and lists of them, with nothing said of how to
-    write them.
-    """
-    kind = core["type"]
-    if core.get("serialization") is not None:
-        return False
-    if kind == "typed-dict":
-        settings = core.get("config") or {}
-        odd = core.get("computed_fields") or core.get("extras_schema") or core.get("extra_behavior") == "allow"
-        odd = (
-            odd
-            or settings.keys() - {"title", "extra_fields_behavior"}
-            or settings.get("extra_fields_behavior") == "allow"
-        )
-        return not odd and all(
-            each.keys() <= {"type", "schema", "required", "metadata"} and _is_said_as_it_is(each["schema"])
-            for each in core["fields"].values()
-        )
-    if kind == "list":
-        return "items_schema" in core and _is_said_as_it_is(core["items_schema"])
-    if kind == "nullable":
-        return _is_said_as_it_is(core["schema"])
-    return kind in ("bool", "float", "int", "none", "str")
 
 
 def _schema_text(json_schema: JsonObject) -> str:

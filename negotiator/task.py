@@ -33,12 +33,12 @@ class Task:
     """
 
     __slots__ = (
-        "_named",
         "description",
         "digest",
         "effect",
         "input",
         "name",
+        "named_input",
         "natural_language",
         "output",
         "sensitive",
@@ -64,7 +64,8 @@ class Task:
         """Whether a field of its input or output is marked, so that no model works on it; see `schemas.SENSITIVE`."""
         self.digest = digest_of([description, self.input.digest, self.output.digest, effect])
         named = closed(self.input.json_schema)
-        self._named = self.input if named == self.input.json_schema else Schema(named)
+        self.named_input = self.input if named == self.input.json_schema else Schema(named)
+        """The input's schema without fields that it does not name; what `check_input` checks by."""
 
     def check_input(self, value: JsonValue) -> None:
         """Check what is to be asked with: it fits the input's schema and has no fields that the schema does not name.
@@ -74,7 +75,7 @@ class Task:
         Raises:
             BadInput: See `Schema.check`.
         """
-        self._named.check(value)
+        self.named_input.check(value)
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
@@ -199,8 +200,7 @@ class Tool:
                 value = await asyncio.to_thread(self.function, **keywords)
             if value.__class__ is not dict and inspect.isawaitable(value):  # of a callable object, or a partial
                 value = await value
-            result = self.output.dump(value)
-            self.output.check(result)
+            result = self.output.dump_checked(value)
         except (ToolFailed, OutcomeUnknown):
             raise
         except Exception as error:

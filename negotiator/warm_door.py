@@ -8,7 +8,7 @@ Of any other request nothing is done here, and they take it from its start.
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -67,6 +67,8 @@ IDLE_HEADERS: Final = frozenset(
 _KNOWN: Final = READ_HEADERS | IDLE_HEADERS
 _BARE: Final = 3
 """Fields of an envelope that holds a document's two spellings and a body, and nothing else."""
+_Asked: TypeAlias = tuple[Mapping[str, str], JsonObject, tuple[str, ...], str, str | None]
+"""A request on the short way, as it came: headers, envelope, hashes, principal, and the address it came from."""
 
 
 class WarmDoor:
@@ -147,7 +149,7 @@ class WarmDoor:
         if taken is NOTHING_DONE:
             return None
         deadline = Deadline(engine.clock.monotonic() + seconds, engine.clock)
-        return self._answered(_Asked(headers, envelope, hashes, principal, peer), ready, taken, deadline)
+        return self._answered((headers, envelope, hashes, principal, peer), ready, taken, deadline)
 
     def handed(
         self,
@@ -193,11 +195,11 @@ class WarmDoor:
         if taken is NOTHING_DONE:
             return None
         deadline = Deadline(engine.clock.monotonic() + min(limits.seconds, seconds), engine.clock)
-        asked = _Asked({}, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
+        asked: _Asked = ({}, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
         return self._answered(asked, ready, taken, deadline, written=False)
 
     async def _answered(
-        self, asked: "_Asked", ready: Ready, taken: Any, deadline: Deadline, *, written: bool = True
+        self, asked: _Asked, ready: Ready, taken: Any, deadline: Deadline, *, written: bool = True
     ) -> Any:
         engine, room = self._engine, self._under_way
         _, envelope, hashes, principal, peer = asked
@@ -225,26 +227,16 @@ class WarmDoor:
         return marked(STANDARD_2025.encode_reply(rendered(failed), _request(asked)))
 
     async def _handed_on(
-        self, asked: "_Asked", deadline: Deadline, to: Callable[..., Coroutine[Any, Any, Reply]]
+        self, asked: _Asked, deadline: Deadline, to: Callable[..., Coroutine[Any, Any, Reply]]
     ) -> WireReply:
-        request, principal, peer = _request(asked), asked.principal, asked.peer
+        request, (*_, principal, peer) = _request(asked), asked
         context = ExchangeContext(dialect=STANDARD_2025.name, deadline=deadline, principal=principal, peer=peer)
         reply = await by(deadline, to(self._engine, request, context))
         return marked(STANDARD_2025.encode_reply(reply, request))
 
 
-class _Asked(NamedTuple):
-    """A request on the short way, as it came."""
-
-    headers: Mapping[str, str]
-    envelope: JsonObject
-    hashes: tuple[str, ...]
-    principal: str
-    peer: str | None
-
-
 def _request(asked: _Asked) -> Request:
     """The same as the dialect reads it."""
-    headers, envelope = asked.headers, asked.envelope
+    headers, envelope, hashes, _, _ = asked
     sources, key = fields.read_sources(envelope), fields.read_idempotency_key(envelope, headers)
-    return Request(body=envelope["body"], hashes=asked.hashes, sources=sources, idempotency_key=key)
+    return Request(body=envelope["body"], hashes=hashes, sources=sources, idempotency_key=key)

@@ -18,9 +18,10 @@ from negotiator.clock import Deadline
 from negotiator.errors import BadInput, PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.events import listening
 from negotiator.jsonvalue import JsonObject
-from negotiator.mapping import FieldMapping, Mapping
+from negotiator.mapping import Conversion, FieldMapping, Mapping
 from negotiator.outcome import Outcome
 from negotiator.routines import Direction, Routine, Verdict
+from negotiator.schemas import Schema
 from negotiator.speaking import PeerRecord
 from negotiator.testing import VirtualClock
 from negotiator.testing.world import numbered
@@ -69,7 +70,20 @@ class Weather(BaseModel):
     rows: list[Any] = []
 
 
+def same(schema: JsonObject) -> Mapping:
+    """What moves nothing."""
+    required = schema["required"]
+    return Mapping(
+        tuple(
+            FieldMapping(to="/" + each, source="/" + each, required=each in required, null_is_absent=each == "size")
+            for each in schema["properties"]
+        )
+    )
+
+
 def task(kind: str, effect: Any) -> Task:
+    if kind == "same":
+        return Task("The weather somewhere", input=REQUEST, output=REPLY, effect=effect)
     typed = kind == "typed"
     return Task(
         "The weather somewhere", input=Where if typed else INPUT, output=Weather if typed else OUTPUT, effect=effect
@@ -119,6 +133,7 @@ class Sender:
             model, state="memory", clock=clock, new_id=numbered("id"), transport=self.transport, request_seconds=30
         )
         self.task = task(kind, effect)
+        self.own_words = {} if kind != "same" else {"place": "city", "when": "day", "remarks": "notes"}
         engine = self.agent.engine
         engine.documents.put(DOCUMENT)
         self.routine = Routine(
@@ -126,8 +141,8 @@ class Sender:
             role="sender",
             kind="mapping",
             key_digest=self.task.digest,
-            into=Direction(mapping=INTO),
-            back=Direction(mapping=BACK),
+            into=Direction(mapping=same(REQUEST) if kind == "same" else INTO),
+            back=Direction(mapping=same(REPLY) if kind == "same" else BACK),
             state="serving",
             verdict=Verdict(passed=True, basis="exact"),
         )
@@ -138,6 +153,8 @@ class Sender:
         engine.reach._remember(PEER, record)
 
     async def ask(self, value: Any = VALUE, **options: Any) -> Outcome:
+        if isinstance(value, dict):
+            value = {self.own_words.get(name, name): item for name, item in value.items()}
         return await self.agent.ask(PEER, self.task, value, **options)
 
     async def came(self, value: Any, **options: Any) -> Any:
@@ -246,6 +263,8 @@ KINDS: list[Callable[[], Sender]] = [
     Sender,
     lambda: Sender(effect="transactional"),
     lambda: Sender("typed"),
+    lambda: Sender("same"),
+    lambda: Sender("same"),
     lambda: Sender(model=oracle()),
 ]
 
@@ -278,6 +297,32 @@ def test_both_roads_send_the_same_come_to_the_same_and_leave_the_same(
             assert short == long
 
     asyncio.run(both())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "mapping", "alike"),
+    [
+        (REQUEST, REQUEST, same(REQUEST), True),
+        (REQUEST, dict(reversed(REQUEST.items())), same(REQUEST), True),
+        (REQUEST, INPUT, same(REQUEST), False),
+        ({"const": 1}, {"const": True}, same(REQUEST), False),
+        ({"const": 1}, {"const": 1.0}, same(REQUEST), False),
+        (REQUEST, REQUEST, INTO, False),
+        (REQUEST, REQUEST, None, False),
+        (
+            REQUEST,
+            REQUEST,
+            Mapping((FieldMapping(to="/a", source="/a", convert=Conversion("to_empty_object")),)),
+            False,
+        ),
+        (REQUEST, REQUEST, Mapping((FieldMapping(to="/a", source="/a", table=((1, True),)),)), False),
+        (REQUEST, REQUEST, Mapping((FieldMapping(to="/a", const=1),)), False),
+    ],
+)
+def test_one_check_stands_for_two_only_where_schemas_say_the_same_and_nothing_is_made_anew(
+    one: Any, other: Any, mapping: Any, alike: bool
+) -> None:
+    assert ask_warm._same(Schema.of(one), Schema.of(other), mapping) is alike
 
 
 # --- what goes by the short road, and what does not ---
