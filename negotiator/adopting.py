@@ -17,6 +17,8 @@ from protocol_docs import ProtocolDocument, StoreUnusable
 
 VALID_SECONDS: Final = 2_592_000.0
 """How long an agreement that a peer put no date on is taken to hold: 30 days."""
+AGREE_FIRST: Final = ("agree first",)
+"""What is looked for, at a peer and for a task, by asking for a document before the first exchange."""
 _TAUGHT: Final = Fit(ready=True, exact=False)
 
 
@@ -31,9 +33,11 @@ async def adopt_listed(
 
     Looked for once per listing; a document that fits only with a model's help is left to a negotiation. Many functions
     have the same schemas: the one is taken whose words are the nearest to the task's, and one that may have an effect
-    only where they have something in common.
+    only where they have something in common. One that fits, but not so that a routine serves at once, waits until the
+    peer was asked for a document in the task's own words, see `own_words_first`.
     """
-    if not engine.first_look(base_url, task.digest, (peer.selection, *peer.listing)):
+    own_words = own_words_first(engine, base_url, peer, task)
+    if not engine.first_look(base_url, task.digest, (peer.selection, str(own_words), *peer.listing)):
         return None
     # A listing whose addresses do not answer must leave the request the larger part of its time.
     until = Deadline.after(max(deadline.remaining(), 0) / 4, engine.clock)
@@ -53,11 +57,32 @@ async def adopt_listed(
             continue  # it can be asked for what is meant, which it may not have listed yet
         # What another peer's agreement brought need not be judged again.
         fit = _TAUGHT if has_sender_routine(engine, task, document) else await judge_sender(engine, task, document)
-        if fit.ready:
+        serves = fit.exact or fit is _TAUGHT
+        if serves or (fit.ready and not own_words):
             await take_listed(engine, base_url, task, document, deadline, exact=fit.exact)
             return engine.agreements.find(task.digest, base_url)
         passed_over = max(passed_over, lead)
     return None
+
+
+def agrees_first(engine: Engine, peer: PeerRecord | None) -> bool:
+    """Whether a document is asked for before the first exchange, as far as that takes no model here."""
+    policy = engine.cost_policy
+    return policy.agree_first and policy.counts is None and peer is not None and peer.ours
+
+
+def own_words_first(engine: Engine, base_url: str, peer: PeerRecord | None, task: Task) -> bool:
+    """Whether the peer is yet to be asked, by rule alone, for a document in the task's own words.
+
+    Under such a document this side's half is exact, and the peer's is learned once for all that have these schemas.
+    Another asker's document would have to be shadowed here first, and by each asker again: one that comes a few times
+    would never be done with it.
+    """
+    return (
+        agrees_first(engine, peer)
+        and not engine.looked(base_url, task.digest, AGREE_FIRST)
+        and engine.agreements.refused(task.digest, base_url) is None
+    )
 
 
 async def take_listed(

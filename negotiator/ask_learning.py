@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from negotiator.adopting import adopt_successor
+from negotiator.adopting import AGREE_FIRST, adopt_successor, agrees_first
 from negotiator.asking import Asking
 from negotiator.errors import BudgetSpent
 from negotiator.heat import expected_exchanges
@@ -33,13 +33,8 @@ def _spending(work: Asking, key: str, bought: str = "agreements") -> Spending:
 
 def may_agree_first(work: Asking) -> bool:
     """Whether to agree before the first exchange; True once for a task and a peer."""
-    return agrees_first(work) and work.engine.first_look(work.base_url, work.task.digest, ("agree first",))
-
-
-def agrees_first(work: Asking) -> bool:
-    """Whether a document is asked for before the first exchange, as far as that takes no model here."""
-    policy = work.engine.cost_policy
-    return policy.agree_first and policy.counts is None and work.peer is not None and work.peer.ours
+    first = agrees_first(work.engine, work.peer)
+    return first and work.engine.first_look(work.base_url, work.task.digest, AGREE_FIRST)
 
 
 def may_look(work: Asking) -> bool:
@@ -64,7 +59,7 @@ def learn(work: Asking) -> None:
     if document is None:
         situation = situation_of(work, None)
         due = agreement_due(situation, work.engine.cost_policy)
-        if not due and agrees_first(work) and situation.negotiable and situation.model:
+        if not due and agrees_first(work.engine, work.peer) and situation.negotiable and situation.model:
             # What the peer was not ready for it may be now, and to ask costs no model call here; but each time
             # leaves it a dialogue to remember, so ask after 1, 2, 4, 8 ... exchanges.
             number = situation.spending.exchanges

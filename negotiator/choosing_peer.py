@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from negotiator.adopting import take_listed
+from negotiator.adopting import own_words_first, take_listed
 from negotiator.choosing import CLEAR_LEAD, LEAST_LIKENESS, likeness
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
@@ -105,7 +105,7 @@ class _Choosing:
         await self._judge(looks)
         best = max(looks, key=self._order)
         if best.standing >= _FITS:
-            if best.document is not None:
+            if best.document is not None and not self._in_own_words(best):
                 exact = best.standing == _EXACT
                 url = best.peer.base_url
                 await take_listed(self.engine, url, self.task, best.document, self.deadline, exact=exact)
@@ -116,6 +116,10 @@ class _Choosing:
         looked_at = tuple((each.peer.base_url, each.why_not) for each in looks)
         shown = "; ".join(f"{url}: {why}" for url, why in looked_at[:5])
         raise NoPeerSuits(f"no peer was named and none of the {len(looks)} known does this ({shown})", looked_at)
+
+    def _in_own_words(self, best: _Look) -> bool:
+        """Whether the request itself is to ask for a better document than the one that fits."""
+        return best.standing == _FITS and own_words_first(self.engine, best.peer.base_url, best.record, self.task)
 
     async def _look(self, peer: KnownPeer, until: Deadline) -> _Look:
         seen = _Look(peer)

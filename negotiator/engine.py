@@ -274,6 +274,10 @@ class Engine:
         keep(self._looked_at, seen, None, MAX_LOOKED_AT)
         return True
 
+    def looked(self, base_url: str, task_digest: str, listed: tuple[str, ...]) -> bool:
+        """Whether `first_look` has said so before; nothing is noted."""
+        return (base_url, task_digest, hash(listed)) in self._looked_at
+
     def new_listing(self, base_url: str, task_digest: str, peer: PeerRecord) -> bool:
         """Whether a peer lists something else than when this was last asked for this task."""
         key = (base_url, task_digest)

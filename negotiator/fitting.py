@@ -196,10 +196,10 @@ async def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -
     return Fit(ready=exact or (pair.complete and engine.has_model), exact=exact)
 
 
-async def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | None:
+async def suitable_tool(engine: Engine, document: ProtocolDocument, *, exactly: bool = False) -> Tool | None:
     """The tool whose schemas a document's map onto by rule; None where none does, or more than one.
 
-    Without a model to verify a routine by, only an exact mapping will do. A mapping says that a tool can be called, and
+    Without a model to verify a routine by, or with `exactly`, only an exact mapping will do. A mapping says that a tool can be called, and
     not that it is meant: it is not where the document's words speak for another one, nor, unless they speak for it,
     where it changes nothing under a document that may and the schemas leave a choice.
     """
@@ -211,7 +211,7 @@ async def suitable_tool(engine: Engine, document: ProtocolDocument) -> Tool | No
         if effect_allowed(document, tool):
             pair = await receiver_pair(engine, tool, schemas)
             exact = pair.request.exact and pair.reply.exact
-            if pair.complete and (engine.has_model or exact):
+            if pair.complete and (exact or (engine.has_model and not exactly)):
                 found.append((tool, exact))
     if len(found) != 1:
         return None

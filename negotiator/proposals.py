@@ -74,7 +74,9 @@ async def _document_of_asker(engine: Engine, call: Opening, tool: Tool) -> Proto
     document, most = _document_of_intent(call.intent), call.constraints.max_seconds
     if document is None or engine.schemas_of(document) is None or not effect_allowed(document, tool):
         return None
-    served = await suitable_tool(engine, document)
+    # What no budget is left to verify would only be rejected when it is used.
+    verified = engine.routines.serving(document.hash, "receiver", engine.toolset) is not None
+    served = await suitable_tool(engine, document, exactly=not (verified or engine.within_budget))
     patient = most is None or most >= engine.request_seconds
     if served is None and patient and engine.has_model and engine.within_budget and _worth_it(engine, tool):
         served = tool
