@@ -46,7 +46,6 @@ from negotiator.interpret import Interpreter
 from negotiator.ledger import Account
 from negotiator.mapping import PairInference, Thresholds, question_for
 from negotiator.mapping.inference import pair_of
-from negotiator.mapping.problem import MARGIN, NEAR_MARGIN
 from negotiator.models.base import Model
 from negotiator.models.scripted import UnknownPrompt
 from negotiator.pairing import FIRM
@@ -154,7 +153,7 @@ def run(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
         "lexicon": arguments.lexicon,
         "complete_bonus": setting.complete_bonus,
         "margin": margin,
-        "shipped": {"margin": NEAR_MARGIN if setting.embedder else MARGIN, "firm": FIRM},
+        "shipped": {"margin": Thresholds().margin, "firm": FIRM},
         "machine": machine(),
         "seconds": round(time.monotonic() - started, 1),
         "milliseconds_a_case": round(1000 * inferred / count, 1),

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Final
 
 from negotiator.jsonvalue import JsonObject
@@ -21,14 +23,10 @@ MAX_PAIRED: Final = 256
 """Fields of both sides together; with more, only what is exact is mapped (256 take some four seconds)."""
 _SPOKEN: Final = 0.75
 """Log-odds in words and values from which something speaks for a pair beside what remains at the end."""
+_LEAST_LIKELY: Final = -0.75
+"""Log-odds of a pair below which that nothing else remains does not speak for it, however many fields there are."""
 _OTHER_PLACE: Final = 1.85
 """Log-odds lost where a field stands in request and reply on one side and in one of them on the other."""
-
-
-MARGIN: Final = 1.0
-"""The margin without embeddings, in log-odds."""
-NEAR_MARGIN: Final = 1.5
-"""The margin with embeddings, whose evidence is of larger numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +36,8 @@ class Thresholds:
     `python -m benchmarks run sgdx-mapping` chooses them anew and says what they come to.
     """
 
-    margin: float = MARGIN
-    """A pair is used where every reading without it is less likely by this much."""
+    margin: float = 1.0
+    """A pair is used where every reading without it is less likely by this much, with embeddings and without."""
     complete_bonus: float = 0.15
     """Added for every wanted field to the readings that leave none of them out: a whole fit is evidence.
 
@@ -80,33 +78,81 @@ def state_problem(
     examples: MappingOf[Direction, Examples] | None = None,
     embedder: Embedder | None = None,
 ) -> Problem:
-    """Lay out the fields of both sides and the evidence for each pair."""
+    """Lay out the fields of both sides and the evidence for each pair.
+
+    What words settle stays, and an embedder is asked about the rest alone: nothing is lost by having one.
+    """
     shapes: dict[Scope, tuple[Shape, Shape]] = {}
     arrays: dict[Scope, tuple[tuple[Field, Field], ...]] = {}
     for direction, (source, target) in schemas.items():
         lay_out((direction, ()), shape_of(source), shape_of(target), shapes, arrays)
     ours = slots_of(shapes, arrays, examples or {}, ours=True)
     theirs = slots_of(shapes, arrays, examples or {}, ours=False)
-    rarity = words.rarity([slot.reading.both for slot in (*ours, *theirs)])
-    chosen = thresholds or Thresholds(margin=MARGIN if embedder is None else NEAR_MARGIN)
+    nothing = ((FORBIDDEN,) * len(theirs),) * len(ours)
+    problem = Problem(ours, theirs, nothing, shapes, arrays, thresholds or Thresholds())
     if len(ours) + len(theirs) > MAX_PAIRED:
-        gains = ((FORBIDDEN,) * len(theirs),) * len(ours)
-        return Problem(ours, theirs, gains, shapes, arrays, chosen)
-    kinds = kinds_of(ours, theirs)
-    made = _imagined(ours, theirs)
-    near = None if embedder is None else nearness_of(embedder, (*ours, *theirs, *(slot for _, slot in made)))
-
-    found = [[_gain(one, other, rarity, kinds, near) for other in theirs] for one in ours]
-    gains = tuple(tuple(odds for odds, _ in row) for row in found)
-    spoken = frozenset(
-        (row, column) for row, line in enumerate(found) for column, (_, words_) in enumerate(line) if words_ >= _SPOKEN
+        return problem
+    weigh = _Weigher(
+        words.rarity([slot.reading.both for slot in (*ours, *theirs)]), kinds_of(ours, theirs), _imagined(ours, theirs)
     )
-    problem = Problem(ours, theirs, gains, shapes, arrays, chosen, spoken=spoken)
-    for template, slot in made:
-        whole = (ours if template.whole_is_ours else theirs)[template.whole]
-        odds = log_odds(evidence(slot.reading, whole.reading, rarity, kinds, near))
-        problem = _with_template(problem, template, odds + TEMPLATE_BONUS * (len(template.parts) - 1))
-    return problem
+    problem = weigh.told(problem, range(len(ours)), range(len(theirs)), None)
+    if embedder is None:
+        return problem
+    settled, rows, columns = _settled(problem)
+    if not any(_carried(ours[row], theirs[column]) for row in rows for column in columns):
+        return problem
+    left = (*(ours[row] for row in rows), *(theirs[column] for column in columns), *(slot for _, slot in weigh.made))
+    return weigh.told(settled, rows, columns, nearness_of(embedder, left))
+
+
+def _settled(problem: Problem) -> tuple[Problem, list[int], list[int]]:
+    """The problem with the pairs and templates that are sure and no others; ours and theirs that this leaves."""
+    pairing = pair_up(problem)
+    sure = {
+        row: column
+        for row, column in enumerate(pairing.partner)
+        if column is not None and pairing.margin[row] >= problem.thresholds.margin
+    }
+    gains = tuple(
+        tuple(pairing.margin[row] if sure.get(row) == column else FORBIDDEN for column in range(len(problem.theirs)))
+        for row in range(len(problem.ours))
+    )
+    taken = set[tuple[bool, int]]().union(*map(_slots_of, problem.templates))
+    taken |= {(True, row) for row in sure} | {(False, column) for column in sure.values()}
+    settled = replace(problem, gains=gains, spoken=frozenset(sure.items()), contested=frozenset())
+    return (
+        settled,
+        [row for row in range(len(problem.ours)) if (True, row) not in taken],
+        [column for column in range(len(problem.theirs)) if (False, column) not in taken],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Weigher:
+    """What the evidence for pairs and templates is measured by."""
+
+    rarity: MappingOf[str, float]
+    kinds: MappingOf[str, float]
+    made: list[tuple[Template, Slot]]
+    """Templates that may hold, each with the whole that its parts would make."""
+
+    def told(self, problem: Problem, rows: Sequence[int], columns: Sequence[int], near: Nearness | None) -> Problem:
+        """The problem with the evidence for the pairs, and for the templates, of these slots."""
+        gains = [list(line) for line in problem.gains]
+        spoken = set(problem.spoken)
+        for row, column in product(rows, columns):
+            one, other = problem.ours[row], problem.theirs[column]
+            gains[row][column], said = _gain(one, other, self.rarity, self.kinds, near)
+            if said >= _SPOKEN:
+                spoken.add((row, column))
+        weighed = replace(problem, gains=tuple(map(tuple, gains)), spoken=frozenset(spoken))
+        free = {(True, row) for row in rows} | {(False, column) for column in columns}
+        for template, slot in self.made:
+            if _slots_of(template) <= free:
+                whole = (weighed.ours if template.whole_is_ours else weighed.theirs)[template.whole]
+                odds = log_odds(evidence(slot.reading, whole.reading, self.rarity, self.kinds, near))
+                weighed = _with_template(weighed, template, odds + TEMPLATE_BONUS * (len(template.parts) - 1))
+        return weighed
 
 
 def _imagined(ours: tuple[Slot, ...], theirs: tuple[Slot, ...]) -> list[tuple[Template, Slot]]:
@@ -255,7 +301,10 @@ def _complete(problem: Problem) -> _Assigned | None:
     if not problem.thresholds.complete_bonus or not count:
         return None
     gains = tuple(
-        tuple(gain if (row, column) in problem.spoken else FORBIDDEN for column, gain in enumerate(line))
+        tuple(
+            gain if (row, column) in problem.spoken and gain >= _LEAST_LIKELY else FORBIDDEN
+            for column, gain in enumerate(line)
+        )
         for row, line in enumerate(problem.gains)
     )
     found = _read(_square(gains, wanted), problem.thresholds.complete_bonus * count)
@@ -290,13 +339,18 @@ def _gain(
     one: Slot, other: Slot, rarity: MappingOf[str, float], kinds: MappingOf[str, float], near: Nearness | None
 ) -> tuple[float, float]:
     """The log-odds that two slots are one, and what of them is in words and values that were seen."""
-    shared = one.places.keys() & other.places.keys()
-    if not shared or any(carried_between(one, other, scope) is None for scope in shared):
+    if not _carried(one, other):
         return FORBIDDEN, 0.0
     apart = len(one.places.keys() ^ other.places.keys())
     found = evidence(one.reading, other.reading, rarity, kinds, near)
     beyond = beyond_words(one.reading, other.reading)
     return log_odds(found) + beyond - _OTHER_PLACE * apart, in_words(found) + max(0.0, beyond)
+
+
+def _carried(one: Slot, other: Slot) -> bool:
+    """Whether values can travel between two slots wherever both stand, and there is such a place."""
+    shared = one.places.keys() & other.places.keys()
+    return bool(shared) and all(carried_between(one, other, scope) is not None for scope in shared)
 
 
 def carried_between(one: Slot, other: Slot, scope: Scope) -> Carry | None:
