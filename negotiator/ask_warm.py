@@ -8,7 +8,6 @@ again.
 """
 
 import re
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import orjson
@@ -45,7 +44,6 @@ MAX_READY: Final = 1024
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _NOTHING_SPENT: Final = Usage()
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
-_MOVED: Final = FieldMapping(to="")
 _OURS: Final = {**_HEADERS, ENGINE_HEADER: ENGINE}
 
 
@@ -126,13 +124,17 @@ def prepare(work: Asking) -> None:
 def _same(one: Schema, other: Schema, mapping: Mapping | None) -> bool:
     """Whether two schemas say the same, and what a mapping makes of a value holds what the value held, if it is equal.
 
-    Equal alone says less: 1, 1.0 and true are equal, and are not the same to a schema.
+    Equal alone says less: 1, 1.0 and true are equal, and are not the same to a schema. A schema that names its dialect
+    may mean another thing by the same words.
     """
-    moves = mapping is not None and all(
-        each == replace(_MOVED, to=each.to, source=each.to, required=each.required, null_is_absent=each.null_is_absent)
-        for each in mapping.fields
-    )
-    return moves and canonical(one.json_schema) == canonical(other.json_schema)
+    if mapping is None or one != other or any(b'"$schema"' in canonical(each.json_schema) for each in (one, other)):
+        return False
+    return all(each in (_moved(each), FieldMapping(to=each.to, const={})) for each in mapping.fields)
+
+
+def _moved(field: FieldMapping) -> FieldMapping:
+    """What puts a field where it was, or leaves it out."""
+    return FieldMapping(to=field.to, source=field.to, required=field.required, null_is_absent=field.null_is_absent)
 
 
 def _standing(engine: Engine, base_url: str, task: Task) -> ReadyToAsk | None:

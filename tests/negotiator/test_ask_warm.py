@@ -53,6 +53,7 @@ BACK = Mapping(
     )
 )
 VALUE = {"place": "Rome", "when": "2026-11-24"}
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 OURS = {"content-type": "application/json", "agora-engine": "metaparley"}
 
 
@@ -305,6 +306,8 @@ def test_both_roads_send_the_same_come_to_the_same_and_leave_the_same(
         (REQUEST, REQUEST, same(REQUEST), True),
         (REQUEST, dict(reversed(REQUEST.items())), same(REQUEST), True),
         (REQUEST, INPUT, same(REQUEST), False),
+        (REQUEST, {**REQUEST, "title": "Other"}, Mapping((FieldMapping(to="", const={}), *same(REQUEST).fields)), True),
+        ({**REQUEST, "$schema": DRAFT_7}, {**REQUEST, "$schema": DRAFT_7}, same(REQUEST), False),
         ({"const": 1}, {"const": True}, same(REQUEST), False),
         ({"const": 1}, {"const": 1.0}, same(REQUEST), False),
         (REQUEST, REQUEST, INTO, False),
