@@ -13,8 +13,8 @@ from typing import TypeAlias
 from negotiator.errors import Overloaded
 from negotiator.wire import ANONYMOUS
 
-Held: TypeAlias = tuple[str | None, str | None]
-"""A caller with a document, or either alone."""
+Held: TypeAlias = tuple[str, str]
+"""A kind of holder with its name, or a caller with a document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,9 @@ class UnderWay:
         self._shares = shares or Shares()
         self.now = 0
         """Requests that are at work."""
-        self._held: dict[Held, int] = {}
-        """By a caller alone, by a document alone, and by both; none is kept of who holds nothing."""
+        self._callers: dict[str, int] = {}
+        self._documents: dict[str, int] = {}
+        self._both: dict[Held, int] = {}
 
     @property
     def full(self) -> bool:
@@ -58,9 +59,10 @@ class UnderWay:
 
     def enter(self, caller: str, document: str) -> None:
         """Begin one more of `caller` under `document`. Raises `Overloaded`; nothing is held then."""
-        free, held, shares = self._at_most - self.now, self._held, self._shares
-        both, one, other = (caller, document), (caller, None), (None, document)
-        of_both, of_caller, of_document = held.get(both, 0), held.get(one, 0), held.get(other, 0)
+        free = self._at_most - self.now
+        both, shares = (caller, document), self._shares
+        of_both, of_caller = self._both.get(both, 0), self._callers.get(caller, 0)
+        of_document = self._documents.get(document, 0)
         if (
             of_both >= shares.caller_and_document * free
             or of_caller >= shares.caller * free
@@ -68,18 +70,27 @@ class UnderWay:
         ):
             raise Overloaded
         self.now += 1
-        held[both], held[one], held[other] = of_both + 1, of_caller + 1, of_document + 1
+        self._both[both] = of_both + 1
+        self._callers[caller] = of_caller + 1
+        self._documents[document] = of_document + 1
 
     def leave(self, caller: str, document: str) -> None:
         """It has ended."""
         self.now -= 1
-        held = self._held
-        for holder in ((caller, document), (caller, None), (None, document)):
-            left = held[holder] - 1
-            if left:
-                held[holder] = left
-            else:
-                del held[holder]
+        both = (caller, document)
+        # Three times the same, since each request comes here: what is left, and nothing where that is none.
+        if (left := self._both[both] - 1) > 0:
+            self._both[both] = left
+        else:
+            del self._both[both]
+        if (left := self._callers[caller] - 1) > 0:
+            self._callers[caller] = left
+        else:
+            del self._callers[caller]
+        if (left := self._documents[document] - 1) > 0:
+            self._documents[document] = left
+        else:
+            del self._documents[document]
 
 
 def caller_of(principal: str, peer: str | None) -> str:

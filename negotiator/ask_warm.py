@@ -230,7 +230,7 @@ def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[
             if said is None:
                 return None
             body, tier = said
-        if body.keys() == {"error"} or not ready.schemas.reply.fits(body):
+        if (len(body) == 1 and "error" in body) or not ready.schemas.reply.fits(body):
             return None
         output = ready.runnable.map_back(body)
         fitted = ready.same_reply and output == body

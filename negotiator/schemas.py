@@ -221,32 +221,35 @@ class Schema:
         Raises:
             BadInput: the value is not of the type, or cannot be said in JSON.
         """
-        return self._dumped(value)[0]
-
-    def dump_checked(self, value: Any) -> JsonValue:
-        """`dump`, and `check` what it made."""
-        plain, fits = self._dumped(value)
-        if not fits:
-            self.check(plain)
-        return plain
-
-    def _dumped(self, value: Any) -> tuple[JsonValue, bool]:
-        """What `dump` returns, and whether it is sure to fit."""
         if self._adapter is None and (copied := plain_copy(value, MAX_DEPTH)) is not None:
-            return copied, False
+            return copied
         try:
             if self._adapter is None:
                 plain = pydantic_core.to_jsonable_python(value)
             else:
                 own = self.typed(value)
                 if self._said_as_it_is and is_plain(own, MAX_DEPTH):
-                    return own, self._says_all
+                    return own
                 plain = self._adapter.serializer.to_python(own, mode="json", warnings="error")
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
             raise BadInput(f"not plain JSON: {_cut(str(error))}") from error
         if not is_plain(plain, MAX_DEPTH):
             _require_plain(plain, 0)
-        return plain, False
+        return plain
+
+    def dump_checked(self, value: Any) -> JsonValue:
+        """`dump`, and `check` what it made."""
+        if self._says_all and self._validate is not None:
+            try:
+                own = self._validate(value)
+            except ValidationError:
+                pass  # what is wrong is said below
+            else:
+                if is_plain(own, MAX_DEPTH):
+                    return own
+        plain = self.dump(value)
+        self.check(plain)
+        return plain
 
     def proven(self, value: Any) -> JsonValue:
         """What `dump` makes of a value, where it is an object that `journal.canonical` takes beyond doubt; else None.
