@@ -61,7 +61,7 @@ def run(data: Path, out: Path, *options: str) -> dict[str, Any]:
 
 
 def test_it_says_what_was_run_and_leaves_a_report_a_table_and_a_plot(data: Path, tmp_path: Path) -> None:
-    report = run(data, tmp_path / "out", "--seeds", "3", "--examples")
+    report = run(data, tmp_path / "out", "--seeds", "3", "--examples", "--margin", "0")
     assert (report["model"], report["embeddings"], report["seeds"], report["examples"]) == ("none", None, [3], True)
     assert set(report["conditions"]) == set(REMOVALS)
     assert [row["margin"] for row in report["risk_coverage"]["none"]] == list(MARGINS)
@@ -70,7 +70,7 @@ def test_it_says_what_was_run_and_leaves_a_report_a_table_and_a_plot(data: Path,
     assert sum(whole["counts"].values()) == whole["n"] == 5
     # The variant of made-up words says nothing that could be paired; only the values that were seen do.
     assert whole["variants"]["v2"]["mappings"]["right_of_possible"]["count"] == 1
-    blind = run(data, tmp_path / "blind", "--conditions", "none")["conditions"]["none"]["variants"]
+    blind = run(data, tmp_path / "blind", "--conditions", "none", "--margin", "0")["conditions"]["none"]["variants"]
     assert blind["v2"]["mappings"]["right_of_possible"]["count"] == 0
     assert whole["variants"]["v1"]["mappings"]["right_of_possible"]["count"] == 1
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report

@@ -2,6 +2,7 @@
 
 import string
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from negotiator.errors import BadInput
 from negotiator.mapping import Inference, Thresholds, infer, infer_pair
+from negotiator.mapping.assignment import FORBIDDEN
+from negotiator.mapping.problem import pair_up
 from negotiator.schemas import Schema
 
 
@@ -506,3 +509,21 @@ def test_a_field_for_which_nothing_speaks_gets_no_counterpart_for_being_the_last
     assert {match.target: match.margin for match in found.matches} == {
         match.target: match.margin for match in without.matches
     }
+
+
+def test_that_every_field_has_a_counterpart_does_not_speak_for_one_that_is_unlikely() -> None:
+    source, target = obj(**HOTEL["properties"]), dict(WANTED["properties"])
+    target["room_rate"] = {"description": "Price of the street parking"}
+    problem = infer(source, obj(**target), direction="reply", thresholds=Thresholds(complete_bonus=5.0)).problem
+    gains = [[*row] for row in problem.gains]
+    column = next(at for at, slot in enumerate(problem.ours) if slot.label == "room_rate")
+
+    def partner(odds: float) -> int | None:
+        for at in range(len(problem.theirs)):
+            gains[column][at] = odds if gains[column][at] > FORBIDDEN else FORBIDDEN
+        every = frozenset((row, at) for row in range(len(problem.ours)) for at in range(len(problem.theirs)))
+        asked = replace(problem, gains=tuple(map(tuple, gains)), spoken=every)
+        return pair_up(asked).partner[column]
+
+    assert partner(-0.5) is not None
+    assert partner(-1.0) is None
