@@ -51,4 +51,4 @@ class SentenceEncoder:
 
             self._model = USE(threads=1)
         # One at a time: in a batch, the last digits of a vector depend on the other texts.
-        return array("f", map(float, self._model.encode(text or " ")))
+        return array("f", self._model.encode(text or " ").astype("f", copy=False).tobytes())

@@ -14,7 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 from importlib import import_module
 from math import log, sqrt
 from pathlib import Path
@@ -22,6 +22,7 @@ from threading import RLock
 from typing import Any, Final, Protocol, runtime_checkable
 
 from protocol_docs.document import ProtocolDocument
+from protocol_docs.postings import Postings, state_of
 from protocol_docs.search_words import CAMEL, terms, wanted_terms
 from protocol_docs.tidy import map_subschemas
 
@@ -42,6 +43,8 @@ _DEEP: Final = 200
 """Ranks of each ranking that are joined."""
 _POSTINGS: Final = 4000
 """Occurrences of terms that one look-up weighs, the most telling terms first: what bounds its time."""
+_EQUAL: Final = 1e-8
+"""Scores that are nearer than this may be equal once they are rounded."""
 _BUSY_SECONDS: Final = 2.0
 
 _TABLES = """
@@ -84,6 +87,7 @@ class SearchIndex:
         self._opened: sqlite3.Connection | None = None
         self._closing: weakref.finalize[[], SearchIndex] | None = None
         self._lock = RLock()
+        self._postings: Postings | None = None
         self._vectors: tuple[tuple[int, int], list[str], Any] | None = None
 
     @property
@@ -152,7 +156,7 @@ class SearchIndex:
         for ranking in (by_words, by_meaning):
             for rank, (name, _) in enumerate(ranking, 1):
                 joined[name] = joined.get(name, 0.0) + 1 / (_RANK + rank)
-        return sorted(joined.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+        return nsmallest(limit, joined.items(), key=lambda pair: (-pair[1], pair[0]))
 
     def reset(self) -> None:
         """Begin with nothing, in a new file."""
@@ -168,7 +172,7 @@ class SearchIndex:
         with self._lock:
             if self._closing is not None:
                 self._closing()
-            self._opened = self._closing = self._vectors = None
+            self._opened = self._closing = self._vectors = self._postings = None
 
     def _database(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -188,45 +192,32 @@ class SearchIndex:
 
     def _by_words(self, query: str, limit: int) -> list[tuple[str, float]]:
         database = self._database()
-        total, mean = database.execute("SELECT count(*), avg(length) FROM document").fetchone()
-        rated: list[tuple[float, int, int]] = []
+        if self._postings is None:
+            self._postings = Postings(database, saturation=_SATURATION, length=_LENGTH)
+        postings = self._postings
+        postings.refresh()
+        rated: list[tuple[float, str, int]] = []
         for text, weight in wanted_terms(query).items():
-            row = database.execute("SELECT id FROM term WHERE text = ?", (text,)).fetchone()
-            if row is not None:
-                (count,) = database.execute("SELECT count(*) FROM posting WHERE term = ?", row).fetchone()
-                rated.append((weight * log(1 + (total - count + 0.5) / (count + 0.5)), row[0], count))
-        weighed: list[tuple[int, float]] = []
+            count = postings.count(text)
+            if count:
+                rated.append((weight * log(1 + (postings.total - count + 0.5) / (count + 0.5)), text, count))
+        scores: dict[int, float] = {}
         left = _POSTINGS
-        for rarity, term, count in sorted(rated, reverse=True):
+        for rarity, text, count in sorted(rated, reverse=True):
             left -= count
-            if left < 0 and weighed:
+            if left < 0 and scores:
                 break
-            weighed.append((term, rarity))
-        if not weighed or not total:
-            return []
-        values = ", ".join("(?, ?)" for _ in weighed)
-        # The cross join keeps SQLite from reading all postings and looking up the few terms. Each posting has its
-        # document's length with it: a look at the document for each of thousands is what would take the time.
-        rows = database.execute(
-            f"WITH wanted(term, rarity) AS (VALUES {values}), scored(id, score) AS ("  # noqa: S608 - placeholders
-            "SELECT document, sum(rarity * weight / (weight + ? + ? * length)) "
-            "FROM wanted CROSS JOIN posting ON posting.term = wanted.term GROUP BY document) "
-            "SELECT hash, round(score, 9) AS rounded FROM scored JOIN document USING (id) "
-            "ORDER BY rounded DESC, hash LIMIT ?",
-            (
-                *(value for term, rarity in sorted(weighed) for value in (term, rarity * (_SATURATION + 1))),
-                _SATURATION * (1 - _LENGTH),
-                _SATURATION * _LENGTH / mean,
-                limit,
-            ),
-        )
-        return [(name, score) for name, score in rows if score > 0]
+            postings.add(text, rarity, scores)
+        least = 0.0 if len(scores) <= limit else sorted(scores.values(), reverse=True)[limit - 1] - _EQUAL
+        best = [(document, round(score, 9)) for document, score in scores.items() if score >= least]
+        names = postings.names([document for document, _ in best])
+        found = [(-score, names[document]) for document, score in best if score > 0]
+        return [(name, -score) for score, name in sorted(found)[:limit]]
 
     def _by_meaning(self, query: str) -> list[tuple[str, float]]:
         assert self._embedder is not None  # noqa: S101 - the caller looked
         database = self._database()
-        # The first counts what others wrote, the second what was written here.
-        state = (database.execute("PRAGMA data_version").fetchone()[0], database.total_changes)
+        state = state_of(database)
         if self._vectors is None or self._vectors[0] != state:
             rows = database.execute(
                 "SELECT hash, data FROM vector JOIN document ON document.id = vector.document WHERE embedder = ? ORDER BY hash",

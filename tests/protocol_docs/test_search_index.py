@@ -207,3 +207,32 @@ def test_the_nearest_are_the_same_with_numpy_and_without_and_of_equal_ones_the_e
     assert _nearest(numpy.array(rows, dtype=numpy.float32), vector, number) == plain
     scores = [float(sum(a * b for a, b in zip(row, one, strict=True))) for row in rows]
     assert plain == sorted(enumerate(scores), key=lambda each: (-each[1], each[0]))[:number]
+
+
+def test_what_was_read_for_a_search_serves_the_next_until_something_changes() -> None:
+    index = SearchIndex()
+    index.add(ALL)
+    first = index.find("hotel room")
+    asked: list[str] = []
+    index._database().set_trace_callback(asked.append)
+    assert index.find("hotel room") == first
+    assert [each for each in asked if "SELECT document, weight" in each] == []
+    index.add([document("hotel_prices", "What a hotel takes.")])
+    assert len(index.find("hotel room")) == len(first) + 1
+
+
+def test_the_order_is_the_same_however_little_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, small = SearchIndex(), SearchIndex()
+    index.add(ALL)
+    small.add(ALL)
+    monkeypatch.setattr("protocol_docs.postings.MAX_KEPT", 1)
+    for query in ("hotel station city", "a room in the weather", "trains"):
+        found_first = small.find(query)
+        assert found_first == small.find(query) == index.find(query)
+
+
+def test_of_equal_documents_those_of_the_first_hashes_come_among_the_few() -> None:
+    index = SearchIndex()
+    same = [document("hotel", body) for body in ("one.", "two.", "six.", "ten.")]
+    index.add(same)
+    assert [name for name, _ in index.find("hotel", 2)] == sorted(each.hash for each in same)[:2]
