@@ -1,8 +1,9 @@
 """One caller of the speed benchmarks, in a process of its own: `python -m benchmarks.callers KIND [PORT]`.
 
     ask       an agent of ours asks a receiver over HTTP, with its own HTTP client
+    ask_fast  the same with the other client that it can be given by its name, aiohttp
     client    that HTTP client alone, with the same bytes
-    fast      the other one that an agent can be given by its name, aiohttp
+    fast      aiohttp alone
     sender    what the first takes beyond the second, one of each in turn
     own       an agent of ours asks, and whatever it sends is answered at once, without a network
     codec     ask -> answer in one process: bytes are written and read on both sides
@@ -29,7 +30,7 @@ from negotiator.transports.opening import open_transport
 from negotiator.wire import Transport, WireReply, WireRequest
 
 Call: TypeAlias = Callable[[], Awaitable[float | None]]
-KINDS = ("ask", "client", "fast", "sender", "own", "codec", "messages", "message")
+KINDS = ("ask", "ask_fast", "client", "fast", "sender", "own", "codec", "messages", "message")
 _WARM = 20
 """Calls before anything is timed, in which what is to be learned is learned."""
 
@@ -51,7 +52,7 @@ class _Replayed:
         pass
 
 
-async def asking(transport: Transport | None, base_url: str) -> Call:
+async def asking(transport: Transport | str | None, base_url: str) -> Call:
     """A call of an agent that has agreed with its peer, and whose half is a routine."""
     agent = Agent(model="none", state="memory", transport=transport)
     for _ in range(_WARM):
@@ -136,6 +137,8 @@ async def call_of(kind: str, port: int) -> Call:
     match kind:
         case "ask":
             return await asking(None, f"http://127.0.0.1:{port}")
+        case "ask_fast":
+            return await asking("aiohttp", f"http://127.0.0.1:{port}")
         case "client":
             return await client(port)
         case "fast":
