@@ -34,7 +34,8 @@ class UnderWay:
 
     def __init__(self, at_most: int, shares: Shares | None = None) -> None:
         """Admit `at_most` requests at a time, divided by `shares`."""
-        self._at_most = at_most
+        self.at_most = at_most
+        """Requests that are let in at a time."""
         self._shares = shares or Shares()
         self.now = 0
         """Requests that are at work."""
@@ -45,7 +46,7 @@ class UnderWay:
     @property
     def full(self) -> bool:
         """Whether nobody would be let in, whoever comes: then a request need not be read to be refused."""
-        return self.now >= self._at_most
+        return self.now >= self.at_most
 
     def of(self, principal: str, peer: str | None, document: str) -> "Place":
         """A place for one request, to be held with `with`, which raises `Overloaded` where there is none.
@@ -59,7 +60,7 @@ class UnderWay:
 
     def enter(self, caller: str, document: str) -> None:
         """Begin one more of `caller` under `document`. Raises `Overloaded`; nothing is held then."""
-        free = self._at_most - self.now
+        free = self.at_most - self.now
         both, shares = (caller, document), self._shares
         of_both, of_caller = self._both.get(both, 0), self._callers.get(caller, 0)
         of_document = self._documents.get(document, 0)

@@ -41,7 +41,19 @@ NOTHING_DONE: Final[Any] = object()
 class ByRoutine:
     """A safe tool and the routine around it, ready under one document."""
 
-    __slots__ = ("_fits", "_schemas", "allowed", "document", "mapped", "place", "runnable", "tool")
+    __slots__ = (
+        "_bound",
+        "_fits",
+        "_map_back",
+        "_map_into",
+        "_reply",
+        "allowed",
+        "document",
+        "mapped",
+        "place",
+        "runnable",
+        "tool",
+    )
 
     def __init__(self, document: ProtocolDocument, schemas: DocumentSchemas, runnable: Runnable, tool: Tool) -> None:
         self.document = document
@@ -53,8 +65,11 @@ class ByRoutine:
         """Where the ledger counts it."""
         self.allowed: dict[str, Authority] = {}
         """Principals that have no token, with the table that allows them the tool."""
-        self._schemas = schemas
+        self._reply = schemas.reply
+        # What each request calls, so that it is looked up once.
         self._fits = schemas.request.fits
+        self._map_into, self._map_back = runnable.map_into, runnable.map_back
+        self._bound = tool.bind or tool.bound
 
     def stands(self, engine: Engine) -> bool:
         """Whether it is still what would answer; each look is one in memory, or at a file's first bytes."""
@@ -70,7 +85,7 @@ class ByRoutine:
         try:
             if not self._fits(body):
                 return NOTHING_DONE
-            return self.tool.bound(self.runnable.map_into(body)) if self.mapped else body
+            return self._bound(self._map_into(body)) if self.mapped else body
         except Exception:  # noqa: BLE001 - of a person's own type too: the ladder meets it again, and tells it
             return NOTHING_DONE
 
@@ -80,23 +95,21 @@ class ByRoutine:
         granted = granted_scopes()
         return authority.allows(principal, tool.name, tool.effect, "routine", public=tool.is_public, granted=granted)
 
-    async def run(self, taken: Any, principal: str, body: JsonValue) -> JsonValue:
-        """The reply's body, or `NOTHING_DONE`. Raises `ResultUnread`, and what the tool does."""
-        tool, runnable = self.tool, self.runnable
-        if self.mapped:
-            # Who is told of each use is told of each.
-            if is_told():
-                tell(tool.name, tool.effect, principal, "routine", allowed=True)
-            result = await tool.run(taken)
-            try:
-                made = runnable.map_back(result)
-                self._schemas.reply.check(made)
-            except BadInput as error:
-                raise ResultUnread(self, runnable.map_into(body), result, error) from error
-            return made
-        runnable = runnable.on_behalf_of("stranger" if principal == ANONYMOUS else "known")
+    def told(self, result: JsonValue, body: JsonValue) -> JsonValue:
+        """The reply's body for what the tool gave, where a mapping makes it. Raises `ResultUnread`."""
         try:
-            arguments = await runnable.into(body)
+            made = self._map_back(result)
+            self._reply.check(made)
+        except BadInput as error:
+            raise ResultUnread(self, self._map_into(body), result, error) from error
+        return made
+
+    async def run(self, taken: Any, principal: str) -> JsonValue:
+        """The reply's body where source is run, or `NOTHING_DONE`. Raises `ResultUnread`, and what the tool does."""
+        tool = self.tool
+        runnable = self.runnable.on_behalf_of("stranger" if principal == ANONYMOUS else "known")
+        try:
+            arguments = await runnable.into(taken)
             keywords = tool.bound(arguments)
         except (BadInput, PeerMisspoke, SandboxError):
             return NOTHING_DONE
@@ -105,7 +118,7 @@ class ByRoutine:
         result = await tool.run(keywords)
         try:
             made = await runnable.back(result)
-            self._schemas.reply.check(made)
+            self._reply.check(made)
             canonical(made)
         except (BadInput, PeerMisspoke, SandboxError) as error:
             raise ResultUnread(self, arguments, result, error) from error
@@ -138,7 +151,7 @@ class Natively:
         terms, granted = self._terms, granted_scopes()
         return authority.allows(principal, terms.name, terms.effect, "routine", public=terms.public, granted=granted)
 
-    async def run(self, taken: Any, principal: str, body: JsonValue) -> JsonValue:  # noqa: ARG002 - as above
+    async def run(self, taken: Any, principal: str) -> JsonValue:
         """The reply's body. Raises what the function does."""
         if is_told():
             tell(self._terms.name, self._terms.effect, principal, "routine", allowed=True)
@@ -241,7 +254,14 @@ async def answer_warm(
     )
     token = begin(context)
     try:
-        made = await ready.run(taken, principal, body)
+        if isinstance(ready, ByRoutine) and ready.mapped:
+            tool = ready.tool
+            # Who is told of each use is told of each.
+            if is_told():
+                tell(tool.name, tool.effect, principal, "routine", allowed=True)
+            made = ready.told(await tool.run(taken), body)
+        else:
+            made = await ready.run(taken, principal)
     except ResultUnread:
         raise
     except BaseException:

@@ -104,11 +104,8 @@ def current_context() -> Context | None:
     return _CONTEXT.get()
 
 
-def begin(context: Context) -> Token[Context | None]:
-    """Have `current_context` say `context`, until `end` with what this returns."""
-    return _CONTEXT.set(context)
-
-
+begin: Final[Callable[[Context], Token[Context | None]]] = _CONTEXT.set
+"""Have `current_context` say a context, until `end` with what this returns."""
 end: Final = _CONTEXT.reset
 
 

@@ -58,9 +58,8 @@ Listener: TypeAlias = Callable[[Event], None]
 _LISTENER: Final[ContextVar[Listener | None]] = ContextVar("negotiator_listener", default=None)
 
 
-def listener() -> Listener | None:
-    """Who hears of what the work at hand does."""
-    return _LISTENER.get()
+listener: Final[Callable[[], Listener | None]] = _LISTENER.get
+"""Who hears of what the work at hand does."""
 
 
 def emit(event: Event) -> None:

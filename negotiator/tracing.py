@@ -5,7 +5,7 @@ Where OpenTelemetry is set up in the process, its own context is what is sent; n
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -28,9 +28,8 @@ def trace_of(headers: Mapping[str, str]) -> Mapping[str, str] | None:
     return {"traceparent": parent, "tracestate": state}
 
 
-def current_trace() -> Mapping[str, str] | None:
-    """The trace that the work at hand belongs to, as headers."""
-    return _TRACE.get()
+current_trace: Final[Callable[[], Mapping[str, str] | None]] = _TRACE.get
+"""The trace that the work at hand belongs to, as headers."""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ document for which a routine stands ready, nothing is left for them to do but wh
 Of any other request nothing is done here, and they take it from its start.
 """
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -65,8 +66,12 @@ IDLE_HEADERS: Final = frozenset(
 )
 """Headers that nobody acts on in a request over Agora. With any other a request goes through the doors."""
 _KNOWN: Final = READ_HEADERS | IDLE_HEADERS
+_JSON: Final = "application/json"
 _BARE: Final = 3
 """Fields of an envelope that holds a document's two spellings and a body, and nothing else."""
+_KEYED: Final = 4
+"""The same where it holds an idempotency key too."""
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _Asked: TypeAlias = tuple[Mapping[str, str], JsonObject, tuple[str, ...], str, str | None]
 """A request on the short way, as it came: headers, envelope, hashes, principal, and the address it came from."""
 
@@ -120,28 +125,34 @@ class WarmDoor:
             or listener() is not None
             or granted_scopes()
             or len(data) > limits.body_bytes
-            or self._under_way.full
+            or self._under_way.now >= self._under_way.at_most
             or MEDIA_TYPE in headers.get("accept", "")
         ):
             return None
         try:
-            fields.require_json_type(headers)
+            if headers.get("content-type") != _JSON or "content-encoding" in headers:
+                fields.require_json_type(headers)
             envelope = orjson.loads(data)
             if envelope.__class__ is not dict:
                 return None
-            body, hashes = envelope.get("body"), fields.read_hashes(envelope)
-            # Where all but the body are texts, it is quicker to look at the body than to search the bytes.
-            texts = len(hashes) + ("idempotencyKey" in envelope)
-            if not (len(envelope) == texts + 1 and is_flat(body)) and not nests_within(data, MAX_DEPTH):
-                return None
-            if body.__class__ is not dict or told_by(envelope) is not STANDARD_2025:
-                return None
-            key: str | None = None
-            if len(envelope) != _BARE or len(hashes) != _BARE - 1 or "idempotency-key" in headers:
-                fields.read_sources(envelope)
-                key = fields.read_idempotency_key(envelope, headers)
-                if fields.read_multiround(envelope):
+            digest, spelt = envelope.get("protocolDigest"), envelope.get("protocolHash")
+            body, key = envelope.get("body"), envelope.get("idempotencyKey")
+            named = headers.get("idempotency-key")
+            if (
+                body.__class__ is dict
+                and digest.__class__ is str
+                and spelt.__class__ is str
+                and len(envelope) == (_BARE if key is None else _KEYED)
+                and (named is None if key is None else named in (None, key) and _PLAIN_KEY.fullmatch(key))
+            ):
+                # As agents of this package write it: two spellings, a body, and a key that is plainly one.
+                hashes = fields.hashes_of(digest, spelt)
+                if not is_flat(body) and not nests_within(data, MAX_DEPTH):
                     return None
+            else:
+                if body.__class__ is not dict or not nests_within(data, MAX_DEPTH):
+                    return None
+                hashes, key = _spelt(envelope, headers)
             seconds = limits.seconds_for(headers)
             # Whether it still stands is looked at where it is used, which may be a turn of the loop from here.
             ready = None if seconds <= 0 else engine.ready.get(hashes) or ready_for(engine, hashes)
@@ -185,7 +196,7 @@ class WarmDoor:
             or listener() is not None
             or granted_scopes()
             or len(data) > limits.body_bytes
-            or self._under_way.full
+            or self._under_way.now >= self._under_way.at_most
             or not (is_flat(body) or nests_within(data, MAX_DEPTH))
         ):
             return None
@@ -239,6 +250,18 @@ class WarmDoor:
         context = ExchangeContext(dialect=STANDARD_2025.name, deadline=deadline, principal=principal, peer=peer)
         reply = await by(deadline, to(self._engine, request, context))
         return marked(STANDARD_2025.encode_reply(reply, request))
+
+
+def _spelt(envelope: JsonObject, headers: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
+    """The hashes and the key of an envelope of other fields than ours; no hashes where it is not for the short way.
+
+    Raises `Malformed`.
+    """
+    hashes, key = fields.read_hashes(envelope), fields.read_idempotency_key(envelope, headers)
+    fields.read_sources(envelope)
+    if told_by(envelope) is not STANDARD_2025 or fields.read_multiround(envelope):
+        return (), None
+    return hashes, key
 
 
 def _request(asked: _Asked) -> Request:

@@ -6,7 +6,7 @@ which have the shape of HTTP because every dialect so far has it; other transpor
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 from urllib.parse import urlsplit
 
 from negotiator.clock import Deadline
@@ -51,6 +51,35 @@ class WireReply:
     chunks: AsyncGenerator[bytes, None] | None = None
     """The body in parts as they come, in place of `body`, such as server-sent events. Whoever holds the reply reads
     them to their end or closes them (`aclose`); what they wait for, an effect under way, goes on without them."""
+
+
+class _OpenRequest:
+    """A `WireRequest` while it is made; see `negotiator.outcome.outcome_of`."""
+
+    __slots__ = ("base", "body", "headers", "local", "method", "path", "peer", "principal", "target")
+
+
+class _OpenReply:
+    """A `WireReply` while it is made."""
+
+    __slots__ = ("body", "chunks", "headers", "status")
+
+
+def post_of(headers: Mapping[str, str], body: bytes) -> WireRequest:
+    """`WireRequest(headers=headers, body=body)`, in a quarter of the time."""
+    made: Any = _OpenRequest()
+    made.method, made.path, made.headers, made.body, made.principal = "POST", "/", headers, body, ANONYMOUS
+    made.peer = made.local = made.target = made.base = None
+    made.__class__ = WireRequest
+    return cast("WireRequest", made)
+
+
+def success_of(headers: Mapping[str, str], body: bytes) -> WireReply:
+    """`WireReply(headers=headers, body=body)`, in a quarter of the time."""
+    made: Any = _OpenReply()
+    made.status, made.headers, made.body, made.chunks = 200, headers, body, None
+    made.__class__ = WireReply
+    return cast("WireReply", made)
 
 
 WireHandler: TypeAlias = Callable[[WireRequest], Awaitable[WireReply]]

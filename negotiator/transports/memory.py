@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from negotiator.clock import Deadline
 from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.in_time import OutOfTime, by
 from negotiator.transports.asgi import WarmDoors
-from negotiator.wire import ANONYMOUS, WireHandler, WireReply, WireRequest
+from negotiator.wire import ANONYMOUS, WireHandler, WireReply, WireRequest, success_of
 
 Fault: TypeAlias = Literal["unreachable", "hang_up_before", "hang_up_after", "silence"]
 """What becomes of a request: nothing is sent; it is sent and lost; it is handled and the reply is lost; it is sent
@@ -25,7 +25,8 @@ PEER: Final = "memory"
 class _ShortWay(NamedTuple):
     """The short way past an agent's doors."""
 
-    door: WarmDoors
+    begun: Callable[..., Coroutine[Any, Any, bytes | WireReply] | None]
+    """See `WarmDoors.begun`."""
     reads: frozenset[str]
     """The headers that a request may have there."""
     head: Mapping[str, str]
@@ -53,7 +54,7 @@ class MemoryTransport:
         self._warm.pop(_bare(base_url), None)
         if isinstance(handler, WarmDoors):
             self._warm[_bare(base_url)] = _ShortWay(
-                door=handler,
+                begun=handler.begun,
                 reads=frozenset(name.decode() for name in handler.reads),
                 head=MappingProxyType({name.decode(): value.decode() for name, value in handler.head}),
             )
@@ -73,13 +74,21 @@ class MemoryTransport:
 
     async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
         """See `Transport.send`."""
-        warm = None if self._faults else self._warm.get(_bare(base_url))
-        if warm is not None and (begun := _begun(warm, request, deadline)) is not None:
+        way, headers = self._warm.get(base_url) or self._warm.get(_bare(base_url)), request.headers
+        if (
+            way is not None
+            and not self._faults
+            and request.path == "/"
+            and request.method == "POST"
+            and headers.keys() <= way.reads
+            and deadline.at > deadline.clock.monotonic()
+            and (begun := way.begun(headers, request.body, ANONYMOUS, PEER, None)) is not None
+        ):
             try:
                 made = await by(deadline, begun)
             except OutOfTime:
                 raise PeerHungUp("no reply by the deadline") from None
-            return self._whole(WireReply(headers=warm.head, body=made) if isinstance(made, bytes) else made)
+            return self._whole(success_of(way.head, made) if isinstance(made, bytes) else made)
         reply = await self.open(base_url, request, deadline=deadline)
         if reply.chunks is None:
             return reply
@@ -149,14 +158,6 @@ class MemoryTransport:
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
-
-
-def _begun(way: _ShortWay, request: WireRequest, deadline: Deadline) -> Coroutine[Any, Any, bytes | WireReply] | None:
-    """What answers a request by the short way; None where it is to be handled."""
-    headers = request.headers
-    if request.path != "/" or request.method != "POST" or not headers.keys() <= way.reads or deadline.remaining() <= 0:
-        return None
-    return way.door.begun(headers, request.body, ANONYMOUS, PEER, None)
 
 
 def _bare(base_url: str) -> str:

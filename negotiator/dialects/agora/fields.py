@@ -75,15 +75,16 @@ def read_hashes(envelope: JsonObject) -> tuple[str, ...]:
     """`protocolDigest` and `protocolHash`, canonical; the SHA-256 first where there is one."""
     digest, spelt = envelope.get("protocolDigest"), envelope.get("protocolHash")
     if digest.__class__ is str and spelt.__class__ is str:
-        return _hashes(digest, spelt)
+        return hashes_of(digest, spelt)
     for field, spelling in (("protocolDigest", digest), ("protocolHash", spelt)):
         if spelling is not None and not isinstance(spelling, str):
             raise Malformed(f"{field} must be a string")
-    return _hashes(digest, spelt)
+    return hashes_of(digest, spelt)
 
 
 @lru_cache(_SPELLINGS)
-def _hashes(digest: str | None, spelt: str | None) -> tuple[str, ...]:
+def hashes_of(digest: str | None, spelt: str | None) -> tuple[str, ...]:
+    """What `read_hashes` reads of `protocolDigest` and `protocolHash`. Raises `Malformed`."""
     read = []
     for field, spelling, wanted in (("protocolDigest", digest, "sha256:"), ("protocolHash", spelt, "")):
         if spelling is None:
