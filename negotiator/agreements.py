@@ -1,9 +1,10 @@
 """Who agreed with whom on what, and where no agreement could be reached; kept in the text store."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import orjson
 
@@ -57,9 +58,9 @@ class Agreements:
             keep(self._seen, key, found, _MAX_SEEN)
         return found if found.expires > self._clock.time() else None
 
-    def stands(self, task_digest: str, base_url: str, agreed: Agreed) -> bool:
-        """Whether `find` would give this very agreement; no row is read."""
-        return self._seen.get(_key(task_digest, base_url)) is agreed and agreed.expires > self._clock.time()
+    def looking_at(self, task_digest: str, base_url: str) -> Callable[[], Agreed | None]:
+        """What says, without a row read, which agreement `find` would give, but for its expiry."""
+        return partial(self._seen.get, _key(task_digest, base_url))
 
     def agree(self, task_digest: str, base_url: str, protocol_hash: str, valid_seconds: float) -> None:
         """Remember an agreement, and that this document serves this task."""

@@ -8,6 +8,7 @@ again.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import orjson
@@ -19,6 +20,7 @@ from negotiator.bounded import keep
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025
 from negotiator.engine import DocumentSchemas, Engine
+from negotiator.errors import PeerHungUp
 from negotiator.events import listener
 from negotiator.fitting import sender_schemas
 from negotiator.in_time import by
@@ -36,7 +38,7 @@ from negotiator.schemas import Schema
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.speaking import PeerRecord
 from negotiator.task import Task
-from negotiator.wire import WireReply, WireRequest
+from negotiator.wire import WireReply, post_of
 from protocol_docs import ProtocolDocument
 
 MAX_READY: Final = 1024
@@ -64,6 +66,12 @@ class ReadyToAsk(NamedTuple):
     """The plan, as the trace tells it."""
     place: Place
     """Where the ledger counts it."""
+    peer_now: Callable[[], PeerRecord | None]
+    """Which record of the peer there is; see `Reach.looking_at`."""
+    agreed_now: Callable[[], Agreed | None]
+    """Which agreement there is; see `Agreements.looking_at`."""
+    until: float
+    """Unix seconds, when the one or the other expires."""
     same_request: bool
     """Whether a body that equals the task's input fits by having fitted; see `_same`."""
     same_reply: bool
@@ -115,6 +123,9 @@ def prepare(work: Asking) -> None:
         plan=plan,
         planned=f"{plan.tier}: {plan.reason}",
         place=Place(task.digest, ASKED, base_url),
+        peer_now=engine.reach.looking_at(base_url),
+        agreed_now=engine.agreements.looking_at(task.digest, base_url),
+        until=min(peer.expires, agreed.expires),
         same_request=_same(task.named_input, schemas.request, runnable.routine.into.mapping),
         same_reply=_same(task.output, schemas.reply, runnable.routine.back.mapping),
     )
@@ -142,15 +153,16 @@ def _standing(engine: Engine, base_url: str, task: Task) -> ReadyToAsk | None:
     found: ReadyToAsk | None = engine.ready_to_ask.get((task.digest, base_url))
     if found is None:
         return None
-    name = found.document.hash
+    document, digest = found.document, task.digest
     if (
-        engine.reach.stands(base_url, found.peer)
-        and engine.agreements.stands(task.digest, base_url, found.agreed)
-        and engine.documents.stands(name, found.document)
-        and engine.routines.get(name, "sender", task.digest) is found.runnable
+        found.peer_now() is found.peer
+        and found.agreed_now() is found.agreed
+        and found.until > engine.clock.time()
+        and engine.documents.stands(document.hash, document)
+        and engine.routines.get(document.hash, "sender", digest) is found.runnable
     ):
         return found
-    del engine.ready_to_ask[task.digest, base_url]
+    del engine.ready_to_ask[digest, base_url]
     return None
 
 
@@ -173,11 +185,14 @@ async def ask_warm(
         if payload is None:
             payload = task.input.dump(value)
             canonical(payload)
-        task.check_input(payload)
         planned = (monotonic() - started) * 1000
         body = ready.runnable.map_into(payload)
         fitted = ready.same_request and body == payload
-        if body.__class__ is not dict or not (fitted or ready.schemas.request.fits(body)):
+        if (
+            not task.named_input.fits(payload)
+            or body.__class__ is not dict
+            or not (fitted or ready.schemas.request.fits(body))
+        ):
             return None
         data = STANDARD_2025.request_under(ready.opening, body, key)
     except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
@@ -192,14 +207,14 @@ async def ask_warm(
             came = await by(deadline, handed)
         else:
             headers = {**_HEADERS, "idempotency-key": key, "prefer": preferring(seconds)}
-            wire = WireRequest(headers=headers, body=data)
-            carried = engine.reach.carry(base_url, wire, deadline)
-            came = await (carried if engine.reach.in_time else by(deadline, carried))
+            reach = engine.reach
+            carried = reach.transport.send(base_url, post_of(headers, data), deadline=deadline)
+            came = await (carried if reach.in_time else by(deadline, carried))
     except Exception as error:  # noqa: BLE001 - the ladder knows what it means
         return UnderWay(ready, payload, _left(data, error), started, planned)
     made = _read(ready, task, came)
     if made is None:
-        return UnderWay(ready, payload, _left(data, came), started, planned)
+        return UnderWay(ready, payload, _left(data, _arrived(engine, base_url, came)), started, planned)
     output, loaded, peer_tier = made
     engine.reach.answered(base_url, ready.peer)
     engine.peers.note(task.digest, base_url, "routine")
@@ -209,6 +224,14 @@ async def ask_warm(
     return outcome_of(
         loaded, output, "routine", peer_tier, name, ready.plan.reason, _NOTHING_SPENT, took, "none", steps
     )
+
+
+def _arrived(engine: Engine, base_url: str, came: WireReply | JsonObject) -> WireReply | JsonObject | Exception:
+    """What came, unless it is that of a gateway without a reply."""
+    try:
+        return engine.reach.arrived(base_url, came) if isinstance(came, WireReply) else came
+    except PeerHungUp as error:
+        return error
 
 
 def _left(data: bytes, result: WireReply | JsonObject | Exception) -> Left:

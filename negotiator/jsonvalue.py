@@ -11,6 +11,7 @@ JsonObject: TypeAlias = dict[str, Any]
 """A JSON object."""
 
 _NOTHING_IN_THEM: Final = frozenset({str, int, bool})
+_SCALARS: Final = frozenset({str, int, bool, float})
 _TEXT: Final = frozenset({str})
 _AS_IT_IS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
@@ -40,7 +41,9 @@ def is_plain(value: object, levels: int) -> bool:
         data = orjson.dumps(value, option=_AS_IT_IS)
     except TypeError:
         return False
-    return is_flat(value) or (b"null" not in data and nests_within(data, levels))
+    if value.__class__ is dict and (kinds := {*map(type, value.values())}) <= _SCALARS:
+        return float not in kinds or b"null" not in data
+    return b"null" not in data and nests_within(data, levels)
 
 
 def plain_copy(value: object, levels: int) -> JsonValue:

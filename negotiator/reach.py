@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Final, cast
 
@@ -72,7 +72,8 @@ class Reach:
         nothing of Agora.
         """
         self._speakers = {speaker.name: speaker for speaker in speakers}
-        self._transport = transport
+        self.transport = transport
+        """What carries bytes."""
         self.in_time = isinstance(transport, InTime) and transport.sets_timers
         """Whether `carry` ends by its deadline without a timer of its caller's."""
         self.in_process = transport if isinstance(transport, HandsOver) else None
@@ -95,9 +96,9 @@ class Reach:
             return None
         return record
 
-    def stands(self, base_url: str, record: PeerRecord) -> bool:
-        """Whether `known` would give this very record; no row is read."""
-        return self._records.get(_key(base_url)) is record and record.expires > self._clock.time()
+    def looking_at(self, base_url: str) -> Callable[[], PeerRecord | None]:
+        """What says, without a row read, which record `known` would give, but for its expiry."""
+        return partial(self._records.get, _key(base_url))
 
     def _is_spoken(self, dialect: str) -> bool:
         return dialect in DIALECTS or dialect in self._speakers
@@ -149,7 +150,7 @@ class Reach:
         for path, fallback in (("/wellknown", None), ("/.wellknown", STANDARD_2024)):
             request = WireRequest(method="GET", path=path, headers={"accept": "application/json"})
             try:
-                wire = await self._transport.send(base_url, request, deadline=deadline)
+                wire = await self.transport.send(base_url, request, deadline=deadline)
                 ours = is_ours(wire)
                 if wire.status != 200:  # noqa: PLR2004 - HTTP
                     continue
@@ -261,7 +262,7 @@ class Reach:
         dialect = DIALECTS[record.dialect] if record else PACKAGE_020
         with suppress(NotPossible, PeerError):
             wire = dialect.encode_request(Request(kind="close", conversation=conversation))
-            await self._transport.send(base_url, wire, deadline=deadline)
+            await self.transport.send(base_url, wire, deadline=deadline)
 
     async def aclose(self) -> None:
         """Let go of the sessions that other wire languages hold."""
@@ -274,9 +275,13 @@ class Reach:
         Raises as `Transport.send` does.
         """
         if watched:
-            reply = await send_watched(self._transport, base_url, wire, deadline=deadline)
+            reply = await send_watched(self.transport, base_url, wire, deadline=deadline)
         else:
-            reply = await self._transport.send(base_url, wire, deadline=deadline)
+            reply = await self.transport.send(base_url, wire, deadline=deadline)
+        return self.arrived(base_url, reply)
+
+    def arrived(self, base_url: str, reply: WireReply) -> WireReply:
+        """A reply of the peer's own. Raises `PeerHungUp` where it is that of a gateway which has none."""
         if reply.status in _GATEWAY_LOST_IT and sniff_reply(reply) is None:
             raise PeerHungUp(f"{base_url}: a gateway before it answered {reply.status}")
         return reply

@@ -119,7 +119,8 @@ class SenderFace:
         """
         asked = peer if isinstance(peer, Task) else task
         engine = self.engine.without_model() if isinstance(asked, Task) and asked.sensitive else self.engine
-        deadline = Deadline.after(engine.request_seconds if seconds is None else seconds, engine.clock)
+        clock = engine.clock
+        deadline = Deadline(clock.monotonic() + (engine.request_seconds if seconds is None else seconds), clock)
         if not isinstance(peer, Task):
             return await ask(engine, peer.rstrip("/"), task, value, deadline=deadline, idempotency_key=idempotency_key)
         chosen = await choose_peer(engine, peer, deadline)

@@ -200,7 +200,7 @@ async def test_a_mapping_that_fails_after_its_call_is_taken_out_of_service_and_t
 async def _sent(world: World, caller: Agent) -> WireRequest:
     """The bytes of one exchange, to be handed in again."""
     seen: list[WireRequest] = []
-    transport: Any = caller.engine.reach._transport
+    transport: Any = caller.engine.reach.transport
     real = transport.send
 
     async def send(base_url: str, request: WireRequest, **keywords: Any) -> Any:
