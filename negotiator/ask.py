@@ -83,6 +83,11 @@ async def ask(
             return made
         under_way = made
     work = Asking(engine, base_url, task, deadline, key, account or Account(), listens, again)
+    return await by_ladder(work, value, under_way)
+
+
+async def by_ladder(work: Asking, value: object, under_way: UnderWay | None) -> Outcome:
+    """The rest of `ask`, where the short road did nothing, or left a request under way. Raises as `ask` does."""
     try:
         outcome = await _in_time(work, _asked(work, value) if under_way is None else _taken_up(work, under_way))
     except NegotiatorError:

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 from weakref import WeakValueDictionary
 
-from negotiator.ask import ask
+from negotiator.ask import ask, by_ladder
+from negotiator.ask_warm import ask_warm
 from negotiator.asked import AskedBefore, ask_and_keep
+from negotiator.asking import Asking
 from negotiator.choosing_peer import choose_peer
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
 from negotiator.errors import UsageError
 from negotiator.events import Listener
+from negotiator.ledger import Account
 from negotiator.loop_thread import LoopThread
 from negotiator.outcome import Outcome
 from negotiator.peers import KnownPeer
@@ -122,7 +125,12 @@ class SenderFace:
         clock = engine.clock
         deadline = Deadline(clock.monotonic() + (engine.request_seconds if seconds is None else seconds), clock)
         if not isinstance(peer, Task):
-            return await ask(engine, peer.rstrip("/"), task, value, deadline=deadline, idempotency_key=idempotency_key)
+            # As `negotiator.ask.ask`, without its frame around what is warm.
+            base_url, key = peer.rstrip("/"), idempotency_key or engine.new_id()
+            made = await ask_warm(engine, base_url, task, value, deadline, key, None)
+            if isinstance(made, Outcome):
+                return made
+            return await by_ladder(Asking(engine, base_url, task, deadline, key, Account(), None, None), value, made)
         chosen = await choose_peer(engine, peer, deadline)
         return await ask(
             engine,

@@ -105,7 +105,13 @@ class WarmDoor:
         return await self._gate(wire)
 
     def begun(
-        self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None, local: str | None
+        self,
+        headers: Mapping[str, str],
+        data: bytes,
+        principal: str,
+        peer: str | None,
+        local: str | None,
+        ends_in: float | None = None,
     ) -> Coroutine[Any, Any, bytes | WireReply] | None:
         """What answers a POST to `/` whose only headers are `headers` (of `READ_HEADERS`) and some of `IDLE_HEADERS`.
 
@@ -117,6 +123,7 @@ class WarmDoor:
             principal: Who asks, as far as that was proved.
             peer: The address it came from, where that is known.
             local: The address it came to, where that is known.
+            ends_in: Seconds from now when the caller itself ends what is not done.
         """
         engine, limits = self._engine, self._limits
         # In one process a peer's task may be the caller's own; what it hears and may do is not ours: see `Gate`.
@@ -164,7 +171,8 @@ class WarmDoor:
         if taken is NOTHING_DONE:
             return None
         deadline = Deadline(engine.clock.monotonic() + seconds, engine.clock)
-        return self._answered((headers, envelope, hashes, principal, peer), ready, taken, deadline)
+        asked: _Asked = (headers, envelope, hashes, principal, peer)
+        return self._answered(asked, ready, taken, deadline, timed=ends_in is None or seconds < ends_in)
 
     def handed(
         self,
@@ -186,7 +194,7 @@ class WarmDoor:
             hashes: The document's, as `dialects.agora.fields.read_hashes` gives them.
             key: The idempotency key, of A-Z a-z 0-9 - _ alone.
             data: The bytes that say the same, which are measured and not read.
-            seconds: How long the caller waits.
+            seconds: How long the caller waits at most, and then ends it.
             principal: Who asks.
             peer: What the place that it came from is called.
         """
@@ -211,11 +219,12 @@ class WarmDoor:
             return None
         deadline = Deadline(engine.clock.monotonic() + min(limits.seconds, seconds), engine.clock)
         asked: _Asked = ({}, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
-        return self._answered(asked, ready, taken, deadline, written=False)
+        return self._answered(asked, ready, taken, deadline, timed=limits.seconds < seconds, written=False)
 
     async def _answered(
-        self, asked: _Asked, ready: Ready, taken: Any, deadline: Deadline, *, written: bool = True
+        self, asked: _Asked, ready: Ready, taken: Any, deadline: Deadline, *, timed: bool, written: bool = True
     ) -> Any:
+        # A second timer is set up only where the deadline comes before that of whoever waits in this process.
         engine, room = self._engine, self._under_way
         _, envelope, hashes, principal, peer = asked
         try:
@@ -224,7 +233,8 @@ class WarmDoor:
             try:
                 if ready_for(engine, hashes) is not ready:
                     return await self._handed_on(asked, deadline, answer)
-                made = await by(deadline, answer_warm(engine, ready, taken, body, principal, deadline))
+                work = answer_warm(engine, ready, taken, body, principal, deadline)
+                made = await (by(deadline, work) if timed else work)
                 if made is NOTHING_DONE:
                     return await self._handed_on(asked, deadline, by_ladder)
             except ResultUnread as unread:

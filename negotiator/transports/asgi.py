@@ -40,11 +40,17 @@ class WarmDoors(SeveralDoors, Protocol):
         ...
 
     def begun(
-        self, headers: Mapping[str, str], data: bytes, principal: str, peer: str | None, local: str | None
+        self,
+        headers: Mapping[str, str],
+        data: bytes,
+        principal: str,
+        peer: str | None,
+        local: str | None,
+        ends_in: float | None = None,
     ) -> Coroutine[Any, Any, bytes | WireReply] | None:
         """What answers a POST to `/` with those headers: the body of a success, else whole; None to be handled.
 
-        `peer` and `local` are the addresses that it came from and to.
+        `peer` and `local` are the addresses that it came from and to, `ends_in` seconds after which the caller ends it.
         """
         ...
 

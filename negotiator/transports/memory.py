@@ -81,8 +81,8 @@ class MemoryTransport:
             and request.path == "/"
             and request.method == "POST"
             and headers.keys() <= way.reads
-            and deadline.at > deadline.clock.monotonic()
-            and (begun := way.begun(headers, request.body, ANONYMOUS, PEER, None)) is not None
+            and (left := deadline.at - deadline.clock.monotonic()) > 0
+            and (begun := way.begun(headers, request.body, ANONYMOUS, PEER, None, left)) is not None
         ):
             try:
                 made = await by(deadline, begun)
