@@ -17,6 +17,7 @@ from negotiator.events import listening
 from negotiator.identity import Authority
 from negotiator.jsonvalue import JsonObject
 from negotiator.oauth.granted import granting
+from negotiator.serving import DoorLimits
 from negotiator.testing import VirtualClock
 from negotiator.testing.world import numbered
 from negotiator.transports import InProcessTransport, MemoryTransport
@@ -170,8 +171,24 @@ async def test_who_may_not_is_refused_as_at_any_door() -> None:
     assert pair.calls == []
 
 
-async def test_a_tool_that_does_not_end_is_ended_by_the_callers_deadline() -> None:
-    pair = Pair(InProcessTransport())
+@pytest.mark.parametrize("transport", [MemoryTransport, InProcessTransport])
+async def test_a_tool_that_does_not_end_is_ended_by_its_own_agents_deadline_where_that_is_sooner(
+    transport: Callable[[], MemoryTransport],
+) -> None:
+    pair = Pair(transport())
+    await pair.warm()
+    door: Any = pair.server.handler()
+    door._limits = DoorLimits(seconds=0.01)
+    pair.transport.serve(AT, door)
+    with pytest.raises(PeerFailed, match="ran out"):
+        await pair.caller.ask(AT, ASK, {"city": "Limbo"}, seconds=5)
+
+
+@pytest.mark.parametrize("transport", [MemoryTransport, InProcessTransport])
+async def test_a_tool_that_does_not_end_is_ended_by_the_callers_deadline(
+    transport: Callable[[], MemoryTransport],
+) -> None:
+    pair = Pair(transport())
     await pair.warm()
     with pytest.raises(DeadlinePassed):
         await pair.caller.ask(AT, ASK, {"city": "Limbo"}, seconds=0.01)
