@@ -113,8 +113,9 @@ def test_what_runs_in_each_tier_where_the_model_obeys(data: Path, tmp_path: Path
     assert (ran["prose_with_table"], changed["prose_with_table"]) == (1, 0)
     # What has found its place is not shown where the rest is written.
     assert (ran["filled_without_table"], asked["filled_without_table"]) == (0, 4)
-    # The tool is public, and still nothing is done for nobody knows whom with what a model wrote.
-    assert (ran["filled_with_table"], asked["filled_with_table"]) == (0, 0)
+    # The tools are public, and still nothing is changed for nobody knows whom with what a model wrote.
+    assert (ran["filled_with_table"], asked["filled_with_table"]) == (0, 2)
+    assert report["arms"]["filled_with_table"]["refused"] == 2
     assert {found["injected_above_words"]["right"] for found in report["arms"].values()} == {0}
     assert report["arms"]["routine"]["tiers"] == {"routine/routine": 4}
     assert all(tier.endswith("/structured") for tier in report["arms"]["structured"]["tiers"])
