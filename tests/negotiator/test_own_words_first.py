@@ -1,6 +1,5 @@
 """Own words go before another asker's document that would have to be shadowed here; nothing taught is lost by it."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +24,7 @@ from tests.negotiator.engine_world import (
     obj,
     offer_forecast,
     oracle,
+    until_routine,
 )
 
 pytestmark = pytest.mark.anyio
@@ -38,12 +38,6 @@ THIRD = Task(
 )
 """A third vocabulary, which rules map onto the tool's and onto `OTHER`'s, though not exactly."""
 THIRD_VALUE = {"city": "Rome", "when": "2026-11-24"}
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with World() as made:
-        yield made
 
 
 def own(agent: Agent, task: Task) -> str:
@@ -61,12 +55,7 @@ def negotiated(outcome: Outcome) -> bool:
 
 
 async def learn(world: World, caller: Agent, task: Task, value: Any) -> None:
-    for _ in range(8):
-        outcome = await caller.ask(SERVER, task, value)
-        if (outcome.tier, outcome.peer_tier) == ("routine", "routine"):
-            return
-        await world.settle()
-    raise AssertionError("no routine on both sides")
+    assert (await until_routine(world, caller, task, value))[-1] == "routine/routine"
 
 
 async def test_who_comes_once_gets_a_document_in_its_own_words_and_needs_no_model(world: World) -> None:

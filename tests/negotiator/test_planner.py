@@ -1,7 +1,6 @@
 """The planner model: asked once, about what rules cannot judge, bound to what it may say."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -35,12 +34,6 @@ WITH_SCHEMAS = draft_document(
 CHANGES = draft_document(
     name="weather", description="Make weather", request_schema=None, reply_schema=None, effect="transactional"
 )
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with World() as made:
-        yield made
 
 
 def peer_with(*documents: ProtocolDocument) -> PeerRecord:

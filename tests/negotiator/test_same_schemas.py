@@ -1,6 +1,5 @@
 """Tools with the same schemas: what was meant is done, and where that is not sure, nothing is done at sight."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,12 +24,6 @@ GIVES: dict[str, Any] = {
     "required": ["done"],
     "additionalProperties": False,
 }
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with World() as made:
-        yield made
 
 
 def house(world: World, **options: Any) -> tuple[Agent, list[str]]:

@@ -1,7 +1,5 @@
 """What one peer taught is asked of nobody twice; successors are agreed to; what was revoked stops."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from negotiator import Agent, NegotiatorError, Task
@@ -28,12 +26,6 @@ from tests.negotiator.engine_world import (
 pytestmark = pytest.mark.anyio
 
 FIRST, SECOND = "mem://first", "mem://second"
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with World() as made:
-        yield made
 
 
 async def until_routine(world: World, caller: Agent, peer: str) -> None:
