@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from benchmarks.environments import NotHere, python_of
-from benchmarks.load import ROOT, Load, Order, Result
+from benchmarks.load import ROOT, Load, line_from
+from benchmarks.orders import Order, Result
 from benchmarks.rounds import Probe, Sample, percentile
 
 RIVALS: Final = Path(__file__).parent / "rivals"
+SILENT: Final = 600.0
+"""Seconds that a process may say nothing: those that make 100,000 documents take minutes."""
 
 
 class Process:
@@ -44,9 +47,9 @@ class Process:
         self._process.stdin.flush()
 
     def hear(self) -> Any:
-        """A line from it. Raises `RuntimeError` where it has ended, with the last that it said of why."""
+        """A line from it. Raises `RuntimeError` where it has ended, with the last that it said of why, `TimeoutError`."""
         assert self._process.stdout is not None  # noqa: S101 - a pipe
-        line = self._process.stdout.readline()
+        line = line_from(self._process.stdout, SILENT)
         if not line:
             _, error = self._process.communicate()
             raise RuntimeError(f"a process of the benchmark has ended: {error[-2000:]}")

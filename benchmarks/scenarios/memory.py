@@ -20,7 +20,8 @@ from typing import Any, Final
 from benchmarks.bars import bar_plot
 from benchmarks.exchange import BODY_BYTES
 from benchmarks.footprint import resident
-from benchmarks.load import ROOT, Order
+from benchmarks.load import ROOT
+from benchmarks.orders import Order
 from benchmarks.processes import Bench, Process
 from benchmarks.rounds import Lines, Measured, Probe, Sample, interleaved
 from benchmarks.speed import Run, room, shortened, start_ours

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.exchange import BODY_BYTES
-from benchmarks.load import Order, Result
+from benchmarks.orders import Order, Result
 from benchmarks.plots import line_plot
 from benchmarks.processes import Bench, rate_of
 from benchmarks.rounds import Lines, Measured, Probe, Sample, interleaved, percentile

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import load, speed
 from benchmarks.environments import NotHere, python_of
 from benchmarks.exchange import ANSWERED, ASKED, DOCUMENT, envelope, http_request, stored, texts
-from benchmarks.load import Order, Result
+from benchmarks.orders import Order, Result
 from benchmarks.processes import Bench, Spent
 from benchmarks.receivers import agent_of, by_hand
 from benchmarks.rounds import Line, Lines, Measured, interleaved, percentile
@@ -143,7 +143,7 @@ REQUEST = http_request(b"four")
 
 def done(way: str, port: int, **options: Any) -> Result:
     order = Order(port=port, request=REQUEST, way=way, seconds=30.0, **options)  # type: ignore[arg-type]
-    return load.sequential(order) if way == "sequential" else asyncio.run(load.at_once(order))
+    return load.sequential(order) if way == "sequential" else load.at_once(order)
 
 
 @pytest.mark.parametrize(("way", "connections"), [("sequential", 1), ("closed", 3)])
@@ -176,8 +176,8 @@ def test_a_server_that_closes_its_connections_is_connected_to_anew(way: str, say
 def test_what_does_not_wait_is_counted_from_when_it_was_due_and_what_found_no_connection_is_said() -> None:
     with served(Server([said(200, b"good")])) as server:
         order = Order(port=server.port, request=REQUEST, way="open", rate=2000, seconds=0.2, connections=2, seed=1)
-        result = asyncio.run(load.at_once(order))
-        waiting = asyncio.run(load.at_once(Order(**_fields(order) | {"waits": True})))
+        result = load.at_once(order)
+        waiting = load.at_once(Order(**_fields(order) | {"waits": True}))
     due = waiting.count
     assert result.count + result.unsent == due
     assert waiting.unsent == 0
