@@ -38,6 +38,14 @@ def locked() -> Iterator[Locked]:
 
 
 @pytest.fixture
+def executor() -> Iterator[Locked]:
+    """A pool of a test's own, without spares: nothing is on its way when a call is over."""
+    made = Locked(workers=2, spares=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def shore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shore]:
     monkeypatch.setenv("SANDBOX_CANARY", CANARY)
     made = Shore(tmp_path)

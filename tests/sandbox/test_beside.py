@@ -1,7 +1,6 @@
 """Where a worker runs while its caller waits for it, and where both run after that."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,13 +11,6 @@ ECHO = "def handle(data):\n    return data"
 EVERYWHERE = os.sched_getaffinity(0)
 
 pytestmark = pytest.mark.skipif(len(EVERYWHERE) < 2, reason="there is one processor only")
-
-
-@pytest.fixture
-def executor() -> Iterator[Locked]:
-    made = Locked(workers=2, spares=0)
-    yield made
-    made.close()
 
 
 def brisk(executor: Locked) -> int:

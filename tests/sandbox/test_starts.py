@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,14 +22,6 @@ from tests.sandbox.shore import SYSTEM_ALONE
 ECHO = "def handle(data):\n    return data"
 CRASH = "def handle(data):\n    import ctypes\n    return ctypes.string_at(1)"
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def executor() -> Iterator[Locked]:
-    # Without spares nothing is on its way when a call is over.
-    made = Locked(workers=2, spares=0)
-    yield made
-    made.close()
 
 
 def template_of(executor: Locked) -> int:
