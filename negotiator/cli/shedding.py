@@ -50,6 +50,11 @@ class _Dropped:
 class Shedding(HttpToolsProtocol):
     """Uvicorn's protocol, with a backlog that says what is refused."""
 
+    cycle: Any
+    """What is under way on this connection: uvicorn's exchange, or what stands for one here and has what it looks at."""
+    scope: Any
+    """Of the request that comes, with one member that uvicorn's type does not name."""
+
     def __init__(self, *, backlog: Backlog, **options: Any) -> None:
         super().__init__(**options)
         self._backlog = backlog
@@ -104,13 +109,13 @@ class Shedding(HttpToolsProtocol):
 
     def _alone(self) -> bool:
         """Whether no other request of this connection is under way."""
-        before: Any = self.cycle
+        before = self.cycle
         return before is None or before.response_complete
 
     def _hand_over(self) -> None:
         """Have the application answer what the backlog has taken."""
-        before: Any = self.cycle
-        self.scope[_TAKEN] = True  # type: ignore[typeddict-unknown-key]
+        before = self.cycle
+        self.scope[_TAKEN] = True
         try:
             HttpToolsProtocol.on_headers_complete(self)
         finally:
@@ -119,7 +124,7 @@ class Shedding(HttpToolsProtocol):
                 self._backlog.begins(time.monotonic())
 
     def _refuse(self) -> None:
-        self.cycle = _Dropped  # type: ignore[assignment]
+        self.cycle = _Dropped
         self._refusing = True
         self.loop.call_soon(self._end_of_refusal)
 

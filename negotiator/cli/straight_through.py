@@ -9,12 +9,14 @@ ASGI, and the reply leaves in one piece. Any other request is the application's 
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from negotiator.cli.shedding import Shedding
-from negotiator.transports.asgi import WarmDoors
+from negotiator.transports.asgi import WarmDoors, few_of
 from negotiator.wire import ANONYMOUS, WireReply
 
 BODY_BYTES: Final = 65_536
@@ -22,8 +24,7 @@ BODY_BYTES: Final = 65_536
 REST_SECONDS: Final = 0.25
 """What of a body has not come with its head is waited for so long; then it is the application's, with its own limit."""
 _DIGITS: Final = len(str(BODY_BYTES))
-_REWRITTEN: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
-"""Headers by which uvicorn changes for the application where a request came from."""
+_FORWARDED: Final = b"x-forwarded-for"
 
 
 class _UnderWay:
@@ -51,7 +52,6 @@ class StraightThrough(Shedding):
     def __init__(self, *, warm: WarmDoors, **options: Any) -> None:
         super().__init__(**options)
         self._warm = warm
-        self._reads = {name: read for name, read in warm.reads.items() if name not in _REWRITTEN}
         self._plain = not self.root_path and self.limit_concurrency is None and not self.access_log
         self._few: dict[str, str] | None = None
         """The headers of a request that may go the short way, while its body comes."""
@@ -63,6 +63,9 @@ class StraightThrough(Shedding):
         self._head = b""
         self._last: tuple[list[tuple[bytes, bytes]], dict[str, str] | None] = ([], None)
         """The headers of the last request, and what is read of them: a client mostly sends the same again."""
+        self._peer: str | None = None
+        """The address that it came from, as the application would be told."""
+        self._proxied: Any = None
 
     # --- what the parser says ---
 
@@ -92,25 +95,30 @@ class StraightThrough(Shedding):
             return None
         headers, few = self._last
         if headers != self.headers:
-            few = self._few_of(self.headers)
+            few, self._peer = self._few_of(self.headers), self._from(self.headers)
             self._last = (self.headers, few)
         parser = self.parser
         simple = parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and parser.should_keep_alive()
         return few if simple else None
 
     def _few_of(self, headers: list[tuple[bytes, bytes]]) -> dict[str, str] | None:
-        few: dict[str, str] = {}
-        for name, value in headers:
-            read = self._reads.get(name)
-            if read:
-                if read in few:
-                    return None
-                few[read] = value.decode("latin-1").strip(" \t")
-            elif read is None:
-                return None
+        few = few_of(headers, self._warm.reads) or {}
         length = few.get("content-length", "")
         # A length of its own says that the body is in no other coding.
         return few if length.isdecimal() and len(length) <= _DIGITS and int(length) <= BODY_BYTES else None
+
+    def _from(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+        """The address that a request came from: the connection's, or by uvicorn's own rule what a trusted proxy says."""
+        client = self.client
+        if self.config.proxy_headers and any(name == _FORWARDED for name, _ in headers):
+            if self._proxied is None:
+                self._proxied = ProxyHeadersMiddleware(_nothing, self.config.forwarded_allow_ips)
+            scope: Any = {"type": "http", "client": client, "scheme": self.scheme, "headers": headers}
+            # It waits for nothing but the application, and that for nothing.
+            with suppress(StopIteration):
+                self._proxied(scope, _nothing, _nothing).send(None)
+            client = scope["client"]
+        return client and client[0]
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -125,15 +133,14 @@ class StraightThrough(Shedding):
         if few is None:
             super().on_message_complete()
             return
-        client, server = self.client, self.server
-        begun = self._warm.begun(few, self._body, ANONYMOUS, client and client[0], server and server[0])
+        begun = self._warm.begun(few, self._body, ANONYMOUS, self._peer, self.server and self.server[0])
         if begun is None:
             self._give_up()
             super().on_message_complete()
             return
         self._forget()
         under_way = _UnderWay(counted=self._waiting)
-        self.cycle, self._waiting = under_way, False  # type: ignore[assignment]
+        self.cycle, self._waiting = under_way, False
         under_way.task = self.loop.create_task(self._answer(begun, under_way))
         self.tasks.add(under_way.task)
 
@@ -228,6 +235,10 @@ class StraightThrough(Shedding):
             return
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
+
+
+async def _nothing(*_: Any) -> None:
+    pass
 
 
 def _head(status: int, *headers: Sequence[tuple[bytes, bytes]]) -> bytes:

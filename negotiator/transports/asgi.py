@@ -281,13 +281,16 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _few(scope: Scope, reads: Mapping[bytes, str]) -> dict[str, str] | None:
-    """The headers that are read on the short way, of a POST to `/`; None of any other request, and where a header is
-    repeated that is read, or `reads` does not know one.
-    """
+    """The headers that are read on the short way, of a POST to `/`; None of any other request, and as `few_of` has it."""
     if scope["path"] != "/" or scope["method"] != "POST" or scope.get("query_string") or scope.get("root_path"):
         return None
+    return few_of(scope["headers"], reads)
+
+
+def few_of(headers: Iterable[tuple[bytes, bytes]], reads: Mapping[bytes, str]) -> dict[str, str] | None:
+    """Those headers that are read on the short way; None where one of them is repeated, or `reads` does not know one."""
     few: dict[str, str] = {}
-    for name, value in scope["headers"]:
+    for name, value in headers:
         read = reads.get(name)
         if read:
             if read in few:

@@ -16,6 +16,7 @@ from negotiator.admission import Backlog
 from negotiator.context import Context
 from negotiator.identity import TrustPolicy
 from negotiator.jsonvalue import JsonObject
+from negotiator.warm_door import WarmDoor
 from tests.negotiator.test_warm_door import DATA, HEX, VALUES, Served, alike, wire
 
 pytest.importorskip("httptools")
@@ -85,13 +86,15 @@ class Kept(Backlog):
 class Line:
     """A connection to an agent, on the short way or on the application's alone."""
 
-    def __init__(self, served: Served, *, below: bool = True) -> None:
+    def __init__(self, served: Served, *, below: bool = True, **settings: Any) -> None:
         self.served = served
         self.wire = Wire()
         self.backlog = Kept()
         self.scopes: list[Any] = []
         self.seen = asyncio.Event()
         app = served.agent.asgi()
+        assert isinstance(app.warm, WarmDoor)
+        self.door = app.warm
 
         async def seen(scope: Any, receive: Any, send: Any) -> None:
             self.scopes.append(scope)
@@ -101,7 +104,7 @@ class Line:
         made, protocol = (
             shedding(seen, self.backlog, StraightThrough, warm=app.warm) if below else shedding(seen, self.backlog)
         )
-        config = Config(made, http=protocol, ws="none", log_config=None, access_log=False)  # type: ignore[arg-type]
+        config = Config(made, http=protocol, ws="none", log_config=None, access_log=False, **settings)  # type: ignore[arg-type]
         config.load()
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"today"), (b"server", b"ours")]
@@ -308,8 +311,6 @@ async def test_what_waits_for_its_tool_is_not_taken_for_a_connection_at_rest(mon
 @pytest.mark.parametrize(
     "request_",
     [
-        whole(more="x-forwarded-for: 198.51.100.7\r\n"),
-        whole(more="x-forwarded-proto: https\r\n"),
         whole(more="traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"),
         whole(more="connection: close\r\n"),
         whole(more="expect: 100-continue\r\n"),
@@ -329,6 +330,69 @@ async def test_what_is_not_plainly_a_warm_request_is_the_applications(request_: 
         assert len(line.scopes) == 1
 
     await on_a_line(use)
+
+
+PROXY = "192.0.2.1"
+"""Where the requests of a `Line` come from."""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("below", [True, False], ids=["short way", "application"])
+@pytest.mark.parametrize(
+    ("proxies", "said", "caller"),
+    [
+        (PROXY, "x-forwarded-for: 198.51.100.7\r\n", "198.51.100.7"),
+        (PROXY, "x-forwarded-for: 203.0.113.9, 198.51.100.7\r\n", "198.51.100.7"),
+        (PROXY, "x-forwarded-for: 203.0.113.9\r\nX-Forwarded-For: 198.51.100.7\r\n", "198.51.100.7"),
+        (f"{PROXY},198.51.100.7", "x-forwarded-for: 203.0.113.9, 198.51.100.7\r\n", "203.0.113.9"),
+        (PROXY, "x-forwarded-for: \r\n", PROXY),
+        (PROXY, "x-forwarded-proto: https\r\n", PROXY),
+        ("192.0.2.0/24", "x-forwarded-for: 198.51.100.7\r\n", "198.51.100.7"),
+        ("127.0.0.1", "x-forwarded-for: 198.51.100.7\r\n", PROXY),
+        ("127.0.0.1", "x-forwarded-proto: https\r\n", PROXY),
+    ],
+    ids=str,
+)
+async def test_a_caller_is_who_a_trusted_proxy_says_it_is_on_either_way(
+    proxies: str, said: str, caller: str, below: bool
+) -> None:
+    line = Line(Served(), below=below, forwarded_allow_ips=proxies)
+    limbo = orjson.dumps({"protocolHash": HEX, "body": {"town": "Limbo"}})
+    line.hears(whole(limbo, said))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert list(line.door._under_way._callers) == [caller]
+    line.served.waits.set()
+    assert b"sunny in Limbo" in await line.said()
+    assert len(line.scopes) == (not below)
+    line.end()
+
+
+@pytest.mark.anyio
+async def test_each_request_of_a_proxys_connection_has_its_own_caller() -> None:
+    line = Line(Served(), forwarded_allow_ips=PROXY)
+    limbo = orjson.dumps({"protocolHash": HEX, "body": {"town": "Limbo"}})
+    for said, caller in (("x-forwarded-for: 198.51.100.7\r\n", "198.51.100.7"), ("", PROXY)):
+        line.served.waits.clear()
+        line.hears(whole(limbo, said))
+        await asyncio.sleep(0)
+        assert list(line.door._under_way._callers) == [caller]
+        line.served.waits.set()
+        await line.said()
+    line.end()
+
+
+@pytest.mark.anyio
+async def test_where_the_server_believes_no_proxy_none_is_believed_on_the_short_way() -> None:
+    line = Line(Served(), forwarded_allow_ips="*", proxy_headers=False)
+    line.hears(
+        whole(orjson.dumps({"protocolHash": HEX, "body": {"town": "Limbo"}}), "x-forwarded-for: 198.51.100.7\r\n")
+    )
+    await asyncio.sleep(0)
+    assert list(line.door._under_way._callers) == [PROXY]
+    line.served.waits.set()
+    await line.said()
+    line.end()
 
 
 @pytest.mark.anyio
@@ -543,7 +607,7 @@ async def test_a_task_that_is_cancelled_closes_its_connection() -> None:
         assert line.wire.closed
 
     line = await answered(tool, use)
-    assert line.served.door._under_way.now == 0
+    assert line.door._under_way.now == 0
 
 
 @pytest.mark.anyio
