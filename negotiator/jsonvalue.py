@@ -1,6 +1,6 @@
 """Plain JSON, as it is after decoding: finite numbers, text keys, no cycles; and how to be sure of it quickly."""
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import orjson
 
@@ -24,7 +24,7 @@ def nests_within(data: bytes, levels: int) -> bool:
     return data.count(b"[") + data.count(b"{") <= levels
 
 
-def is_flat(value: object) -> bool:
+def is_flat(value: object) -> TypeGuard[dict[Any, Any]]:
     """Whether a value is an object of texts, whole numbers and booleans alone: then it holds no null, and nothing nested.
 
     Quicker to see than a text is to search. Whether its texts are Unicode and its numbers fit 64 bits is not looked at.
@@ -52,8 +52,8 @@ def plain_copy(value: object, levels: int) -> JsonValue:
     """
     try:
         data = orjson.dumps(value, option=_AS_IT_IS)
-        if is_flat(value) and _TEXT.issuperset(map(type, value)):  # type: ignore[call-overload]
-            return {**value}  # type: ignore[dict-item]
+        if is_flat(value) and _TEXT.issuperset(map(type, value)):
+            return {**value}
         return None if b"null" in data or not nests_within(data, levels) else orjson.loads(data)
     except (TypeError, orjson.JSONDecodeError):
         return None
