@@ -125,17 +125,21 @@ class Backlog:
     batches have been larger than a `crowd` for a while (`patience`, which lets a burst pass), of each further one a
     `few` are taken and the rest refused, until one is no larger than that, or there is a `pause`. So those that are
     taken wait for a few others, however many ask: it is the delay that is kept, and not the queue (as in Nichols and
-    Jacobson, "Controlling queue delay", ACM Queue 10(5), 2012, which tells the two apart by times).
+    Jacobson, "Controlling queue delay", ACM Queue 10(5), 2012, which tells the two apart by times). A flood that was
+    there just now (`memory`) has not gone with one small batch: the next that is larger than a few is it again.
     """
 
-    def __init__(self, *, crowd: int = 128, few: int = 4, patience: float = 0.02, pause: float = 0.001) -> None:
-        """`patience` and `pause` are in seconds; a crowd is as many as an agent lets in at a time."""
+    def __init__(
+        self, *, crowd: int = 128, few: int = 16, patience: float = 0.02, pause: float = 0.001, memory: float = 1.0
+    ) -> None:
+        """`patience`, `pause` and `memory` are in seconds; a crowd is as many as an agent lets in at a time."""
         self._crowd = crowd
         self._few = few
         self._patience = patience
         self._pause = pause
+        self._memory = memory
         self._waiting = self._came = 0
-        self._calm = self._ended = float("-inf")
+        self._calm = self._ended = self._flooded = float("-inf")
         self._refuses = False
 
     def takes(self, now: float) -> bool:
@@ -143,18 +147,31 @@ class Backlog:
         if not self._came and now - self._ended > self._pause:
             self._calm, self._refuses = now, False
         self._came += 1
-        if self._refuses and self._waiting >= self._few:
+        if self.crowded:
             return False
         self._waiting += 1
         return True
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the next that comes is refused, whenever in this batch that is; `refused` counts it then."""
+        return self._refuses and self._waiting >= self._few
+
+    def refused(self) -> None:
+        """One came while it was crowded, and was not asked about."""
+        self._came += 1
 
     def begins(self, now: float) -> None:
         """One that was taken has begun."""
         self._waiting = max(self._waiting - 1, 0)
         if self._waiting:
             return
-        if self._came <= (self._few if self._refuses else self._crowd):
-            self._calm, self._refuses = now, False
-        elif now - self._calm > self._patience:
-            self._refuses = True
-        self._came, self._ended = 0, now
+        came, self._came, self._ended = self._came, 0, now
+        if self._refuses:
+            self._refuses, self._flooded = came > self._few, now
+        elif now - self._flooded < self._memory:
+            self._refuses = came > self._few
+        elif came > self._crowd:
+            self._refuses = now - self._calm > self._patience
+        if came <= self._crowd and not self._refuses:
+            self._calm = now

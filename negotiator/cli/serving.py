@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS: Final = 30
 """How long requests that were accepted may take to end."""
+_BACKLOG: Final = 2048
+"""Connections that may wait to be accepted: one that comes when there is no room waits for a second, and then three."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -30,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket at `host`; port 0 takes a free one. Raises `UsageError`."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=256)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise UsageError(f"cannot listen at {host} port {port}: {error.strerror or error}") from error
     except OverflowError as error:

@@ -1,7 +1,8 @@
 """Refusing below the application what comes faster than it can be begun, in uvicorn's protocol on httptools.
 
 A refusal inside the application costs most of what an answer does: at three times what a process can answer it would
-do nothing but refuse, and late. Here a request is parsed, and answered with bytes that are ready.
+do nothing but refuse, and late. Here a request is parsed, and answered with bytes that are ready. While more come than
+that can be done for, one that is whole and plain is not parsed either: where it ends is all that is read of it.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from negotiator.serving import ENGINE, ENGINE_HEADER
 
 HEAD_SECONDS: Final = 20.0
 """How long the head of a request may take to come, from when it is waited for. Uvicorn itself waits for ever."""
+_DIGITS: Final = 9
+"""Of a length that is read here; a loop hands over less than that at once."""
 _TAKEN: Final = "negotiator.taken"
 """In the scope of a request that the backlog counts."""
 
@@ -33,6 +36,30 @@ def _busy() -> bytes:
 
 
 _BUSY: Final = _busy()
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether bytes are one POST and no more, of a length that can be said in one way, on a connection that stays.
+
+    Whatever is said twice, or otherwise than clients write it, is for the parser to read (RFC 9112, sections 6 and 9.3).
+    """
+    end = data.find(b"\r\n\r\n")
+    if end < 0 or not data.startswith(b"POST "):
+        return False
+    head = data[: end + 2].lower()
+    at = head.find(b"\r\ncontent-length: ")
+    if (
+        at < 0
+        or not head[: head.find(b"\r\n")].endswith(b" http/1.1")
+        or head.count(b"content-length") != 1
+        or b"transfer-encoding" in head
+        or b"\r\nexpect:" in head
+        or head.count(b"\r\nconnection:") != head.count(b"\r\nconnection: keep-alive\r\n")
+        or head.count(b"\n") != head.count(b"\r\n")
+    ):
+        return False
+    said = head[at + 18 : head.find(b"\r\n", at + 18)]
+    return said.isdigit() and len(said) <= _DIGITS and len(data) == end + 4 + int(said)
 
 
 class _Dropped:
@@ -59,6 +86,8 @@ class Shedding(HttpToolsProtocol):
         super().__init__(**options)
         self._backlog = backlog
         self._refusing = False
+        self._amid = False
+        """Whether the parser is in the middle of a request."""
         self._head_since: float | None = None
         self._idle_since: float | None = None
         """Since when nothing is under way, where that is not uvicorn's to watch."""
@@ -90,9 +119,20 @@ class Shedding(HttpToolsProtocol):
         else:
             self._look_again()
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._backlog.crowded and not (self._amid or self.flow.write_paused) and self._alone() and is_whole(data):
+            self._backlog.refused()
+            self._unset_keepalive_if_required()
+            self.transport.write(_BUSY)
+            self._head_since, self._idle_since = None, self.loop.time()
+        else:
+            super().data_received(data)
+
     def on_message_begin(self) -> None:
         """The head of a request has begun to come."""
-        self._head_since = self.loop.time()
+        self._amid = True
+        self._head_since, self._idle_since = self.loop.time(), None
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -130,12 +170,14 @@ class Shedding(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer what is refused and whole."""
+        self._amid = False
         if not self._refusing:
             super().on_message_complete()
             return
         self._refusing = False
         self.transport.write(_BUSY)
-        if self.parser.should_keep_alive():
+        # Who does not read what is answered is not answered for ever.
+        if self.parser.should_keep_alive() and not self.flow.write_paused:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )

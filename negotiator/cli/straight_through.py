@@ -71,6 +71,7 @@ class StraightThrough(Shedding):
 
     def on_message_begin(self) -> None:
         """The head of a request has begun to come; a scope is made of it where the application is to have it."""
+        self._amid = True
         self._head_since, self._idle_since = self.loop.time(), None
         self.url = b""
         self.expect_100_continue = False
@@ -129,6 +130,7 @@ class StraightThrough(Shedding):
 
     def on_message_complete(self) -> None:
         """Answer what may go the short way; what may not after all is the application's."""
+        self._amid = False
         few = self._few
         if few is None:
             super().on_message_complete()

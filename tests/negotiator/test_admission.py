@@ -209,6 +209,23 @@ def test_a_pause_takes_a_burst_again():
     assert loop.batch(20, after=0.01) == 20
 
 
+@pytest.mark.parametrize(("after", "taken"), [(0.9, [3, 2, 2]), (1.1, [3, 8, 9])])
+def test_a_flood_that_has_just_gone_is_there_again_with_the_next_crowd(after, taken):
+    loop = overloaded()
+    # A pause ends it; what comes then is no burst, but only for a while.
+    assert [loop.batch(3, after=after), loop.batch(8), loop.batch(9)] == taken
+
+
+def test_one_that_came_to_a_crowd_and_was_not_asked_about_is_of_its_batch():
+    loop = overloaded()
+    assert [loop.backlog.takes(loop.now) for _ in range(2)] == [True, True]
+    assert loop.backlog.crowded
+    loop.backlog.refused()
+    for _ in range(2):
+        loop.backlog.begins(loop.now)
+    assert loop.batch(20) == 2
+
+
 @given(batches=st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0.0, 0.0, 0.0, 0.01])), max_size=60))
 def test_of_each_batch_something_is_taken_and_in_a_flood_no_more_than_a_few_wait(batches):
     loop = Loop(Backlog(crowd=8, few=2, patience=0.05))

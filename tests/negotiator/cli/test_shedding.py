@@ -30,6 +30,19 @@ class Refuses(Backlog):
         self.begun += 1
 
 
+class Crowded(Refuses):
+    """The same, for who does not parse what is refused."""
+
+    @property
+    def crowded(self):
+        return self.now
+
+
+@pytest.fixture(params=[Refuses, Crowded])
+def refuses(request):
+    return request.param()
+
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
@@ -75,8 +88,8 @@ async def reply(reader):
     return head, await reader.readexactly(length)
 
 
-async def test_a_refusal_says_when_to_come_back_and_keeps_the_connection(monkeypatch):
-    async with served(monkeypatch) as (backlog, connect):
+async def test_a_refusal_says_when_to_come_back_and_keeps_the_connection(monkeypatch, refuses):
+    async with served(monkeypatch, refuses) as (backlog, connect):
         reader, writer = await connect()
         for _ in range(3):
             writer.write(WHOLE)
@@ -91,15 +104,15 @@ async def test_a_refusal_says_when_to_come_back_and_keeps_the_connection(monkeyp
         assert backlog.begun == 1
 
 
-async def test_what_is_no_exchange_is_never_refused_here(monkeypatch):
-    async with served(monkeypatch) as (_, connect):
+async def test_what_is_no_exchange_is_never_refused_here(monkeypatch, refuses):
+    async with served(monkeypatch, refuses) as (_, connect):
         reader, writer = await connect()
         writer.write(b"GET /wellknown HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await reply(reader))[1] == b"GET "
 
 
-async def test_a_body_that_waits_for_a_sign_is_left_to_the_application(monkeypatch):
-    async with served(monkeypatch) as (_, connect):
+async def test_a_body_that_waits_for_a_sign_is_left_to_the_application(monkeypatch, refuses):
+    async with served(monkeypatch, refuses) as (_, connect):
         reader, writer = await connect()
         writer.write(WHOLE.replace(b"\r\n\r\nbody", b"\r\nexpect: 100-continue\r\n\r\n"))
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
@@ -107,24 +120,74 @@ async def test_a_body_that_waits_for_a_sign_is_left_to_the_application(monkeypat
         assert (await reply(reader))[1] == b"POST body"
 
 
-async def test_the_rest_of_a_long_body_is_not_waited_for(monkeypatch):
-    async with served(monkeypatch) as (_, connect):
+async def test_the_rest_of_a_long_body_is_not_waited_for(monkeypatch, refuses):
+    async with served(monkeypatch, refuses) as (_, connect):
         reader, writer = await connect()
         writer.write(WHOLE.replace(b"content-length: 4", b"content-length: 4000"))
         assert (await reply(reader))[0].startswith("http/1.1 503 ")
         assert await reader.read() == b""
 
 
-async def test_one_who_asks_to_close_is_refused_and_closed(monkeypatch):
-    async with served(monkeypatch) as (_, connect):
+async def test_one_who_asks_to_close_is_refused_and_closed(monkeypatch, refuses):
+    async with served(monkeypatch, refuses) as (_, connect):
         reader, writer = await connect()
         writer.write(WHOLE.replace(b"host: x", b"host: x\r\nconnection: close"))
         assert (await reply(reader))[0].startswith("http/1.1 503 ")
         assert await reader.read() == b""
 
 
-async def test_who_leaves_while_refused_upsets_nothing(monkeypatch):
-    async with served(monkeypatch) as (backlog, connect):
+@pytest.mark.parametrize("cut", [1, 20, len(WHOLE) - 6])
+async def test_a_request_that_comes_in_parts_is_refused_once(monkeypatch, refuses, cut):
+    async with served(monkeypatch, refuses) as (backlog, connect):
+        reader, writer = await connect()
+        for _ in range(2):
+            writer.write(WHOLE[:cut])
+            # What another connection hears has come later.
+            beside, beside_writer = await connect()
+            beside_writer.write(WHOLE)
+            await reply(beside)
+            writer.write(WHOLE[cut:])
+            assert (await reply(reader))[0].startswith("http/1.1 503 ")
+        backlog.now = False
+        writer.write(WHOLE)
+        assert (await reply(reader))[1] == b"POST body"
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (WHOLE, True),
+        (WHOLE.replace(b"host: x", b"Host: x\r\nConnection: Keep-Alive"), True),
+        (WHOLE.replace(b"content-length: 4", b"Content-Length: 4"), True),
+        (WHOLE + b"P", False),
+        (WHOLE[:-1], False),
+        (WHOLE[:-6], False),
+        (b"GET" + WHOLE[4:], False),
+        (WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"), False),
+        (WHOLE.replace(b"/ HTTP/1.1", b"/xx"), False),
+        (WHOLE.replace(b"host: x", b"connection: close"), False),
+        (WHOLE.replace(b"host: x", b"connection: keep-alive, close"), False),
+        (WHOLE.replace(b"host: x", b"connection: keep-alive\r\nconnection: close"), False),
+        (WHOLE.replace(b"host: x", b"transfer-encoding: chunked"), False),
+        (WHOLE.replace(b"host: x", b"expect: 100-continue"), False),
+        (WHOLE.replace(b"host: x", b"content-length: 4"), False),
+        (WHOLE.replace(b"host: x", b"Content-Length : 4"), False),
+        (WHOLE.replace(b"host: x", b"host: x\nx: y"), False),
+        (WHOLE.replace(b"length: 4", b"length: +4"), False),
+        (WHOLE.replace(b"length: 4", b"length: 0000000004"), False),
+        (WHOLE.replace(b"length: 4", b"length:4"), False),
+        (WHOLE.replace(b"length: 4", b"length: "), False),
+        (b"", False),
+    ],
+)
+def test_only_what_can_be_read_in_one_way_is_whole(data, whole):
+    from negotiator.cli.shedding import is_whole
+
+    assert is_whole(data) is whole
+
+
+async def test_who_leaves_while_refused_upsets_nothing(monkeypatch, refuses):
+    async with served(monkeypatch, refuses) as (backlog, connect):
         _, writer = await connect()
         writer.write(WHOLE[:-2])
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
