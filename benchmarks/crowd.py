@@ -22,21 +22,17 @@ class _Connection:
 
     __slots__ = ("opening", "replies", "since", "socket")
 
-    def __init__(self, port: int, *, waits: bool) -> None:
-        """Connect; unless `waits`, without waiting for the end of it."""
+    def __init__(self, port: int) -> None:
+        """Begin to connect."""
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.opening = not waits
+        self.socket.setblocking(False)
+        self.opening = True
         """Whether it is not yet known to be open."""
         self.replies = Replies()
         self.since: float | None = None
         """When the request that is under way was due; None where none is."""
-        if waits:
-            self.socket.settimeout(GIVE_UP)
-            self.socket.connect(("127.0.0.1", port))
-        self.socket.setblocking(False)
-        if not waits:
-            self.socket.connect_ex(("127.0.0.1", port))
+        self.socket.connect_ex(("127.0.0.1", port))
 
     def send(self, request: bytes) -> None:
         """Send a request. Raises `OSError`."""
@@ -63,9 +59,8 @@ class Crowd:
         """Do it."""
         order = self._order
         for _ in range(order.connections):
-            connection = _Connection(order.port, waits=True)
-            self._ready.register(connection.socket, selectors.EVENT_READ, connection)
-            self._free.append(connection)
+            self._first()
+        self._done = Result(seconds=0.0)
         begun = time.perf_counter()
         self._until = begun + order.seconds
         if order.way == "closed":
@@ -79,6 +74,13 @@ class Crowd:
             key.data.socket.close()
         self._ready.close()
         return self._done
+
+    def _first(self) -> None:
+        """Have one more connection, over which one request was answered: a server may be long in accepting it."""
+        connection = _Connection(self._order.port)
+        self._ready.register(connection.socket, _WRITABLE, connection)
+        self._ask(connection, time.perf_counter())
+        self._heard_until(time.perf_counter() + GIVE_UP)
 
     def _at_its_rate(self, begun: float) -> None:
         lots, rate = random.Random(self._order.seed), self._order.rate
@@ -157,7 +159,7 @@ class Crowd:
     def _another(self, instead: _Connection) -> _Connection:
         self._ready.unregister(instead.socket)
         instead.socket.close()
-        connection = _Connection(self._order.port, waits=False)
+        connection = _Connection(self._order.port)
         self._ready.register(connection.socket, _WRITABLE, connection)
         return connection
 
@@ -169,16 +171,11 @@ class Crowd:
         done.microseconds.setdefault(status, []).append((now - since) * 1e6)
         done.body = done.body or body
         self._under_way -= 1
-        on = now < self._until and not (order.at_most and done.count >= order.at_most)
+        under_order = now < self._until and not (order.at_most and done.count >= order.at_most)
         if not keeps:
-            if not (on or self._due):
-                self._ready.unregister(connection.socket)
-                connection.socket.close()
-                return
             connection = self._another(connection)
-        if order.way == "closed":
-            if on:
-                self._ask(connection, now)
+        if order.way == "closed" and under_order:
+            self._ask(connection, now)
         elif self._due:
             self._ask(connection, self._due.popleft())
         else:

@@ -86,7 +86,7 @@ def start_agora(bench: Bench, cases: Mapping[str, tuple[str, int]]) -> dict[str,
             "protocolSources": [told["source"]],
             "body": orjson.dumps(ASKED).decode(),
         }
-        servers[case] = Server(process=process, port=told["port"], request=http_request(orjson.dumps(asked)))
+        servers[case] = Server(process=process, port=int(told["port"]), request=http_request(orjson.dumps(asked)))
     return servers
 
 

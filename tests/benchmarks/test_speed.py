@@ -3,17 +3,19 @@
 import argparse
 import asyncio
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
-from benchmarks import load, speed
+from benchmarks import absences, load, speed
 from benchmarks.environments import NotHere, python_of
 from benchmarks.exchange import ANSWERED, ASKED, DOCUMENT, envelope, http_request, stored, texts
 from benchmarks.orders import Order, Result
@@ -146,17 +148,18 @@ def done(way: str, port: int, **options: Any) -> Result:
     return load.sequential(order) if way == "sequential" else load.at_once(order)
 
 
-@pytest.mark.parametrize(("way", "connections"), [("sequential", 1), ("closed", 3)])
-def test_each_reply_is_counted_once_by_its_status(way: str, connections: int) -> None:
+@pytest.mark.parametrize(("way", "connections", "before"), [("sequential", 1, 0), ("closed", 4, 4)])
+def test_each_reply_is_counted_once_by_its_status(way: str, connections: int, before: int) -> None:
     with served(Server([said(200, b"good"), said(503, b"")])) as server:
         result = done(way, server.port, connections=connections, at_most=40)
-    assert len(server.heard) == result.count
+    # Connections of many have carried one request each when the count begins.
+    assert len(server.heard) == result.count + before
     assert 40 <= result.count < 40 + connections
     assert set(server.heard) == {b"four"}
     assert server.connections == connections
     assert {status: len(each) for status, each in result.microseconds.items()} == {
-        200: len(server.heard) // 2,
-        503: -(-len(server.heard) // 2),
+        200: result.count // 2,
+        503: -(-result.count // 2),
     }
     with pytest.raises(RuntimeError, match="not 200"):
         result.good()
@@ -321,6 +324,37 @@ def test_throughput_tells_a_server_that_keeps_up_from_one_that_does_not() -> Non
         "overload_others",
         "overload_refused_p99_vs_accepted",
     }
+
+
+def test_throughput_says_what_of_the_spread_is_the_machines() -> None:
+    lines = Lines(measured=canned("echo", rps=1.0))
+    by_hand = Result(seconds=1.0, microseconds={200: [100.0] * 98 + [900.0] * 2})
+    absences = [{"share": 0.01, "often": 3.0, "worst": 0.004}, {"share": 0.03, "often": 3.0, "worst": 0.002}]
+    throughput.beside(lines, by_hand, absences)
+    assert lines.ratios() == {
+        "sustained_p99_vs_p50_handwritten": 9.0,
+        "absent_share": 0.02,
+        "absent_worst_ms": 4.0,
+    }
+
+
+def test_an_absence_is_time_between_two_looks_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([10.0, 10.0001, 10.0041, 10.0042, 10.0062, 11.0])
+    monkeypatch.setattr(absences, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    found = absences.look(0.9)
+    assert found["often"] == pytest.approx(3 / 0.9)
+    assert found["worst"] == pytest.approx(0.9938)
+    assert found["share"] == pytest.approx((0.004 + 0.002 + 0.9938) / 0.9)
+
+
+def test_a_process_that_says_nothing_is_not_waited_for_for_ever() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pipe, os.fdopen(writing, "w") as other:
+        with pytest.raises(TimeoutError, match="nothing"):
+            load.line_from(pipe, 0.0)
+        other.write("said\n")
+        other.flush()
+        assert load.line_from(pipe, 30.0) == "said\n"
 
 
 def test_throughput_compares_cases_at_sixteen_connections() -> None:
