@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         PeerRejected,
         PeerUnreachable,
         RoutineFailed,
+        TooLarge,
         ToolFailed,
         UsageError,
     )
@@ -84,6 +85,7 @@ __all__ = [
     "Stream",
     "Task",
     "TierChosen",
+    "TooLarge",
     "Tool",
     "ToolFailed",
     "UsageError",
@@ -118,6 +120,7 @@ __getattr__, __dir__ = on_demand(
             "PeerRejected",
             "PeerUnreachable",
             "RoutineFailed",
+            "TooLarge",
             "ToolFailed",
             "UsageError",
         ),

@@ -10,6 +10,7 @@ from negotiator.errors import (
     PeerFailed,
     PeerMisspoke,
     PeerRejected,
+    TooLarge,
 )
 from negotiator.messages import Reply, Request
 from negotiator.serving import ENGINE, ENGINE_HEADER
@@ -28,6 +29,8 @@ def error_of(reply: Reply) -> NegotiatorError | None:
             return Overloaded(message, retry_after=reply.retry_after or 1.0)
         case "input_required":
             return InputRequired(message)
+        case "too_large":
+            return TooLarge(message)
         case "outcome_unknown":
             return OutcomeUnknown(message)
         case "effects_already_made":

@@ -33,6 +33,7 @@ from negotiator.errors import (
     PeerRejected,
     PeerUnreachable,
     RoutineFailed,
+    TooLarge,
 )
 from negotiator.events import Listener, Sent
 from negotiator.fitting import sender_half, sender_schemas, text_field
@@ -248,6 +249,11 @@ async def _perform(work: Asking, plan: Plan) -> Done:
             work.step("fall_back", "the peer does not use the document")
             if work.peer is not None and work.peer.negotiates and (done := await _anew(work, work.peer)) is not None:
                 return done
+        except TooLarge:
+            # Nothing was sent: there may be fewer words to it.
+            if work.replied or not (engine.has_model and work.may_use_words):
+                raise
+            work.step("fall_back", "the request under the document is larger than what the peer takes")
     if engine.has_model and work.may_use_words:
         return await ask_in_words(work)
     if work.demoted:

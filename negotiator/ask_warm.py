@@ -195,6 +195,7 @@ async def ask_warm(
         ):
             return None
         data = STANDARD_2025.request_under(ready.opening, body, key)
+        ready.peer.require_room(data)
     except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
         return None
     straight, seconds, handed = engine.reach.in_process, waits_for(deadline.at - started), None

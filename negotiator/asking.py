@@ -5,7 +5,7 @@ from typing import NamedTuple
 from negotiator.agora_replies import error_of
 from negotiator.clock import Deadline
 from negotiator.engine import DocumentSchemas, Engine
-from negotiator.errors import OutcomeUnknown, PeerFailed, PeerHungUp, PeerMisspoke, PeerUnreachable
+from negotiator.errors import OutcomeUnknown, PeerFailed, PeerHungUp, PeerMisspoke, PeerUnreachable, TooLarge
 from negotiator.events import Listener, Progress, Sent, TierChosen, listener, listening
 from negotiator.fitting import Way, sender_half
 from negotiator.interpret import Interpreter, body_value
@@ -184,7 +184,7 @@ class Asking:
             self.in_flight = True  # stays set when this task is cancelled: nobody knows then
             try:
                 reply = await self._carry(request)
-            except PeerUnreachable:
+            except (PeerUnreachable, TooLarge):
                 self.in_flight = False
                 raise
             except (PeerHungUp, PeerMisspoke) as error:

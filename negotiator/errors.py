@@ -15,6 +15,7 @@
     |  |- PeerFailed             the peer answered that it failed
     |  |  `- InputRequired          it asks for something that the task did not say: the message is its question
     |  |- HumanAuthorizationRequired  a person has to agree to the call first: nothing was sent
+    |  |- TooLarge               the request is more than the peer takes: nothing was done; send less at once
     |  |- DefinitionChanged      the peer says something else of a tool than what was approved: look, and approve it
     |  `- PeerRejected           the peer does not use this document
     |- ToolFailed              a person's own tool raised: see `__cause__`
@@ -146,6 +147,15 @@ class DefinitionChanged(PeerError):
 
     code = "definition_changed"
     message = "the peer changed the definition of a tool"
+
+
+class TooLarge(PeerError):
+    """The request has more bytes than the peer takes: nothing was done. Ask for less at once, or hand files over by
+    reference.
+    """
+
+    code = "too_large_for_peer"
+    message = "the request is larger than what the peer takes"
 
 
 class PeerRejected(PeerError):

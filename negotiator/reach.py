@@ -7,6 +7,7 @@ not read, and so did nothing.
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -38,6 +39,7 @@ from negotiator.errors import (
 )
 from negotiator.events import listener
 from negotiator.messages import Reply, Request
+from negotiator.serving import BODY_BYTES_HEADER
 from negotiator.speaking import PeerRecord, Selector, Speaker
 from negotiator.task import Task
 from negotiator.watching import send_watched
@@ -50,6 +52,7 @@ _PREFIX: Final = "peer/"
 _IN_MEMORY: Final = 1024
 _GATEWAY_LOST_IT: Final = (502, 504)
 """What a proxy answers when it has sent a request on and has no reply: then nobody knows."""
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _SEEN_SECONDS: Final = 60.0
 """How stale `PeerRecord.seen` may get; it is not worth a write an exchange."""
 
@@ -146,7 +149,7 @@ class Reach:
                 return claimed
         dialect: AgoraDialect = PACKAGE_020
         listing: Mapping[str, tuple[str, ...]] = {}
-        ours = False
+        ours, body_bytes = False, ""
         for path, fallback in (("/wellknown", None), ("/.wellknown", STANDARD_2024)):
             request = WireRequest(method="GET", path=path, headers={"accept": "application/json"})
             try:
@@ -157,6 +160,7 @@ class Reach:
                 written, listing = read_listing(wire.body)
             except PeerMisspoke:
                 continue
+            body_bytes = wire.headers.get(BODY_BYTES_HEADER, "")
             dialect = written if fallback is None else fallback
             break
         else:
@@ -170,6 +174,7 @@ class Reach:
             ours=ours,
             seen=now,
             expires=now + self._remember_seconds,
+            body_bytes=int(body_bytes) if _NUMBER.fullmatch(body_bytes) else None,
         )
         self._remember(base_url, record)
         return record
@@ -188,6 +193,7 @@ class Reach:
             says=found.says,
             names=found.names,
             negotiates=found.negotiates,
+            body_bytes=found.body_bytes,
             seen=now,
             expires=now + self._remember_seconds,
         )
@@ -220,6 +226,7 @@ class Reach:
             PeerMisspoke: a reply came that no dialect explains.
             NotPossible: the peer's dialect has no such thing, such as conversations.
             UsageError: the request cannot be spelt in it.
+            TooLarge: it has more bytes than the peer says that it takes; nothing was sent.
         """
         try:
             record = self.known(base_url) or await self.discover(base_url, deadline)
@@ -232,9 +239,9 @@ class Reach:
             return reply
         dialect = DIALECTS[record.dialect]
         watched = record.ours and listener() is not None
-        wire = await self.carry(
-            base_url, _waited_for(dialect.encode_request(request), deadline), deadline, watched=watched
-        )
+        asked = dialect.encode_request(request)
+        record.require_room(asked.body)
+        wire = await self.carry(base_url, _waited_for(asked, deadline), deadline, watched=watched)
         return await self.received(base_url, record, request, wire, deadline)
 
     async def received(

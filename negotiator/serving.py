@@ -34,6 +34,8 @@ from protocol_docs.hashes import parse_hash
 ENGINE_HEADER: Final = "agora-engine"
 """Says on each reply whose engine this is, so that agents of this package know each other."""
 ENGINE: Final = "metaparley"
+BODY_BYTES_HEADER: Final = "agora-max-body-bytes"
+"""Says on the listing how many bytes a request's body may have, so that nobody sends more for nothing."""
 
 _log = logging.getLogger(__name__)
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,6})\b", re.IGNORECASE)
@@ -156,7 +158,8 @@ class AgoraDoor:
             body = write_listing((listed.document, listed.sources) for listed in self._listing().values())
         except Exception as error:  # noqa: BLE001 - whatever it is, peers get one sentence and the log its place
             return STANDARD_2025.encode_reply(rendered(error), None)
-        return WireReply(headers={"content-type": "application/json"}, body=body)
+        headers = {"content-type": "application/json", BODY_BYTES_HEADER: str(self._limits.body_bytes)}
+        return WireReply(headers=headers, body=body)
 
     def _document(self, spelling: str) -> WireReply:
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from negotiator.clock import Deadline
+from negotiator.errors import TooLarge
 from negotiator.jsonvalue import JsonObject
 from negotiator.late import Late
 from negotiator.messages import Reply, Request
@@ -41,6 +42,16 @@ class PeerRecord:
     """Why it selected none for the task at hand."""
     selection: str = ""
     """Names what it selected: asked for anew, it is looked at anew."""
+    body_bytes: int | None = None
+    """Bytes of the largest request body that it takes, where it says so."""
+
+    def require_room(self, body: bytes) -> None:
+        """Raises `TooLarge` where a request with this body is one that the peer does not take."""
+        if self.body_bytes is not None and len(body) > self.body_bytes:
+            raise TooLarge(
+                f"the peer takes {self.body_bytes} bytes at once, and the request has {len(body)}: ask for less at once, "
+                "or hand files over by reference"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +65,7 @@ class Found:
     says: tuple[tuple[str, str], ...] = ()
     names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     negotiates: bool = False
+    body_bytes: int | None = None
 
 
 class Speaker(Protocol):

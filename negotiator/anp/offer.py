@@ -9,7 +9,7 @@ from negotiator.bounded import keep
 from negotiator.dialects.addresses import ANP_PAGE, ANP_PATH
 from negotiator.dialects.anp.artifact import exportable, write_artifact
 from negotiator.dialects.anp.description import Places, Shown, write_description, write_page
-from negotiator.dialects.anp.negotiating import Capabilities, at, digest_of, read_digest
+from negotiator.dialects.anp.negotiating import REQUEST_BYTES, Capabilities, at, digest_of, read_digest
 from negotiator.dialects.anp.openrpc import write_interface
 from negotiator.dialects.anp.words import (
     ARTIFACTS,
@@ -123,7 +123,7 @@ class Offer:
         """What is spoken here now. Only for an agent with a `did`."""
         return Capabilities(
             service_did=self.did or "",
-            limits={"max_request_bytes": str(self.body_bytes)},
+            limits={REQUEST_BYTES: str(self.body_bytes)},
             interface=digest_of([self.engine.toolset, self.in_words]),
         )
 

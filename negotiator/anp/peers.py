@@ -21,6 +21,7 @@ from negotiator.clock import Clock, Deadline
 from negotiator.dialects.addresses import of_anp
 from negotiator.dialects.anp.binding import PeerRefused, read_response
 from negotiator.dialects.anp.errors import PeerProblem
+from negotiator.dialects.anp.negotiating import Capabilities
 from negotiator.dialects.anp.words import META, TIER_HEADER, TRANSPORT_PROTECTED, UNSUPPORTED
 from negotiator.dialects.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, request, to_bytes
 from negotiator.errors import (
@@ -132,9 +133,15 @@ class AnpPeers:
         if found is None:
             return None
         keep(self._found, found.described.url, found, MAX_ROUTES)
-        if found.endpoint is not None and await self._negotiates(found, deadline):
+        capabilities = None if found.endpoint is None else await self._capabilities(found, deadline)
+        if capabilities is not None:
             about = _About(url=found.described.url, peer=base_url)
-            return Found(about=adapter(_About).dump_python(about, mode="json"), words=False, negotiates=True)
+            return Found(
+                about=adapter(_About).dump_python(about, mode="json"),
+                words=False,
+                negotiates=True,
+                body_bytes=capabilities.body_bytes,
+            )
         methods = await self._finder.methods(found, deadline)
         sifted = self._pins.sift(base_url, [each.tool for each in methods])
         words = await words_way(self._finder, found, deadline)
@@ -195,13 +202,14 @@ class AnpPeers:
             )
         way = known[name]
         params = _params(way, request)
-        await self._authorized(about.url, way, params)
         identifier = (request.idempotency_key or self._new_id())[:255]
         wire = WireRequest(
             path=path_of(way.url),
             headers={"content-type": "application/json", "accept": "application/json", "idempotency-key": identifier},
             body=to_bytes(_request(identifier, way, params)),
         )
+        record.require_room(wire.body)
+        await self._authorized(about.url, way, params)
         reply = await self._transport.send(origin_of(way.url), wire, deadline=deadline)
         return self._read(reply, identifier, about, name, negotiated=record.negotiates)
 
@@ -210,18 +218,18 @@ class AnpPeers:
 
     # --- one agent ---
 
-    async def _negotiates(self, found: FoundAgent, deadline: Deadline) -> bool:
-        """Whether an agent negotiates now: what it says at run time counts (ANP-06 3.4)."""
+    async def _capabilities(self, found: FoundAgent, deadline: Deadline) -> Capabilities | None:
+        """What an agent that negotiates can do now, None of any other: what it says at run time counts (ANP-06 3.4)."""
         try:
             capabilities = await self._selecting.capabilities(found, deadline)
         except (PeerRefused, PeerMisspoke):
-            return False
+            return None
         if capabilities.service_did not in self._services(found) or META not in capabilities.profiles:
-            return False
+            return None
         if TRANSPORT_PROTECTED not in capabilities.security_profiles:
             raise PeerMisspoke("the agent speaks no security profile that is spoken here")
         self._selecting.note(found, capabilities)
-        return True
+        return capabilities
 
     def _services(self, found: FoundAgent) -> set[str | None]:
         services = found.document.services if found.document is not None else ()

@@ -12,6 +12,7 @@ from negotiator.errors import (
     OutcomeUnknown,
     Overloaded,
     PeerUnreachable,
+    TooLarge,
     UsageError,
 )
 from protocol_docs.errors import DocumentError, MalformedHash, StoreUnusable
@@ -48,6 +49,7 @@ _BY_ERROR: Final[tuple[tuple[type[Exception], int], ...]] = (
     (SandboxUnavailable, NOT_HERE),
     (UsageError, USAGE),
     (BadInput, USAGE),
+    (TooLarge, USAGE),
     (MalformedHash, USAGE),
 )
 

@@ -89,6 +89,7 @@ SPELLINGS: Final[Mapping[str, Spelling]] = MappingProxyType(
         "peer_misspoke": _UPSTREAM,
         "peer_failed": _UPSTREAM,
         "definition_changed": _UPSTREAM,
+        "too_large_for_peer": _UPSTREAM,
         "input_required": _UPSTREAM,
         "human_authorization_required": _UPSTREAM,
         "internal_error": _INTERNAL,

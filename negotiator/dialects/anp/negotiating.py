@@ -22,6 +22,9 @@ from protocol_docs.hashes import parse_hash
 
 MAX_PARTS: Final = 64
 """Entries of any one list."""
+REQUEST_BYTES: Final = "max_request_bytes"
+"""The limit that says how long a request may be (P1 8.1)."""
+_DIGITS: Final = 15
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=4_000)]
@@ -223,6 +226,12 @@ class Capabilities:
     """Numbers as decimal text."""
     interface: str | None = None
     """Identifies the functions that are offered, where the endpoint says (`x_interface`)."""
+
+    @property
+    def body_bytes(self) -> int | None:
+        """Bytes that a request may have; None where it does not say."""
+        said = self.limits.get(REQUEST_BYTES, "")
+        return int(said) if said.isdecimal() and len(said) <= _DIGITS else None
 
     def to_json(self) -> JsonObject:
         """The result of `anp.get_capabilities`."""

@@ -11,7 +11,7 @@ import pytest
 from negotiator import Agent, DefinitionChanged, NotPossible, PeerMisspoke, PeerUnreachable, Task
 from negotiator.clock import Deadline
 from negotiator.dialects.anp.negotiating import at
-from negotiator.errors import HumanAuthorizationRequired
+from negotiator.errors import HumanAuthorizationRequired, TooLarge
 from negotiator.identity import Identity
 from negotiator.models.scripted import ScriptedModel
 from negotiator.wire import WireReply, WireRequest
@@ -95,6 +95,34 @@ async def test_without_an_identity_only_what_is_public_is_selected(world: AnpWor
     assert await ask(nobody) == {"high": 4, "sky": "blue"}
     with pytest.raises(NotPossible, match="prove who they are"):
         await nobody.ask(PLACE, BOOK, {"room": "12"})
+    assert world.called == [("forecast", "Rome", "Monday")]
+
+
+@pytest.mark.parametrize(("said", "taken"), [(2000, False), (1_048_576, True), ("plenty", True)])
+async def test_more_than_an_agent_says_that_it_takes_is_not_sent_and_nobody_is_asked_about_it(
+    world: AnpWorld, said: Any, taken: bool
+) -> None:
+    asked: list[str] = []
+
+    async def authorize(_peer: str, method: str, _params: Any) -> bool:
+        asked.append(method)
+        return True
+
+    def change(wire: WireRequest, value: dict[str, Any]) -> dict[str, Any]:
+        if result_of(wire, "anp.get_capabilities"):
+            value["result"]["limits"] = {"max_request_bytes": str(said)}
+        return value
+
+    between(world, world.hotel(), change)
+    traveller = world.traveller(authorize=authorize)
+    await ask(traveller)
+    if taken:
+        assert await ask(traveller, BOOK, {"room": "1" * 3000})
+        assert len(asked) == 1
+        return
+    with pytest.raises(TooLarge, match="takes 2000 bytes"):
+        await traveller.ask(PLACE, BOOK, {"room": "1" * 3000})
+    assert asked == []
     assert world.called == [("forecast", "Rome", "Monday")]
 
 
