@@ -2,14 +2,19 @@
 
 import sqlite3
 from array import array
-from typing import Final
+from typing import Any, Final
+
+from protocol_docs.scores import NumpyScores, PlainScores, Scores
 
 MAX_KEPT: Final = 500_000
 """Postings that are kept in memory, 16 bytes each; beyond them all are let go and read again."""
+MAX_COUNTED: Final = 50_000
+"""Terms whose numbers of documents are kept in memory."""
 _NAMED_AT_ONCE: Final = 500
 """Documents whose hashes are read with one statement."""
 
 State = tuple[int, int]
+"""What tells one content of an index from another."""
 
 
 def state_of(database: sqlite3.Connection) -> State:
@@ -29,6 +34,7 @@ class Postings:
         self._saturation, self._length = saturation, length
         self._state: State | None = None
         self._mean = 1.0
+        self._first, self._last = 0, 0
         self._kept = 0
         self._terms: dict[str, tuple[array[int], array[float]]] = {}
         self._counts: dict[str, int] = {}
@@ -36,13 +42,15 @@ class Postings:
         self.total = 0
         """Documents in the index, as `refresh` found them."""
 
-    def refresh(self) -> None:
+    def refresh(self, state: State) -> None:
         """Forget what was read where the index has changed since."""
-        state = state_of(self._database)
         if state == self._state:
             return
-        total, mean = self._database.execute("SELECT count(*), avg(length) FROM document").fetchone()
+        total, mean, first, last = self._database.execute(
+            "SELECT count(*), avg(length), min(id), max(id) FROM document"
+        ).fetchone()
         self.total, self._mean = total, mean or 1.0
+        self._first, self._last = first or 0, last or 0
         self._state = state
         self._counts.clear()
         self._names.clear()
@@ -55,30 +63,29 @@ class Postings:
             (found,) = self._database.execute(
                 "SELECT count(*) FROM posting WHERE term = (SELECT id FROM term WHERE text = ?)", (text,)
             ).fetchone()
-            if found:  # what queries ask for in vain is without end
+            if len(self._counts) < MAX_COUNTED:  # what queries ask for in vain is without end
                 self._counts[text] = found
         return found
 
-    def add(self, text: str, weight: float, scores: dict[int, float]) -> None:
-        """Add a term of this weight to the scores of the documents that hold it, by their numbers."""
-        before = scores.get
-        for document, part in zip(*self._of(text), strict=True):
-            scores[document] = before(document, 0.0) + weight * part
+    def scores(self, *, numpy: Any = None) -> Scores:
+        """Scores of all documents, at nothing."""
+        return PlainScores() if numpy is None else NumpyScores(numpy, self._first, self._last)
 
-    def _of(self, text: str) -> tuple["array[int]", "array[float]"]:
+    def of(self, text: str) -> tuple["array[int]", "array[float]"]:
+        """The numbers of the documents that hold a term, and what it adds to each at a weight of 1."""
         found = self._terms.get(text)
         if found is None:
             rows = self._database.execute(
-                "SELECT document, weight, length FROM posting WHERE term = (SELECT id FROM term WHERE text = ?)",
-                (text,),
+                "SELECT document, ? * weight / (weight + ? + ? * length) FROM posting "
+                "WHERE term = (SELECT id FROM term WHERE text = ?)",
+                (
+                    self._saturation + 1,
+                    self._saturation * (1 - self._length),
+                    self._saturation * self._length / self._mean,
+                    text,
+                ),
             ).fetchall()
-            least = self._saturation * (1 - self._length)
-            slope = self._saturation * self._length / self._mean
-            whole = self._saturation + 1
-            found = (
-                array("q", [row[0] for row in rows]),
-                array("d", [whole * weight / (weight + least + slope * length) for _, weight, length in rows]),
-            )
+            found = array("q", [document for document, _ in rows]), array("d", [part for _, part in rows])
             if self._kept + len(rows) > MAX_KEPT:
                 self._let_go()
             self._kept += len(rows)

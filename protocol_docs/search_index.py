@@ -12,19 +12,19 @@ import sqlite3
 import weakref
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from heapq import nlargest, nsmallest
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from math import log, sqrt
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final, Protocol, runtime_checkable
 
 from protocol_docs.document import ProtocolDocument
-from protocol_docs.postings import Postings, state_of
+from protocol_docs.postings import Postings, State, state_of
+from protocol_docs.scores import load_numpy
 from protocol_docs.search_words import CAMEL, terms, wanted_terms
 from protocol_docs.tidy import map_subschemas
+from protocol_docs.vectors import Vectors
 
 _VERSION: Final = 2
 """Of what the rows mean; a file of another version is made anew."""
@@ -41,10 +41,9 @@ _DESCRIBED: Final = 200
 """Characters of a description that the longest of a document's readings holds."""
 _DEEP: Final = 200
 """Ranks of each ranking that are joined."""
+_RECIPROCALS: Final = [1 / (_RANK + rank) for rank in range(1, _DEEP + 1)]
 _POSTINGS: Final = 4000
 """Occurrences of terms that one look-up weighs, the most telling terms first: what bounds its time."""
-_EQUAL: Final = 1e-8
-"""Scores that are nearer than this may be equal once they are rounded."""
 _BUSY_SECONDS: Final = 2.0
 
 _TABLES = """
@@ -88,7 +87,8 @@ class SearchIndex:
         self._closing: weakref.finalize[[], SearchIndex] | None = None
         self._lock = RLock()
         self._postings: Postings | None = None
-        self._vectors: tuple[tuple[int, int], list[str], Any] | None = None
+        self._vectors: Vectors | None = None
+        self._waiting: tuple[State, list[str]] | None = None
 
     @property
     def kept(self) -> bool:
@@ -120,11 +120,17 @@ class SearchIndex:
         """The hashes of documents that the embedder has not seen yet; none where there is no embedder."""
         if self._embedder is None:
             return []
-        rows = (
-            "SELECT hash FROM document WHERE id NOT IN (SELECT document FROM vector WHERE embedder = ?) ORDER BY hash"
-        )
         with self._lock:
-            return [name for (name,) in self._database().execute(rows, (self._embedder.name,))]
+            database = self._database()
+            state = state_of(database)
+            if self._waiting is None or self._waiting[0] != state:
+                rows = database.execute(
+                    "SELECT hash FROM document WHERE id NOT IN (SELECT document FROM vector WHERE embedder = ?) "
+                    "ORDER BY hash",
+                    (self._embedder.name,),
+                )
+                self._waiting = state, [name for (name,) in rows]
+            return self._waiting[1].copy()
 
     def embed(self, documents: Sequence[ProtocolDocument]) -> None:
         """Make the vectors of documents that are in the index; the slow part of taking them in."""
@@ -145,18 +151,19 @@ class SearchIndex:
 
         Raises sqlite3.Error.
         """
-        with self._lock:
-            by_words = self._by_words(query, _DEEP if self._embedder else limit)
-            if self._embedder is None or not query.strip():
-                return by_words[:limit]
-            by_meaning = self._by_meaning(query)
-        if not by_meaning:
+        if limit < 1:
+            return []
+        vectors: Vectors | None = None
+        with self._lock, self._reading() as database:
+            by_words = self._by_words(database, query, _DEEP if self._embedder else limit)
+            if self._embedder is not None and query.strip():
+                vectors = self._known_vectors(database, self._embedder.name)
+        if self._embedder is None or not vectors:
             return by_words[:limit]
-        joined: dict[str, float] = {}
-        for ranking in (by_words, by_meaning):
-            for rank, (name, _) in enumerate(ranking, 1):
-                joined[name] = joined.get(name, 0.0) + 1 / (_RANK + rank)
-        return nsmallest(limit, joined.items(), key=lambda pair: (-pair[1], pair[0]))
+        (vector,) = self._embedder.embed([query])
+        with self._lock:
+            by_meaning = vectors.nearest(array("f", vector), _DEEP)
+        return _joined(by_words, by_meaning, limit) if by_meaning else by_words[:limit]
 
     def reset(self) -> None:
         """Begin with nothing, in a new file."""
@@ -172,7 +179,7 @@ class SearchIndex:
         with self._lock:
             if self._closing is not None:
                 self._closing()
-            self._opened = self._closing = self._vectors = self._postings = None
+            self._opened = self._closing = self._vectors = self._postings = self._waiting = None
 
     def _database(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -190,45 +197,54 @@ class SearchIndex:
             self._closing.atexit = False
         return self._opened
 
-    def _by_words(self, query: str, limit: int) -> list[tuple[str, float]]:
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One content of the index, whatever other processes write meanwhile."""
         database = self._database()
+        database.execute("BEGIN")
+        try:
+            yield database
+        finally:
+            database.rollback()
+
+    def _by_words(self, database: sqlite3.Connection, query: str, limit: int) -> list[tuple[str, float]]:
         if self._postings is None:
             self._postings = Postings(database, saturation=_SATURATION, length=_LENGTH)
         postings = self._postings
-        postings.refresh()
+        postings.refresh(state_of(database))
         rated: list[tuple[float, str, int]] = []
         for text, weight in wanted_terms(query).items():
             count = postings.count(text)
             if count:
                 rated.append((weight * log(1 + (postings.total - count + 0.5) / (count + 0.5)), text, count))
-        scores: dict[int, float] = {}
-        left = _POSTINGS
+        scores = postings.scores(numpy=None if self._embedder is None else load_numpy())
+        weighed = 0
         for rarity, text, count in sorted(rated, reverse=True):
-            left -= count
-            if left < 0 and scores:
+            if weighed and weighed + count > _POSTINGS:
                 break
-            postings.add(text, rarity, scores)
-        least = 0.0 if len(scores) <= limit else sorted(scores.values(), reverse=True)[limit - 1] - _EQUAL
-        best = [(document, round(score, 9)) for document, score in scores.items() if score >= least]
+            weighed += count
+            scores.add(*postings.of(text), rarity)
+        best = scores.best(limit)
         names = postings.names([document for document, _ in best])
-        found = [(-score, names[document]) for document, score in best if score > 0]
-        return [(name, -score) for score, name in sorted(found)[:limit]]
+        found = sorted([(-score, names[document]) for document, score in best])
+        return [(name, -score) for score, name in found[:limit]]
 
-    def _by_meaning(self, query: str) -> list[tuple[str, float]]:
-        assert self._embedder is not None  # noqa: S101 - the caller looked
-        database = self._database()
-        state = state_of(database)
-        if self._vectors is None or self._vectors[0] != state:
-            rows = database.execute(
-                "SELECT hash, data FROM vector JOIN document ON document.id = vector.document WHERE embedder = ? ORDER BY hash",
-                (self._embedder.name,),
-            ).fetchall()
-            self._vectors = (state, [name for name, _ in rows], _matrix([data for _, data in rows]))
-        _, names, matrix = self._vectors
-        if not names:
-            return []
-        (vector,) = self._embedder.embed([query])
-        return [(names[at], score) for at, score in _nearest(matrix, _packed(vector), _DEEP)]
+    def _known_vectors(self, database: sqlite3.Connection, embedder: str) -> Vectors:
+        if self._vectors is None:
+            self._vectors = Vectors(database, embedder)
+        self._vectors.refresh(state_of(database))
+        return self._vectors
+
+
+def _joined(
+    by_words: list[tuple[str, float]], by_meaning: list[tuple[str, float]], limit: int
+) -> list[tuple[str, float]]:
+    joined = {name: part for (name, _), part in zip(by_words, _RECIPROCALS, strict=False)}
+    for (name, _), part in zip(by_meaning, _RECIPROCALS, strict=False):
+        joined[name] = joined.get(name, 0.0) + part
+    least = sorted(joined.values(), reverse=True)[:limit][-1]
+    best = sorted([(-score, name) for name, score in joined.items() if score >= least])
+    return [(name, -score) for score, name in best[:limit]]
 
 
 def described(document: ProtocolDocument) -> tuple[str, ...]:
@@ -323,26 +339,3 @@ def _mean(vectors: Sequence[Sequence[float]]) -> list[float]:
     """The direction in the middle of some vectors."""
     units = [array("f", _packed(vector)) for vector in vectors]
     return [sum(parts) for parts in zip(*units, strict=True)]
-
-
-def _matrix(rows: list[bytes]) -> Any:
-    try:
-        numpy = import_module(
-            "numpy"
-        )  # comes with embedders; without it a thousand documents take tens of milliseconds
-    except ImportError:
-        return [array("f", row) for row in rows]
-    return numpy.frombuffer(b"".join(rows), dtype=numpy.float32).reshape(len(rows), -1)
-
-
-def _nearest(matrix: Any, vector: bytes, number: int) -> list[tuple[int, float]]:
-    """Which rows are the nearest to a packed vector, with their cosines; of equal ones the earlier come first."""
-    if isinstance(matrix, list):
-        one = array("f", vector)
-        scores = [sum(left * right for left, right in zip(row, one, strict=True)) for row in matrix]
-        return nlargest(number, enumerate(scores), key=lambda row: (row[1], -row[0]))
-    numpy = import_module("numpy")
-    # Not `dot`: its threads wait for each other longer than this takes, where the machine is busy.
-    products = numpy.einsum("ij,j->i", matrix, numpy.frombuffer(vector, dtype=matrix.dtype))
-    first = numpy.argsort(-products, kind="stable")[:number]
-    return list(zip(first.tolist(), products[first].tolist(), strict=True))

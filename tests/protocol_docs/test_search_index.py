@@ -1,7 +1,8 @@
 """The index that documents are found by: kept, brought up to date, and never in the way."""
 
+import re
 import sqlite3
-from array import array
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from protocol_docs import (
     render_document,
     search,
 )
-from protocol_docs.search_index import _nearest, described
+from protocol_docs.search_index import described
 from protocol_docs.search_words import stem, terms, wanted_terms
 
 
@@ -193,22 +194,6 @@ def test_any_query_has_an_answer_in_order(texts: list[str], query: str) -> None:
     assert {hit.document for hit in hits} <= set(documents)
 
 
-@given(
-    rows=st.lists(st.lists(st.integers(-3, 3), min_size=4, max_size=4), min_size=1, max_size=12),
-    one=st.lists(st.integers(-3, 3), min_size=4, max_size=4),
-    number=st.integers(1, 14),
-)
-def test_the_nearest_are_the_same_with_numpy_and_without_and_of_equal_ones_the_earlier_come_first(
-    rows: list[list[int]], one: list[int], number: int
-) -> None:
-    numpy = pytest.importorskip("numpy")
-    vector = array("f", one).tobytes()
-    plain = _nearest([array("f", row) for row in rows], vector, number)
-    assert _nearest(numpy.array(rows, dtype=numpy.float32), vector, number) == plain
-    scores = [float(sum(a * b for a, b in zip(row, one, strict=True))) for row in rows]
-    assert plain == sorted(enumerate(scores), key=lambda each: (-each[1], each[0]))[:number]
-
-
 def test_what_was_read_for_a_search_serves_the_next_until_something_changes() -> None:
     index = SearchIndex()
     index.add(ALL)
@@ -216,7 +201,7 @@ def test_what_was_read_for_a_search_serves_the_next_until_something_changes() ->
     asked: list[str] = []
     index._database().set_trace_callback(asked.append)
     assert index.find("hotel room") == first
-    assert [each for each in asked if "SELECT document, weight" in each] == []
+    assert [each for each in asked if "FROM posting" in each] == []
     index.add([document("hotel_prices", "What a hotel takes.")])
     assert len(index.find("hotel room")) == len(first) + 1
 
@@ -236,3 +221,102 @@ def test_of_equal_documents_those_of_the_first_hashes_come_among_the_few() -> No
     same = [document("hotel", body) for body in ("one.", "two.", "six.", "ten.")]
     index.add(same)
     assert [name for name, _ in index.find("hotel", 2)] == sorted(each.hash for each in same)[:2]
+
+
+class Numbers:
+    """Makes a vector of the numbers in a text, as long as there are any."""
+
+    name = "numbers"
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[float(part) for part in re.findall(r"-?[0-9]+", text)] or [0.0, 0.0] for text in texts]
+
+
+def numbered(name: str, first: int, second: int) -> ProtocolDocument:
+    return render_document(name=name, description=f"{first} {second}", body="-", annex=None)
+
+
+def indexed(index: SearchIndex, *documents: ProtocolDocument) -> SearchIndex:
+    index.add(documents)
+    index.embed(documents)
+    return index
+
+
+def test_the_vectors_that_were_read_stay_and_those_of_new_documents_are_read_alone() -> None:
+    east, north, west = numbered("a", 9, 1), numbered("b", 1, 9), numbered("c", -9, -1)
+    index = indexed(SearchIndex(embedder=Numbers()), east, north)
+    assert [name for name, _ in index.find("5 2")] == [east.hash, north.hash]
+    asked: list[str] = []
+    index._database().set_trace_callback(asked.append)
+    indexed(index, west)
+    assert [name for name, _ in index.find("-5 2")] == [west.hash, north.hash, east.hash]
+    (read,) = [each for each in asked if "SELECT hash, data" in each]
+    assert west.hash in read
+    assert east.hash not in read
+    index.remove([north.hash])
+    assert [name for name, _ in index.find("5 2")] == [east.hash, west.hash]
+    assert [name for name, _ in index.find("-5 2")] == [west.hash, east.hash]
+    index.remove([east.hash, west.hash])
+    assert index.find("5 2") == []
+
+
+def test_vectors_are_held_against_those_of_their_own_length_alone(tmp_path: Path) -> None:
+    one, other = numbered("a", 1, 0), numbered("b", 0, 1)
+    path = tmp_path / "search.sqlite3"
+    indexed(SearchIndex(path, embedder=Numbers()), one, other).close()
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "UPDATE vector SET data = ? WHERE document = (SELECT max(document) FROM vector)", (b"\0" * 12,)
+        )
+    database.close()
+    index = SearchIndex(path, embedder=Numbers())
+    found = [index.find(query) for query in ("5 2", "5 2 5", "5")]
+    assert [len(each) for each in found] == [1, 1, 0]
+    assert found[0][0][0] != found[1][0][0]
+
+
+def test_which_documents_wait_for_a_vector_is_asked_again_where_another_process_added_one(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite3"
+    index = indexed(SearchIndex(path, embedder=Embedder()), HOTEL)
+    assert index.without_vector() == []
+    asked: list[str] = []
+    index._database().set_trace_callback(asked.append)
+    assert index.without_vector() == []
+    assert [each for each in asked if "NOT IN" in each] == []
+    SearchIndex(path).add([TRAIN])
+    assert index.without_vector() == [TRAIN.hash]
+
+
+def test_a_search_sees_one_content_of_the_index_whatever_is_written_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite3"
+    index, other = indexed(SearchIndex(path, embedder=Embedder()), HOTEL, TRAIN), SearchIndex(path)
+    rooms = document("hotel_room", "A room in a hotel.")
+
+    def write(statement: str) -> None:
+        if "FROM posting" in statement and rooms.hash not in other.hashes():
+            other.add([rooms])
+
+    index._database().set_trace_callback(write)
+    assert index.find("hotel", 1)[0][0] == HOTEL.hash
+    assert other.hashes() == {HOTEL.hash, TRAIN.hash, rooms.hash}
+    assert rooms.hash in [name for name, _ in index.find("hotel")]
+
+
+def test_while_an_embedder_thinks_others_may_use_the_index() -> None:
+    index = SearchIndex()
+
+    class Slow(Embedder):
+        def embed(self, texts: Sequence[str]) -> list[list[float]]:
+            if texts == ["a bed"]:
+                other = threading.Thread(target=index.hashes, daemon=True)
+                other.start()
+                other.join(timeout=10)
+                assert not other.is_alive()
+            return super().embed(texts)
+
+    index = indexed(SearchIndex(embedder=Slow()), *ALL)
+    assert index.find("a bed", 1)[0][0] == HOTEL.hash
+
+
+def test_none_are_found_where_none_are_wanted() -> None:
+    assert indexed(SearchIndex(embedder=Embedder()), *ALL).find("hotel", 0) == []
