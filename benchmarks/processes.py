@@ -133,7 +133,7 @@ class Bench:
             return None
 
     def over_http(self, port: int, request: bytes, spent: Spent, pid: int, connections: int = 16) -> Probe:
-        """A look at a server: one request after the other, and several connections at once.
+        """A look at a server: one request after the other, and, unless that is to take no time, several connections at once.
 
         Where the system tells it, `cpu_us` is the processor time of the process `pid` for each request of the second:
         it hardly changes with what else the machine does.
@@ -141,20 +141,23 @@ class Bench:
 
         def look() -> Sample:
             one = self.load(Order(port=port, request=request, seconds=spent.sequential)).good()
+            sample = {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)}
+            if not spent.at_once:
+                return sample
             before = processor_seconds(pid)
             many = self.load(
                 Order(port=port, request=request, way="closed", connections=connections, seconds=spent.at_once)
             )
             after = processor_seconds(pid)
-            sample = {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)} | rate_of(many)
+            sample |= rate_of(many)
             if before is None or after is None:
                 return sample
             return sample | {"cpu_us": (after - before) / many.count * 1e6}
 
         return look
 
-    def calling(self, process: Process, spent: Spent, at_once: int | None = 16) -> Probe:
-        """A look through a caller that times itself."""
+    def calling(self, process: Process, spent: Spent, at_once: int = 16) -> Probe:
+        """The same through a caller that times itself."""
 
         def told(seconds: float, callers: int) -> Any:
             process.say({"seconds": seconds, "at_once": callers})
@@ -163,7 +166,7 @@ class Bench:
         def look() -> Sample:
             one = told(spent.sequential, 1)["microseconds"]
             sample = {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)}
-            if at_once is not None:
+            if spent.at_once:
                 many = told(spent.at_once, at_once)
                 sample["rps"] = len(many["microseconds"]) / many["seconds"]
             return sample

@@ -7,7 +7,7 @@ A2A, ANP, and an agent of ours) is called through it. Two figures are of one pro
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +36,15 @@ SEVERAL: Final = (1_000, 100_000)
 """Documents that stores hold beside the cases with one."""
 QUICK_MANY: Final = 10_000
 """What stands for 100,000 documents in a quick run."""
-AGORA: Final = {"agora": ("waitress", 1), "agora_1000_documents": ("waitress", 1_000)}
-FLASK: Final = {"agora_flask": ("flask", 1)}
-"""Behind its own server it is slower still: a quick run leaves that out."""
+AGORA: Final = {
+    "agora": ("waitress", 1),
+    "agora_1000_documents": ("waitress", 1_000),
+    "agora_flask": ("flask", 1),
+}
+SLOW: Final = ("agora_1000_documents",)
+"""Sixteen at once take a second to be answered, and nobody asks how many."""
+NOT_QUICKLY: Final = frozenset({"agora_flask", "trusted", "native", "client", "fast", "own", "message"})
+"""What a quick run leaves out: most of it is processes that start, and nothing was promised of these."""
 
 BINDING: Final = (
     ("mapping", "handwritten", 0.80, "a mapping, in parts of a hand-written handler"),
@@ -51,6 +57,8 @@ BINDING: Final = (
 )
 """Each is a line twice: the requests a second bind, since one after the other is mostly the kernel waking processes."""
 
+ALONE: Final = ("sender", "own", "codec", "messages", "message")
+"""Callers of which one call follows the other, whatever is asked of them."""
 SAME_CLIENT: Final = {"mcp": ("ask", "httpx"), "a2a": ("ask", "httpx"), "anp": ("ask_fast", "aiohttp")}
 """What a rival's client is held against: ours over the HTTP client that it uses itself. Most of a call is that."""
 
@@ -66,10 +74,9 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     many = QUICK_MANY if given.quick else SEVERAL[-1]
     with room(given) as (bench, folder):
         running.progress.at("starting the servers")
-        agora = AGORA if given.quick else AGORA | FLASK
-        if given.quick:
-            bench.left_out["agora_flask"] = "a quick run"
-        found = probes(bench, folder, given.seconds, many, agora)
+        without = NOT_QUICKLY if given.quick else frozenset()
+        bench.left_out |= dict.fromkeys(sorted(without), "a quick run")
+        found = probes(bench, folder, given.seconds, many, without)
         for case, look in found.items():
             running.progress.at(f"a first look: {case}")
             look()
@@ -90,28 +97,30 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
 
 
 def probes(
-    bench: Bench, folder: Path, seconds: float, many: int, agora: Mapping[str, tuple[str, int]]
+    bench: Bench, folder: Path, seconds: float, many: int, without: AbstractSet[str] = frozenset()
 ) -> dict[str, Probe]:
-    """A look at each case that can be had here."""
+    """A look at each case that can be had here, but for those that are to be left out."""
     spent = Spent(sequential=seconds, at_once=seconds * 0.8)
     cases = {name: (name, 1) for name in (*FLOORS, *OURS, "mapping_asgi")}
     cases |= {"mapping_1000_documents": ("mapping", SEVERAL[0]), "mapping_100000_documents": ("mapping", many)}
+    cases, agora = ({name: each for name, each in some.items() if name not in without} for some in (cases, AGORA))
+    kinds = [kind for kind in KINDS if kind not in without]
     # Most of a quick run is processes that load what they need: none of them waits for another's.
     with ThreadPoolExecutor(3) as starting:
         rivals, sdks = starting.submit(start_agora, bench, agora), starting.submit(start_sdks, bench)
         ours = start_ours(bench, folder, cases)
-        callers = {kind: bench.module("benchmarks.callers", kind, ours["mapping"].port) for kind in KINDS}
+        callers = {kind: bench.module("benchmarks.callers", kind, ours["mapping"].port) for kind in kinds}
         until_ready(*callers.values())
         servers = ours | rivals.result()
-        networked = {**sdks.result(), **{kind: callers[kind] for kind in ("ask", "ask_fast", "client", "fast")}}
+    alone = {kind: callers.pop(kind) for kind in ALONE if kind in callers}
+    one = dict.fromkeys((*SLOW, "sender"), Spent(sequential=seconds, at_once=0.0))
     found = {
-        case: bench.over_http(server.port, server.request, spent, server.process.pid)
+        case: bench.over_http(server.port, server.request, one.get(case, spent), server.process.pid)
         for case, server in servers.items()
     }
-    found |= {case: bench.calling(process, spent) for case, process in networked.items()}
-    alone = Spent(sequential=seconds / 2, at_once=0.0)
-    found["sender"] = bench.calling(callers["sender"], Spent(sequential=seconds, at_once=0.0), None)
-    return found | {kind: bench.calling(callers[kind], alone, None) for kind in ("own", "codec", "messages", "message")}
+    found |= {case: bench.calling(process, spent) for case, process in (sdks.result() | callers).items()}
+    rest = Spent(sequential=seconds / 2, at_once=0.0)
+    return found | {kind: bench.calling(process, one.get(kind, rest)) for kind, process in alone.items()}
 
 
 def promised(measured: Measured) -> Lines:

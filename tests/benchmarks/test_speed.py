@@ -438,7 +438,7 @@ def test_servers_in_processes_of_their_own_are_measured_and_end(tmp_path: Path) 
             assert sample["p50_us"] <= sample["p99_us"]
         caller = bench.module("benchmarks.callers", "message")
         assert caller.hear() == {"ready": True}
-        assert bench.calling(caller, spent, None)().keys() == {"p50_us", "p99_us"}
+        assert bench.calling(caller, Spent(sequential=0.05, at_once=0.0))().keys() == {"p50_us", "p99_us"}
         pids = [server.process.pid for server in servers.values()]
         assert open_state(tmp_path / "many").documents().get(DOCUMENT.hash) is not None
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
