@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LEAST: Final = 16
 """Characters of a token: fewer can be guessed."""
+_SHED: Final = (b"GET", b"PUT")
+"""What is refused when it comes faster than it can be begun."""
 
 
 def add(actions: Commands) -> None:
@@ -40,6 +42,12 @@ def add(actions: Commands) -> None:
     serving.add_argument("--sync", metavar="URL", action="append", default=[], help="bring what that directory has")
     serving.add_argument(
         "--every", metavar="S", type=positive, default=3600.0, help="how often, in seconds (default: %(default)g)"
+    )
+    serving.add_argument(
+        "--allowed-origin", metavar="URL", action="append", default=[], help="a web page's origin that may ask"
+    )
+    serving.add_argument(
+        "--allowed-host", metavar="NAME", action="append", default=[], help="a name that the directory goes by"
     )
     add_state(serving)
     serving.set_defaults(run=_serve)
@@ -71,6 +79,12 @@ def _serve(chosen: argparse.Namespace, console: Console) -> int:
     for document in catalog.all_documents():
         store.put(document)
     store.index_all()
+    door = DirectoryDoor(
+        store,
+        tokens=lambda: _tokens_now(chosen.tokens),
+        allowed_origins=chosen.allowed_origin,
+        allowed_hosts=chosen.allowed_host,
+    )
     listening = listen(chosen.host, chosen.port)
 
     def ready() -> None:
@@ -80,16 +94,10 @@ def _serve(chosen: argparse.Namespace, console: Console) -> int:
         else:
             console.out(f"{address}  ({len(store)} documents; {able} tokens)")
 
-    def tokens() -> Iterator[str]:
-        # A file that was spoilt meanwhile lets nobody in.
-        with suppress(UsageError):
-            yield from _tokens(chosen.tokens)
-
     async def serve() -> None:
         following = asyncio.ensure_future(_follow(chosen.sync, store, chosen.every, console))
         try:
-            door = DirectoryDoor(store, tokens=tokens)
-            await serve_app(asgi_app(door), listening, ready=ready)
+            await serve_app(asgi_app(door), listening, ready=ready, shed=_SHED)
         finally:
             following.cancel()
 
@@ -175,6 +183,12 @@ async def _client(url: str, token: str | None) -> "AsyncIterator[DirectoryClient
         yield DirectoryClient(transport, url, token=token)
     finally:
         await transport.aclose()
+
+
+def _tokens_now(path: str | None) -> Iterator[str]:
+    # A file that was spoilt meanwhile lets nobody in.
+    with suppress(UsageError):
+        yield from _tokens(path)
 
 
 def _tokens(path: str | None) -> Iterator[str]:

@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from negotiator.errors import MissingExtra, UsageError
@@ -76,10 +77,12 @@ async def serve_app(
     ready: Callable[[], None],
     until: asyncio.Event | None = None,
     warm: "WarmDoors | None" = None,
+    shed: Collection[bytes] = (b"POST",),
 ) -> None:
     """Serve an ASGI application until SIGTERM, SIGINT or `until`; then end what was accepted.
 
-    Requests that `warm` takes do not come to the application. A second signal does not wait. Raises `MissingExtra`.
+    Requests that `warm` takes do not come to the application, nor do those of the methods `shed` that come faster than
+    they can be begun. A second signal does not wait. Raises `MissingExtra`.
     """
     require_uvicorn()
     import uvicorn  # noqa: PLC0415 - an extra, loaded on use
@@ -100,7 +103,8 @@ async def serve_app(
         from negotiator.cli.shedding import shedding  # noqa: PLC0415 - an extra, loaded on use
         from negotiator.cli.straight_through import StraightThrough  # noqa: PLC0415
 
-        app, protocol = shedding(app) if warm is None else shedding(app, protocol=StraightThrough, warm=warm)
+        below = partial(shedding, app, methods=shed)
+        app, protocol = below() if warm is None else below(protocol=StraightThrough, warm=warm)
     config = uvicorn.Config(
         app,
         http=protocol,

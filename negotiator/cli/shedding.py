@@ -7,7 +7,7 @@ that can be done for, one that is whole and plain is not parsed either: where it
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any, Final
 
@@ -82,8 +82,9 @@ class Shedding(HttpToolsProtocol):
     scope: Any
     """Of the request that comes, with one member that uvicorn's type does not name."""
 
-    def __init__(self, *, backlog: Backlog, **options: Any) -> None:
+    def __init__(self, *, backlog: Backlog, methods: Collection[bytes] = (b"POST",), **options: Any) -> None:
         super().__init__(**options)
+        self._methods = methods
         self._backlog = backlog
         self._refusing = False
         self._amid = False
@@ -139,7 +140,7 @@ class Shedding(HttpToolsProtocol):
         """Take the request, or refuse it once it is whole."""
         self._head_since = None
         # What waits for a sign to send its body, and what is no exchange, is left to the application.
-        exchange = self._alone() and not self.expect_100_continue and self.parser.get_method() == b"POST"
+        exchange = self._alone() and not self.expect_100_continue and self.parser.get_method() in self._methods
         if not exchange:
             super().on_headers_complete()
         elif self._backlog.takes(time.monotonic()):
@@ -196,7 +197,7 @@ def shedding(
 ) -> tuple[App, Callable[..., Any]]:
     """An application, and the protocol that refuses on its behalf what it cannot begin soon enough.
 
-    `options` are those that `protocol` has beside `Shedding`'s.
+    `options` are those of `protocol`, such as the methods of what it refuses.
     """
     backlog = backlog or Backlog()
 

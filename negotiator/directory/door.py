@@ -5,12 +5,14 @@
     GET /search?q=...         the documents that fit some words, best first; `&limit=`
     PUT /documents/{hash}     add a document; for those who were given a token alone
 
-Answers hold no more than documents and what is said in their heads. Nothing of a document is ever carried out.
+Answers hold no more than documents and what is said in their heads. Nothing of a document is ever carried out. Which web
+pages reach all that, and by which names, is held as before an agent's doors.
 """
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 from urllib.parse import parse_qs, unquote
@@ -19,6 +21,7 @@ import orjson
 
 from negotiator.bounded import keep
 from negotiator.directory.client import MAX_FOUND, MAX_QUERY, PAGE, Entry, Found, Page
+from negotiator.pages import Pages
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs import (
     MAX_DOCUMENT_BYTES,
@@ -36,7 +39,16 @@ from protocol_docs import (
 MAX_DOCUMENTS: Final = 100_000
 """Documents that a directory takes from others."""
 _MAX_ENTRIES: Final = 4096
-_STATUSES: Final = {"not_found": 404, "too_large": 413, "slow_request": 408, "method_not_allowed": 405, "revoked": 410}
+_STATUSES: Final = {
+    "not_allowed": 403,
+    "not_found": 404,
+    "too_large": 413,
+    "slow_request": 408,
+    "method_not_allowed": 405,
+    "revoked": 410,
+}
+
+_log = logging.getLogger(__name__)
 
 
 class DirectoryDoor:
@@ -48,6 +60,8 @@ class DirectoryDoor:
         *,
         tokens: Callable[[], Iterator[str]] = lambda: iter(()),
         max_documents: int = MAX_DOCUMENTS,
+        allowed_origins: Sequence[str] = (),
+        allowed_hosts: Sequence[str] = (),
     ) -> None:
         """Serve what is in `store`.
 
@@ -56,7 +70,13 @@ class DirectoryDoor:
             tokens: The words that those who may add documents show; none by default. Asked for at each request, so
                 that one that is taken away counts no more.
             max_documents: How many documents may be here before no more are taken.
+            allowed_origins: Web pages that are heard beside those of this machine, such as `https://app.example`.
+            allowed_hosts: Names that this goes by beside those of this machine; see `Pages`.
+
+        Raises:
+            UsageError: one of these is no origin, or no host.
         """
+        self._pages = Pages(allowed_origins, allowed_hosts)
         self._store = store
         self._tokens = tokens
         self._max_documents = max_documents
@@ -73,6 +93,10 @@ class DirectoryDoor:
 
     async def __call__(self, wire: WireRequest) -> WireReply:
         """Answer one request."""
+        unheard = self._pages.refusal(wire.method, wire.headers, wire.local)
+        if unheard is not None:
+            _log.info("a request was refused: %s", unheard)
+            return _refusal("not_allowed", reason=unheard)
         path, _, query = wire.path.partition("?")
         try:
             asked = {name: values[-1] for name, values in parse_qs(query, max_num_fields=16).items()}
@@ -212,10 +236,18 @@ def _has(wire: WireRequest, etag: str) -> bool:
     return wire.method in ("GET", "HEAD") and (etag in named or "*" in named)
 
 
-def _refusal(code: str, status: int | None = None, *, allow: str | None = None, challenge: bool = False) -> WireReply:
+def _refusal(
+    code: str,
+    status: int | None = None,
+    *,
+    allow: str | None = None,
+    challenge: bool = False,
+    reason: str | None = None,
+) -> WireReply:
     headers = {"content-type": "application/json"}
     if allow is not None:
         headers["allow"] = allow
     if challenge:
         headers["www-authenticate"] = "Bearer"
-    return WireReply(status=status or _STATUSES.get(code, 400), headers=headers, body=orjson.dumps({"error": code}))
+    said = {"error": code} if reason is None else {"error": code, "reason": reason}
+    return WireReply(status=status or _STATUSES.get(code, 400), headers=headers, body=orjson.dumps(said))

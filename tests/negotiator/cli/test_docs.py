@@ -1,5 +1,6 @@
 """`negotiator docs` on a state folder of the test."""
 
+import http.client
 import json
 import subprocess
 import sys
@@ -171,6 +172,12 @@ def test_a_revocation_reaches_a_process_that_runs(state: Path, negotiator: Any) 
     assert running.get(FORECAST.hash) is None
 
 
+@pytest.mark.parametrize("option", [("--allowed-origin", "app.example"), ("--allowed-host", "https://a.example")])
+def test_what_is_no_origin_and_what_is_no_host_are_refused(tmp_path: Path, negotiator: Any, option: Any) -> None:
+    ran = negotiator("docs", "serve", *option, "--state", tmp_path / "state")
+    assert (ran.code, "is no " in ran.err) == (exits.USAGE, True)
+
+
 def test_tokens_that_can_be_guessed_are_refused(tmp_path: Path, negotiator: Any) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text("short\n", encoding="utf-8")
@@ -181,12 +188,30 @@ def test_tokens_that_can_be_guessed_are_refused(tmp_path: Path, negotiator: Any)
     assert negotiator("docs", "sync", "http://127.0.0.1:9", "--state", tmp_path / "s").code == exits.AGAIN
 
 
+def get(address: str, headers: dict[str, str]) -> int:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    try:
+        connection.request("GET", "/documents", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_a_directory_is_served_brought_and_added_to_over_http(state: Path, tmp_path: Path, negotiator: Any) -> None:
     pytest.importorskip("uvicorn")
     tokens = tmp_path / "tokens"
     tokens.write_text("sixteen characters and more\n", encoding="utf-8")
     served = [sys.executable, "-m", "negotiator.cli", "docs", "serve", "--port", "0", "--json", "--state", str(state)]
-    with subprocess.Popen([*served, "--tokens", str(tokens)], stdout=subprocess.PIPE, text=True) as server:
+    served = [
+        *served,
+        "--tokens",
+        str(tokens),
+        "--allowed-origin",
+        "https://app.example",
+        "--allowed-host",
+        "a.example",
+    ]
+    with subprocess.Popen(served, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             address = json.loads(server.stdout.readline())["address"]
@@ -199,6 +224,13 @@ def test_a_directory_is_served_brought_and_added_to_over_http(state: Path, tmp_p
             assert negotiator("docs", "show", FORECAST.hash, "--state", mine).code == exits.OK
             assert negotiator("docs", "show", ours, "--state", state).code == exits.OK
             assert negotiator("docs", "sync", address, "--json", "--state", mine).json["added"] == 0
+            for headers, status in (
+                ({"Origin": "https://evil.example"}, 403),
+                ({"Origin": "https://app.example"}, 200),
+                ({"Host": "evil.example"}, 403),
+                ({"Host": "a.example"}, 200),
+            ):
+                assert get(address, headers) == status
         finally:
             server.terminate()
     assert server.returncode == 0

@@ -56,15 +56,15 @@ async def app(scope, receive, send):
 
 
 @asynccontextmanager
-async def served(monkeypatch, backlog=None):
+async def served(monkeypatch, backlog=None, **options):
     """(backlog, connect), of a server that ends with the context."""
     from negotiator.cli import shedding
 
     backlog, made = backlog or Refuses(), shedding.shedding
-    monkeypatch.setattr(shedding, "shedding", lambda app: made(app, backlog))
+    monkeypatch.setattr(shedding, "shedding", lambda app, **others: made(app, backlog, **others))
     listening, up, ended = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
     port = listening.getsockname()[1]
-    serving = asyncio.create_task(serve_app(app, listening, ready=up.set, until=ended))
+    serving = asyncio.create_task(serve_app(app, listening, ready=up.set, until=ended, **options))
     await up.wait()
     writers = []
 
@@ -109,6 +109,20 @@ async def test_what_is_no_exchange_is_never_refused_here(monkeypatch, refuses):
         reader, writer = await connect()
         writer.write(b"GET /wellknown HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await reply(reader))[1] == b"GET "
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"), [(b"GET /search?q=a", True), (b"PUT /documents/a", True), (b"HEAD /", False)]
+)
+async def test_where_others_than_exchanges_are_the_work_they_are_refused_too(monkeypatch, asked, refused):
+    async with served(monkeypatch, Refuses(), shed=(b"GET", b"PUT")) as (_, connect):
+        reader, writer = await connect()
+        for _ in range(2):
+            writer.write(asked + b" HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            assert head.startswith("http/1.1 503 ") is refused
+            if refused:
+                await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r\n")[0]))
 
 
 async def test_a_body_that_waits_for_a_sign_is_left_to_the_application(monkeypatch, refuses):

@@ -10,7 +10,7 @@ import pytest
 from negotiator.clock import Deadline, SystemClock
 from negotiator.directory import DirectoryClient, DirectoryDoor, SyncCaps, sync
 from negotiator.directory import client as client_module
-from negotiator.errors import PeerFailed, PeerMisspoke, PeerUnreachable
+from negotiator.errors import PeerFailed, PeerMisspoke, PeerUnreachable, UsageError
 from negotiator.testing import World
 from negotiator.transports import MemoryTransport
 from negotiator.transports.asgi import asgi_app
@@ -278,6 +278,50 @@ async def test_it_is_served_by_our_application(store: DocumentStore) -> None:
     await app(large, receive, send)
     assert sent[0]["status"] == 413
     assert client_module.PAGE > 0
+
+
+# --- which pages reach it, and by which names ---
+
+EVERYTHING = [
+    ("GET", "/documents"),
+    ("GET", f"/documents/{HOTEL.hash}"),
+    ("GET", "/search?q=hotel"),
+    ("PUT", "/documents/x"),
+]
+
+
+async def status(door: DirectoryDoor, method: str, path: str, local: str | None = None, **headers: str) -> int:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return (await door(WireRequest(method=method, path=path, headers=named, local=local))).status
+
+
+@pytest.mark.parametrize(("method", "path"), EVERYTHING)
+async def test_a_page_that_nobody_named_reaches_nothing_of_it(store: DocumentStore, method: str, path: str) -> None:
+    door = DirectoryDoor(store, allowed_origins=["https://app.example"], **trusting("word"))
+    for origin in ("https://evil.example", "null", "http://localhost.evil.example"):
+        assert await status(door, method, path, origin=origin, authorization="Bearer word") == 403
+    for origin in ("https://app.example", "http://localhost:3000"):
+        assert await status(door, method, path, origin=origin) != 403
+
+
+@pytest.mark.parametrize(("method", "path"), EVERYTHING)
+async def test_a_name_that_was_made_to_lead_to_this_machine_reaches_nothing_of_it(
+    store: DocumentStore, method: str, path: str
+) -> None:
+    door, named = DirectoryDoor(store), DirectoryDoor(store, allowed_hosts=["directory.example"])
+    assert await status(door, method, path, "127.0.0.1", host="evil.example:8100") == 403
+    assert await status(door, method, path, "127.0.0.1", host="localhost:8100") != 403
+    assert await status(door, method, path, "192.0.2.7", host="anything.example") != 403
+    assert await status(named, method, path, "192.0.2.7", host="anything.example") == 403
+    assert await status(named, method, path, "127.0.0.1", host="directory.example") != 403
+
+
+async def test_whoever_is_refused_is_told_why_and_what_to_name(store: DocumentStore) -> None:
+    refused = await answered(store, "/documents", origin="https://evil.example")
+    assert orjson.loads(refused.body)["error"] == "not_allowed"
+    assert "allowed_origins" in orjson.loads(refused.body)["reason"]
+    with pytest.raises(UsageError, match="no origin"):
+        DirectoryDoor(store, allowed_origins=["app.example"])
 
 
 # --- used by agents ---
