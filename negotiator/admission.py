@@ -39,6 +39,8 @@ class UnderWay:
         self._shares = shares or Shares()
         self.now = 0
         """Requests that are at work."""
+        self._alone: Held | None = None
+        """Who is at work, where it is one: counted below as soon as there is a second."""
         self._callers: dict[str, int] = {}
         self._documents: dict[str, int] = {}
         self._both: dict[Held, int] = {}
@@ -60,8 +62,15 @@ class UnderWay:
 
     def enter(self, caller: str, document: str) -> None:
         """Begin one more of `caller` under `document`. Raises `Overloaded`; nothing is held then."""
-        free = self.at_most - self.now
         both, shares = (caller, document), self._shares
+        if not self.now and self.at_most > 0:
+            # Of an empty room nobody holds a share.
+            self.now, self._alone = 1, both
+            return
+        if self._alone is not None:
+            (other, under), self._alone = self._alone, None
+            self._both[other, under] = self._callers[other] = self._documents[under] = 1
+        free = self.at_most - self.now
         of_both, of_caller = self._both.get(both, 0), self._callers.get(caller, 0)
         of_document = self._documents.get(document, 0)
         if (
@@ -78,6 +87,9 @@ class UnderWay:
     def leave(self, caller: str, document: str) -> None:
         """It has ended."""
         self.now -= 1
+        if self._alone is not None:
+            self._alone = None
+            return
         both = (caller, document)
         # Three times the same, since each request comes here: what is left, and nothing where that is none.
         if (left := self._both[both] - 1) > 0:

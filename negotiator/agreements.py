@@ -1,16 +1,16 @@
 """Who agreed with whom on what, and where no agreement could be reached; kept in the text store."""
 
 import hashlib
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import orjson
 
 from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.jsonvalue import JsonObject
+from protocol_docs.changes import Watched
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -38,7 +38,7 @@ class Agreements:
     def __init__(self, store: TextStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._seen: dict[str, Agreed] = {}
+        self._seen: dict[str, Agreed] = Watched()
 
     def find(self, task_digest: str, base_url: str) -> Agreed | None:
         """The document agreed with the peer at `base_url` for the task, if it is still valid."""
@@ -58,9 +58,9 @@ class Agreements:
             keep(self._seen, key, found, _MAX_SEEN)
         return found if found.expires > self._clock.time() else None
 
-    def looking_at(self, task_digest: str, base_url: str) -> Callable[[], Agreed | None]:
-        """What says, without a row read, which agreement `find` would give, but for its expiry."""
-        return partial(self._seen.get, _key(task_digest, base_url))
+    def at_hand(self, task_digest: str, base_url: str) -> Agreed | None:
+        """Which agreement `find` would give, but for its expiry, without a row read."""
+        return self._seen.get(_key(task_digest, base_url))
 
     def agree(self, task_digest: str, base_url: str, protocol_hash: str, valid_seconds: float) -> None:
         """Remember an agreement, and that this document serves this task."""

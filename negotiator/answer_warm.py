@@ -20,11 +20,12 @@ from negotiator.identity.authority import Authority
 from negotiator.interpret import body_value
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.ledger import Account, Ledger, Place
+from negotiator.ledger import Account, Ledger
 from negotiator.oauth.granted import granted_scopes
 from negotiator.proposals import place_of
 from negotiator.running import Runnable
 from negotiator.shelf import MAX_READY
+from negotiator.standing import Standing
 from negotiator.task import Tool
 from negotiator.tracing import current_trace
 from negotiator.wire import ANONYMOUS
@@ -38,8 +39,30 @@ NOTHING_DONE: Final[Any] = object()
 """What stands for a request, or for its reply, where the ladder has to look."""
 
 
-class ByRoutine:
-    """A safe tool and the routine around it, ready under one document."""
+class _Ready(Standing):
+    """What answers under one document."""
+
+    __slots__ = ("allowed", "document", "hashes", "mapped", "moves_back")
+
+    def __init__(self, hashes: tuple[str, ...], document: ProtocolDocument, runnable: Runnable | None) -> None:
+        super().__init__()
+        self.hashes = hashes
+        """The document's spellings, as those requests name it that come here."""
+        self.document = document
+        self.allowed: dict[str, Authority] = {}
+        """Principals that have no token, with the table that allows them this."""
+        self.mapped = runnable is not None and runnable.straight
+        """Whether a tool and mappings around it are the whole of it."""
+        self.moves_back = self.mapped and runnable is not None and runnable.moves_back
+        """Whether that makes plain JSON of whatever plain JSON the tool gives."""
+
+    def is_as_it_was(self, engine: Engine) -> bool:
+        """See `Standing.is_as_it_was`."""
+        return engine.documents.stands(self.hashes[0], self.document)
+
+
+class ByRoutine(_Ready):
+    """A safe tool and the routine around it."""
 
     __slots__ = (
         "_bound",
@@ -47,38 +70,42 @@ class ByRoutine:
         "_map_back",
         "_map_into",
         "_reply",
-        "allowed",
-        "document",
-        "mapped",
-        "place",
         "runnable",
+        "tally",
         "tool",
     )
 
-    def __init__(self, document: ProtocolDocument, schemas: DocumentSchemas, runnable: Runnable, tool: Tool) -> None:
-        self.document = document
+    def __init__(
+        self,
+        hashes: tuple[str, ...],
+        document: ProtocolDocument,
+        schemas: DocumentSchemas,
+        runnable: Runnable,
+        tool: Tool,
+    ) -> None:
+        super().__init__(hashes, document, runnable)
         self.runnable = runnable
         self.tool = tool
-        self.mapped = runnable.straight
-        """Whether its mappings are the whole of it; else its source is run beside them."""
-        self.place: Place | None = place_of(tool)
-        """Where the ledger counts it."""
-        self.allowed: dict[str, Authority] = {}
-        """Principals that have no token, with the table that allows them the tool."""
         self._reply = schemas.reply
         # What each request calls, so that it is looked up once.
         self._fits = schemas.request.fits
         self._map_into, self._map_back = runnable.map_into, runnable.map_back
         self._bound = tool.bind or tool.bound
 
-    def stands(self, engine: Engine) -> bool:
-        """Whether it is still what would answer; each look is one in memory, or at a file's first bytes."""
+    def is_as_it_was(self, engine: Engine) -> bool:
+        """See `Standing.is_as_it_was`."""
         tool, hash_ = self.tool, self.document.hash
+        self.tally = engine.ledger.tally(place_of(tool))
         return (
-            engine.routines.get(hash_, "receiver", engine.toolset) is self.runnable
+            super().is_as_it_was(engine)
+            and engine.routines.get(hash_, "receiver", engine.toolset) is self.runnable
             and engine.tools.get(tool.name) is tool
             and hash_ not in engine.natives
         )
+
+    def count(self, _ledger: Ledger) -> None:
+        """Enter that it has answered."""
+        self.tally.number += 1
 
     def takes(self, body: JsonValue) -> Any:
         """A request's body, as `run` is to have it; `NOTHING_DONE` where that is for the ladder to see."""
@@ -125,22 +152,34 @@ class ByRoutine:
         return made
 
 
-class Natively:
-    """A person's own function, safe, ready under one document."""
+class Natively(_Ready):
+    """A person's own function, safe."""
 
-    __slots__ = ("_function", "_terms", "allowed", "document", "place")
+    __slots__ = ("_function", "_terms")
 
-    def __init__(self, document: ProtocolDocument, function: Callable[[JsonValue], Any], terms: NativeTerms) -> None:
-        self.document = document
-        self.place: Place | None = None
-        self.allowed: dict[str, Authority] = {}
+    def __init__(
+        self,
+        hashes: tuple[str, ...],
+        document: ProtocolDocument,
+        function: Callable[[JsonValue], Any],
+        terms: NativeTerms,
+    ) -> None:
+        super().__init__(hashes, document, None)
         self._function = function
         self._terms = terms
 
-    def stands(self, engine: Engine) -> bool:
-        """See `ByRoutine.stands`."""
+    def is_as_it_was(self, engine: Engine) -> bool:
+        """See `Standing.is_as_it_was`."""
         hash_ = self.document.hash
-        return engine.natives.get(hash_) is self._function and engine.native_terms.get(hash_) is self._terms
+        return (
+            super().is_as_it_was(engine)
+            and engine.natives.get(hash_) is self._function
+            and engine.native_terms.get(hash_) is self._terms
+        )
+
+    def count(self, ledger: Ledger) -> None:
+        """See `ByRoutine.count`."""
+        ledger.exchange("receiver", "routine", "receiver", _FREE)
 
     def takes(self, body: JsonValue) -> Any:
         """See `ByRoutine.takes`."""
@@ -179,9 +218,11 @@ def ready_for(engine: Engine, hashes: tuple[str, ...]) -> Ready | None:
     """
     found: Ready | None = engine.ready.get(hashes)
     if found is None:
-        return _made_ready(engine, hashes) if hashes else None
+        found = _made_ready(engine, hashes) if hashes else None
+        if found is None:
+            return None
     # Revoked, demoted, replaced by another process, another tool, another function: it is looked at each time.
-    if engine.documents.stands(hashes[0], found.document) and found.stands(engine):
+    if found.stands(engine):
         return found
     del engine.ready[hashes]
     return None
@@ -194,23 +235,24 @@ def _made_ready(engine: Engine, hashes: tuple[str, ...]) -> Ready | None:
         return None
     if document is None or not set(hashes) <= set(document.aliases):
         return None
-    ready = _native(engine, document) if document.hash in engine.natives else _routine(engine, document)
+    made = _native if document.hash in engine.natives else _routine
+    ready = made(engine, hashes, document)
     if ready is not None:
         keep(engine.ready, hashes, ready, MAX_READY)
     return ready
 
 
-def _native(engine: Engine, document: ProtocolDocument) -> Ready | None:
+def _native(engine: Engine, hashes: tuple[str, ...], document: ProtocolDocument) -> Ready | None:
     terms = engine.native_terms[document.hash]
-    return Natively(document, engine.natives[document.hash], terms) if terms.effect == "safe" else None
+    return Natively(hashes, document, engine.natives[document.hash], terms) if terms.effect == "safe" else None
 
 
-def _routine(engine: Engine, document: ProtocolDocument) -> Ready | None:
+def _routine(engine: Engine, hashes: tuple[str, ...], document: ProtocolDocument) -> Ready | None:
     runnable, schemas = engine.routines.get(document.hash, "receiver", engine.toolset), engine.schemas_of(document)
     if runnable is None or schemas is None or not runnable.routine.firm or runnable.routine.whole:
         return None
     tool = engine.tools.get(runnable.routine.tool or "")
-    return None if tool is None or tool.effect != "safe" else ByRoutine(document, schemas, runnable, tool)
+    return None if tool is None or tool.effect != "safe" else ByRoutine(hashes, document, schemas, runnable, tool)
 
 
 def may_be_kept(engine: Engine, principal: str, key: str | None) -> bool:
@@ -249,17 +291,16 @@ async def answer_warm(
 
     Raises `ResultUnread`, and what the tool raises.
     """
-    context = Context(
-        principal=principal, deadline=deadline, request=engine.new_id, history=history, trace=current_trace()
-    )
+    context = Context(principal, deadline, engine.new_id, history, current_trace())
     token = begin(context)
     try:
-        if isinstance(ready, ByRoutine) and ready.mapped:
-            tool = ready.tool
+        if ready.mapped:
+            mapped: ByRoutine = ready  # type: ignore[assignment]
+            tool = mapped.tool
             # Who is told of each use is told of each.
             if is_told():
                 tell(tool.name, tool.effect, principal, "routine", allowed=True)
-            made = ready.told(await tool.run(taken), body)
+            made = mapped.told(await tool.run(taken), body)
         else:
             made = await ready.run(taken, principal)
     except ResultUnread:
@@ -267,20 +308,13 @@ async def answer_warm(
     except BaseException:
         # Of a thread nobody can tell it otherwise.
         context.cancel()
-        _count(engine.ledger, ready.place)
+        ready.count(engine.ledger)
         raise
     finally:
         end(token)
     if made is not NOTHING_DONE:
-        _count(engine.ledger, ready.place)
+        ready.count(engine.ledger)
     return made
-
-
-def _count(ledger: Ledger, place: Place | None) -> None:
-    if place is None:
-        ledger.exchange("receiver", "routine", "receiver", _FREE)
-    else:
-        ledger.warm(place)
 
 
 def body_for(ready: Ready, body: JsonValue) -> JsonValue:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Final
 
 from negotiator.context import context_of, within
 from negotiator.engine import Engine
@@ -151,9 +152,8 @@ class Answering:
             engine.ledger.arrived(place_of(self.tool), engine.clock.time(), interpreted=called)
 
 
-def is_told() -> bool:
-    """Whether each use of a tool is told to the log."""
-    return _log.isEnabledFor(logging.INFO)
+is_told: Final[Callable[[], bool]] = partial(_log.isEnabledFor, logging.INFO)
+"""Whether each use of a tool is told to the log."""
 
 
 def require(engine: Engine, principal: str, tier: Tier, name: str, effect: Effect, *, public: bool) -> None:

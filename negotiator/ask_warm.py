@@ -7,8 +7,8 @@ what comes back is anything but a plain success, the ladder takes the request up
 again.
 """
 
+import math
 import re
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import orjson
@@ -19,6 +19,7 @@ from negotiator.asking import Asking, Left
 from negotiator.bounded import keep
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025
+from negotiator.dialects.json_body import write
 from negotiator.engine import DocumentSchemas, Engine
 from negotiator.errors import PeerHungUp
 from negotiator.events import listener
@@ -29,53 +30,112 @@ from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import ASKED, Account, Place
 from negotiator.mapping import FieldMapping, Mapping
 from negotiator.messages import PeerTier
-from negotiator.models.base import Usage
-from negotiator.outcome import Outcome, Step, outcome_of, step_of
+from negotiator.outcome import Outcome, Step, warm_outcome
 from negotiator.plan import Plan, by_routine
-from negotiator.reach import preferring, waits_for
+from negotiator.reach import SEEN_SECONDS, preferring, waits_for
 from negotiator.running import Runnable
 from negotiator.schemas import Schema
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.speaking import PeerRecord
+from negotiator.standing import Standing
 from negotiator.task import Task
 from negotiator.wire import WireReply, post_of
 from protocol_docs import ProtocolDocument
+from protocol_docs.changes import LATEST
 
 MAX_READY: Final = 1024
 """Pairs of a task and a peer for which something stands ready."""
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_NOTHING_SPENT: Final = Usage()
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
 _OURS: Final = {**_HEADERS, ENGINE_HEADER: ENGINE}
 
 
-class ReadyToAsk(NamedTuple):
+class ReadyToAsk(Standing):
     """What a request for one task, of one peer, needs."""
 
-    peer: PeerRecord
-    agreed: Agreed
-    document: ProtocolDocument
-    schemas: DocumentSchemas
-    runnable: Runnable
-    hashes: tuple[str, ...]
-    """The document's, as requests name it."""
-    opening: bytes
-    """What the bytes of each request begin with."""
-    plan: Plan
-    planned: str
-    """The plan, as the trace tells it."""
-    place: Place
-    """Where the ledger counts it."""
-    peer_now: Callable[[], PeerRecord | None]
-    """Which record of the peer there is; see `Reach.looking_at`."""
-    agreed_now: Callable[[], Agreed | None]
-    """Which agreement there is; see `Agreements.looking_at`."""
-    until: float
-    """Unix seconds, when the one or the other expires."""
-    same_request: bool
-    """Whether a body that equals the task's input fits by having fitted; see `_same`."""
-    same_reply: bool
-    """The same of an output that equals the reply."""
+    __slots__ = (
+        "agreed",
+        "around",
+        "base_url",
+        "digest",
+        "document",
+        "hashes",
+        "noted",
+        "opening",
+        "peer",
+        "plan",
+        "room",
+        "runnable",
+        "same_reply",
+        "same_request",
+        "schemas",
+        "tally",
+        "until",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: Task,
+        base_url: str,
+        peer: PeerRecord,
+        agreed: Agreed,
+        document: ProtocolDocument,
+        schemas: DocumentSchemas,
+        runnable: Runnable,
+    ) -> None:
+        super().__init__()
+        self.digest = task.digest
+        self.base_url = base_url
+        self.peer = peer
+        self.agreed = agreed
+        self.document = document
+        self.schemas = schemas
+        self.runnable = runnable
+        self.hashes = document.aliases[:2]
+        """The document's, as requests name it."""
+        self.opening = STANDARD_2025.opening(document.aliases)
+        """What the bytes of each request begin with."""
+        self.around = len(STANDARD_2025.request_under(self.opening, b"", ""))
+        """Bytes of a request beside its body and its key."""
+        self.room = math.inf if peer.body_bytes is None else peer.body_bytes
+        """Bytes that the peer takes; see `PeerRecord.require_room`."""
+        self.plan = by_routine(document.hash)
+        self.tally = engine.ledger.tally(self.place)
+        """Where the ledger counts it."""
+        self.until = min(peer.expires, agreed.expires)
+        """Unix seconds, when the one or the other expires."""
+        self.same_request = _same(task.named_input, schemas.request, runnable.routine.into.mapping)
+        """Whether a body that equals the task's input fits by having fitted; see `_same`."""
+        self.same_reply = _same(task.output, schemas.reply, runnable.routine.back.mapping)
+        """The same of an output that equals the reply."""
+        self.noted: object = None
+        """The latest change when the peer's answer was last noted."""
+
+    @property
+    def place(self) -> Place:
+        """What the ledger knows it by."""
+        return Place(self.digest, ASKED, self.base_url)
+
+    def is_as_it_was(self, engine: Engine) -> bool:
+        """See `Standing.is_as_it_was`."""
+        document = self.document
+        self.noted = None
+        self.tally = engine.ledger.tally(self.place)
+        return (
+            engine.reach.at_hand(self.base_url) is self.peer
+            and engine.agreements.at_hand(self.digest, self.base_url) is self.agreed
+            and engine.documents.stands(document.hash, document)
+            and engine.routines.get(document.hash, "sender", self.digest) is self.runnable
+        )
+
+    def answered(self, engine: Engine, now: float) -> None:
+        """Remember that the peer answered, where anything else was known of that."""
+        if self.noted is not LATEST.change or now - self.peer.seen > SEEN_SECONDS:
+            engine.reach.answered(self.base_url, self.peer)
+            engine.peers.note(self.digest, self.base_url, "routine")
+            self.noted = LATEST.change
+        self.tally.number += 1
 
 
 class UnderWay(NamedTuple):
@@ -87,14 +147,14 @@ class UnderWay(NamedTuple):
     started: float
     """`clock.monotonic()` seconds."""
     planned: float
-    """Milliseconds from the start to the plan."""
+    """Seconds from the start to the plan."""
 
     def go_on(self, work: Asking) -> Plan:
         """Have `work` stand where this is; returns the plan that it went by."""
         ready = self.ready
         work.payload, work.peer, work.agreed, work.runnable = self.payload, ready.peer, ready.document, ready.runnable
         work.left, work.started, work.reason = self.left, self.started, ready.plan.reason
-        work.steps.append(Step("plan", ready.planned, self.planned))
+        work.steps.append(Step("plan", f"{ready.plan.tier}: {ready.plan.reason}", self.planned * 1000))
         return ready.plan
 
 
@@ -106,29 +166,13 @@ def prepare(work: Asking) -> None:
         return
     found: ReadyToAsk | None = engine.ready_to_ask.get((task.digest, base_url))
     agreed, schemas = engine.agreements.find(task.digest, base_url), sender_schemas(engine, task, document)
-    if found is not None and found[:5] == (peer, agreed, document, schemas, runnable):
+    now = peer, agreed, document, schemas, runnable
+    if found is not None and (found.peer, found.agreed, found.document, found.schemas, found.runnable) == now:
         return
     plain = runnable.straight and peer.ours and peer.dialect == STANDARD_2025.name and not peer.negotiates
     if agreed is None or schemas is None or agreed.demoted or not plain:
         return
-    plan = by_routine(document.hash)
-    ready = ReadyToAsk(
-        peer=peer,
-        agreed=agreed,
-        document=document,
-        schemas=schemas,
-        runnable=runnable,
-        hashes=document.aliases[:2],
-        opening=STANDARD_2025.opening(document.aliases),
-        plan=plan,
-        planned=f"{plan.tier}: {plan.reason}",
-        place=Place(task.digest, ASKED, base_url),
-        peer_now=engine.reach.looking_at(base_url),
-        agreed_now=engine.agreements.looking_at(task.digest, base_url),
-        until=min(peer.expires, agreed.expires),
-        same_request=_same(task.named_input, schemas.request, runnable.routine.into.mapping),
-        same_reply=_same(task.output, schemas.reply, runnable.routine.back.mapping),
-    )
+    ready = ReadyToAsk(engine, task, base_url, peer, agreed, document, schemas, runnable)
     keep(engine.ready_to_ask, (task.digest, base_url), ready, MAX_READY)
 
 
@@ -148,83 +192,84 @@ def _moved(field: FieldMapping) -> FieldMapping:
     return FieldMapping(to=field.to, source=field.to, required=field.required, null_is_absent=field.null_is_absent)
 
 
-def _standing(engine: Engine, base_url: str, task: Task) -> ReadyToAsk | None:
-    """What stands ready and still stands as it was: each look is one in memory."""
-    found: ReadyToAsk | None = engine.ready_to_ask.get((task.digest, base_url))
-    if found is None:
-        return None
-    document, digest = found.document, task.digest
-    if (
-        found.peer_now() is found.peer
-        and found.agreed_now() is found.agreed
-        and found.until > engine.clock.time()
-        and engine.documents.stands(document.hash, document)
-        and engine.routines.get(document.hash, "sender", digest) is found.runnable
-    ):
-        return found
-    del engine.ready_to_ask[digest, base_url]
-    return None
-
-
 async def ask_warm(
-    engine: Engine, base_url: str, task: Task, value: object, deadline: Deadline, key: str, account: Account | None
+    engine: Engine,
+    base_url: str,
+    task: Task,
+    value: object,
+    deadline: Deadline,
+    key: str,
+    account: Account | None,
+    *,
+    drawn: bool = False,
 ) -> Outcome | UnderWay | None:
     """What a request came to, by the short road; None where nothing was done. What is under way is for the ladder.
 
-    Raises only on cancellation.
+    `drawn`: the key is one of the engine's own. Raises only on cancellation.
     """
-    monotonic = engine.clock.monotonic
-    started = monotonic()
+    clock = engine.clock
+    started = clock.monotonic()
     try:
-        ready = _standing(engine, base_url, task)
-        if ready is None or deadline.at <= started or listener() is not None or not _PLAIN_KEY.fullmatch(key):
+        ready: ReadyToAsk | None = engine.ready_to_ask.get((task.digest, base_url))
+        if ready is None:
             return None
-        if account is not None and account.usage.calls:
+        now = clock.time()
+        if ready.until <= now or not ready.stands(engine):
+            del engine.ready_to_ask[task.digest, base_url]
             return None
-        payload = task.input.proven(value)
-        if payload is None:
-            payload = task.input.dump(value)
-            canonical(payload)
-        planned = (monotonic() - started) * 1000
-        body = ready.runnable.map_into(payload)
-        fitted = ready.same_request and body == payload
         if (
-            not task.named_input.fits(payload)
-            or body.__class__ is not dict
-            or not (fitted or ready.schemas.request.fits(body))
+            deadline.at <= started
+            or listener() is not None
+            or not (drawn or _PLAIN_KEY.fullmatch(key))
+            or (account is not None and account.usage.calls)
         ):
             return None
-        data = STANDARD_2025.request_under(ready.opening, body, key)
-        ready.peer.require_room(data)
+        said = _said(ready, task, value)
+        if said is None or (size := ready.around + len(said[2]) + len(key)) > ready.room:
+            return None
     except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
         return None
-    straight, seconds, handed = engine.reach.in_process, waits_for(deadline.at - started), None
-    if straight is not None:
-        handed = straight.hand_over(
-            base_url, body, hashes=ready.hashes, key=key, data=data, seconds=seconds, deadline=deadline
-        )
+    payload, body, written = said
+    planned = clock.monotonic() - started
+    reach, seconds = engine.reach, waits_for(deadline.at - started)
+    taker = None if reach.in_process is None else reach.in_process.taker(base_url)
+    handed = None if taker is None else taker(body, ready.hashes, key, written, size, seconds)
+    came: WireReply | JsonObject
     try:
         if handed is not None:
             came = await by(deadline, handed)
         else:
+            data = STANDARD_2025.request_under(ready.opening, written, key)
             headers = {**_HEADERS, "idempotency-key": key, "prefer": preferring(seconds)}
-            reach = engine.reach
             carried = reach.transport.send(base_url, post_of(headers, data), deadline=deadline)
             came = await (carried if reach.in_time else by(deadline, carried))
     except Exception as error:  # noqa: BLE001 - the ladder knows what it means
-        return UnderWay(ready, payload, _left(data, error), started, planned)
+        return UnderWay(ready, payload, _left(written, error), started, planned)
     made = _read(ready, task, came)
     if made is None:
-        return UnderWay(ready, payload, _left(data, _arrived(engine, base_url, came)), started, planned)
+        return UnderWay(ready, payload, _left(written, _arrived(engine, base_url, came)), started, planned)
     output, loaded, peer_tier = made
-    engine.reach.answered(base_url, ready.peer)
-    engine.peers.note(task.digest, base_url, "routine")
-    engine.ledger.warm(ready.place)
-    took, name = monotonic() - started, ready.document.hash
-    steps = step_of("plan", ready.planned, planned), step_of("send", "the peer answered: success", took * 1000)
-    return outcome_of(
-        loaded, output, "routine", peer_tier, name, ready.plan.reason, _NOTHING_SPENT, took, "none", steps
-    )
+    ready.answered(engine, now)
+    took = clock.monotonic() - started
+    return warm_outcome(loaded, output, peer_tier, ready.document.hash, ready.plan.reason, planned, took)
+
+
+def _said(ready: ReadyToAsk, task: Task, value: object) -> tuple[JsonValue, JsonObject, bytes] | None:
+    """A value as plain JSON that nobody else holds, the body that says it, and its bytes; None for the ladder."""
+    runnable = ready.runnable
+    payload = task.input.proven(value)
+    if payload is None:
+        payload = task.input.dump(value)
+        canonical(payload)
+    body = runnable.map_into(payload)
+    if (
+        not task.named_input.fits(payload)
+        or body.__class__ is not dict
+        or not ((ready.same_request and body == payload) or ready.schemas.request.fits(body))
+    ):
+        return None
+    # What a mapping has only moved is as plain as what it was.
+    return payload, body, orjson.dumps(body) if runnable.moves_into else write(body)
 
 
 def _arrived(engine: Engine, base_url: str, came: WireReply | JsonObject) -> WireReply | JsonObject | Exception:
@@ -235,22 +280,21 @@ def _arrived(engine: Engine, base_url: str, came: WireReply | JsonObject) -> Wir
         return error
 
 
-def _left(data: bytes, result: WireReply | JsonObject | Exception) -> Left:
+def _left(written: bytes, result: WireReply | JsonObject | Exception) -> Left:
     """What left, read from its bytes: who got it as it was may hold it still."""
     if isinstance(result, dict):
         result = WireReply(headers=_OURS, body=STANDARD_2025.success(result, "routine"))
-    return Left(orjson.loads(data)["body"], result)
+    return Left(orjson.loads(written), result)
 
 
 def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[JsonValue, object, PeerTier] | None:
     """The output, plain and in the task's type, and the tier that the peer says; None for the ladder."""
-    body: JsonObject
     tier: PeerTier = "routine"
     try:
-        if isinstance(came, dict):
-            body = came
+        if came.__class__ is dict:
+            body: JsonObject = came
         else:
-            said = STANDARD_2025.read_success(came.body) if came.status == 200 and is_ours(came) else None  # noqa: PLR2004 - HTTP
+            said = STANDARD_2025.read_success(came.body) if came.status == 200 and is_ours(came) else None  # type: ignore[union-attr,arg-type] # noqa: PLR2004 - HTTP
             if said is None:
                 return None
             body, tier = said

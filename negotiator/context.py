@@ -33,7 +33,6 @@ class Context:
 
     def __init__(
         self,
-        *,
         principal: str,
         deadline: Deadline,
         request: Callable[[], str],

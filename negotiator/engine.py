@@ -34,6 +34,7 @@ from negotiator.shelf import RoutineShelf
 from negotiator.speaking import PeerRecord
 from negotiator.task import Tool, toolset_digest
 from protocol_docs import DocumentStore, Embedder, ProtocolDocument, StoreUnusable
+from protocol_docs.changes import LATEST, Watched, changed
 from protocol_docs.text_store import TextStore
 from sandbox import Executor
 
@@ -51,6 +52,9 @@ STRANGE_BYTES = 16 * 1_048_576
 _STRANGE = "strange/"
 MAX_LOOKED_AT = 1024
 """Listings that are remembered as searched."""
+_OFFERED = frozenset({"tools", "natives", "native_terms"})
+_RESTED_ON = _OFFERED | {"agreements", "authority", "documents", "own_words", "peers", "reach", "routines"}
+"""What answers rest on, and may be put in another's place."""
 
 
 class DocumentSchemas(NamedTuple):
@@ -73,6 +77,11 @@ class NativeTerms(NamedTuple):
 def _comparing() -> ThreadPoolExecutor:
     """One thread a process compares schemas, so that strangers' never take those that tools run in."""
     return ThreadPoolExecutor(1, thread_name_prefix="negotiator-schemas")
+
+
+def _both(one: Callable[[], object], other: Callable[[], object]) -> object:
+    now = one(), other()
+    return None if None in now else now
 
 
 def _compiled(document: ProtocolDocument) -> DocumentSchemas | None:
@@ -149,15 +158,32 @@ class Engine:
     _looked_at: dict[tuple[str, str, int], None] = field(default_factory=dict)
     _listings: dict[tuple[str, str], PeerRecord] = field(default_factory=dict)
     _toolset: tuple[int, str] | None = None
+    _effects: tuple[object, bool] = (None, False)
+    """The latest change when it was looked whether anything here has effects, and what was found."""
     _schemas: "dict[str, DocumentSchemas | None]" = field(default_factory=dict)
     _requests: "dict[str, Schema | None]" = field(default_factory=dict)
     _pairs: dict[tuple[str, ...], PairInference] = field(default_factory=dict)
     _strange: dict[str, int] = field(default_factory=dict)
     """The bytes of documents that callers sent and that are kept, once they were counted."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OFFERED:
+            value = Watched(value)
+        object.__setattr__(self, name, value)
+        if name in _RESTED_ON:
+            changed()
+
     def __post_init__(self) -> None:
         self.peers = KnownPeers(self.text, self.clock)
         self.purse = Purse(self.ledger, self.cost_policy, lambda: self.today)
+
+    @property
+    def generation(self) -> Callable[[], object]:
+        """What tells of what other processes do to routines and documents: equal as long as that is nothing, else None
+        or something else.
+        """
+        own, shared = self.routines.generation, self.documents.generation
+        return own.now if shared is None or shared is own else partial(_both, own.now, shared.now)
 
     @property
     def has_model(self) -> bool:
@@ -194,13 +220,14 @@ class Engine:
     @property
     def may_have_effects(self) -> bool:
         """Whether a request can do something that must not be done twice."""
-        for terms in self.native_terms.values():
-            if terms.effect == "transactional":
-                return True
-        for tool in self.tools.values():
-            if tool.effect == "transactional":
-                return True
-        return self.own_words is not None and self.own_words.effect == "transactional"
+        as_of, may = self._effects
+        if as_of is not LATEST.change:
+            as_of, own = LATEST.change, () if self.own_words is None else (self.own_words,)
+            may = any(
+                each.effect == "transactional" for each in (*self.native_terms.values(), *self.tools.values(), *own)
+            )
+            self._effects = as_of, may
+        return may
 
     @property
     def reads_words(self) -> bool:

@@ -12,6 +12,7 @@ from negotiator.errors import BudgetSpent
 from negotiator.heat import Evidence
 from negotiator.models.base import Completion, Usage
 from negotiator.plan import CostPolicy, Spending
+from protocol_docs.changes import changed
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -95,6 +96,17 @@ class Place(NamedTuple):
 
 MAX_PLACES = 4096
 """Places whose arrivals are counted in memory until they are next written."""
+MAX_TALLIES = 2 * MAX_PLACES
+
+
+class Tally:
+    """How many requests at one place routines have answered, no model asked, since the ledger last looked."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
 
 _WARM = {ASKED: "sender/routine", SERVED: "receiver/routine"}
 
@@ -113,13 +125,20 @@ class Ledger:
         self.total = Usage()
         """All model calls of this process."""
         self._arrivals: dict[Place, int] = {}
-        self.exchanges: dict[str, int] = {}
+        self._exchanges: dict[str, int] = {}
+        self._tallies: dict[Place, Tally] = {}
+        """What is counted by those who answer or ask, for `_gather` to enter: each warm request comes there."""
+
+    @property
+    def exchanges(self) -> dict[str, int]:
         """Exchanges of this process by `<side>/<tier>`."""
+        self._gather()
+        return self._exchanges
 
     def exchange(self, side: str, tier: str, key: str, account: Account) -> None:
         """Enter one exchange. `key` names what is counted together; interpreted exchanges add to what was spent."""
         name = f"{side}/{tier}"
-        self.exchanges[name] = self.exchanges.get(name, 0) + 1
+        self._exchanges[name] = self._exchanges.get(name, 0) + 1
         if not account.usage.calls:
             return
         self.total = self.total + account.usage
@@ -137,6 +156,7 @@ class Ledger:
         keep(self._arrivals, place, self._arrivals.get(place, 0) + 1, MAX_PLACES)
         if not interpreted:
             return
+        self._gather()
         for each in [each for each in self._arrivals if each.task == place.task]:
             number = self._arrivals.pop(each)
             row = self._read(f"heat/{each.key}")
@@ -149,15 +169,29 @@ class Ledger:
                 total["pairs"] = total.get("pairs", 0) + first
                 self._write(key, total)
 
-    def warm(self, place: Place) -> None:
-        """What `exchange` and `arrived` enter of a request that a routine has answered, with no model asked."""
-        name = _WARM[place.family]
-        exchanges, arrivals = self.exchanges, self._arrivals
-        exchanges[name] = exchanges.get(name, 0) + 1
-        # As `keep` does it, in one look-up less: each warm request comes here.
-        arrivals[place] = arrivals.pop(place, 0) + 1
-        if len(arrivals) > MAX_PLACES:
-            del arrivals[next(iter(arrivals))]
+    def tally(self, place: Place) -> Tally:
+        """Where to count what `exchange` and `arrived` would enter of a request that a routine answers with no model.
+
+        It is counted there as long as nothing has changed (`protocol_docs.changes`); then this is to be asked again.
+        """
+        found = self._tallies.get(place)
+        if found is None:
+            if len(self._tallies) >= MAX_TALLIES:
+                self._gather()
+                self._tallies.clear()
+                changed()
+            found = self._tallies[place] = Tally()
+        return found
+
+    def _gather(self) -> None:
+        """Enter what was counted."""
+        for place, tally in self._tallies.items():
+            number = tally.number
+            if number:
+                tally.number -= number
+                name = _WARM[place.family]
+                self._exchanges[name] = self._exchanges.get(name, 0) + number
+                keep(self._arrivals, place, self._arrivals.get(place, 0) + number, MAX_PLACES)
 
     def evidence(self, place: Place) -> Evidence:
         """What is known of the traffic of a task at a peer and elsewhere."""

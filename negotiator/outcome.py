@@ -1,11 +1,13 @@
 """What a request came to."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from negotiator.jsonvalue import JsonValue
 from negotiator.messages import PeerTier, Tier
 from negotiator.models.base import Usage
+
+_NOTHING_SPENT: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,17 @@ class Step:
     """Milliseconds from the start of the request."""
 
 
+class _Warm:
+    """What the trace of a warm request is made of, where somebody reads it."""
+
+    __slots__ = ("planned",)
+
+    planned: float
+    """Seconds from the start to the plan."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(_Warm):
     """The answer to `Agent.ask`, with how it was reached."""
 
     output: Any
@@ -44,14 +55,19 @@ class Outcome:
     """Which model served this side; `none` where none was called."""
     trace: tuple[Step, ...] = field(default_factory=tuple)
 
+    if not TYPE_CHECKING:
 
-class _OpenStep:
-    """A `Step` while it is made."""
+        def __getattr__(self, name: str) -> Any:
+            # Only a warm outcome's trace is not there, until it is read.
+            if name != "trace":
+                raise AttributeError(name)
+            planned = Step("plan", f"{self.tier}: {self.reason}", self.planned * 1000)
+            steps = planned, Step("send", "the peer answered: success", self.seconds * 1000)
+            object.__setattr__(self, "trace", steps)
+            return steps
 
-    __slots__ = ("detail", "ms", "what")
 
-
-class _OpenOutcome:
+class _OpenOutcome(_Warm):
     """An `Outcome` while it is made."""
 
     __slots__ = (
@@ -68,34 +84,26 @@ class _OpenOutcome:
     )
 
 
-def step_of(what: str, detail: str, ms: float) -> Step:
-    """`Step(what, detail, ms)`, in a third of the time; see `outcome_of`."""
-    made: Any = _OpenStep()
-    made.what, made.detail, made.ms = what, detail, ms
-    made.__class__ = Step
-    return cast("Step", made)
-
-
-def outcome_of(
-    output: Any,
-    json: JsonValue,
-    tier: Tier,
-    peer_tier: PeerTier,
-    protocol_hash: str | None,
-    reason: str,
-    usage: Usage,
-    seconds: float,
-    model: str,
-    trace: tuple[Step, ...],
+def warm_outcome(
+    output: Any, json: JsonValue, peer_tier: PeerTier, protocol_hash: str, reason: str, planned: float, took: float
 ) -> Outcome:
-    """`Outcome` of its fields in their order, in a third of the time.
+    """The `Outcome` of a request that a routine asked and no model, in a fraction of the time.
 
     A frozen dataclass sets each of its fields by a call, which for one outcome is a twentieth of a whole warm request.
     Here they are set while it is open, and it is closed by the one assignment that makes it an `Outcome`.
+
+    Args:
+        output: As in `Outcome`, like those that follow.
+        json: The same as JSON.
+        peer_tier: The peer's.
+        protocol_hash: The document's.
+        reason: Why by a routine.
+        planned: Seconds from the start until it was known how; for `Outcome.trace`.
+        took: Seconds of all of it.
     """
     made: Any = _OpenOutcome()
-    made.output, made.json, made.tier, made.peer_tier = output, json, tier, peer_tier
-    made.protocol_hash, made.reason, made.usage = protocol_hash, reason, usage
-    made.seconds, made.model, made.trace = seconds, model, trace
+    made.output, made.json, made.tier, made.peer_tier = output, json, "routine", peer_tier
+    made.protocol_hash, made.reason, made.usage = protocol_hash, reason, _NOTHING_SPENT
+    made.seconds, made.model, made.planned = took, "none", planned
     made.__class__ = Outcome
     return cast("Outcome", made)

@@ -12,6 +12,7 @@ from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.errors import UsageError
 from negotiator.messages import Tier
+from protocol_docs.changes import Watched
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -48,7 +49,7 @@ class KnownPeers:
     def __init__(self, store: TextStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._seen: dict[tuple[str, str], Served] = {}
+        self._seen: dict[tuple[str, str], Served] = Watched()
 
     def add(self, base_url: str, about: str = "") -> KnownPeer:
         """Know a peer from now on; what is said of it now stands instead of what was said before.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, cast
 
@@ -45,6 +45,7 @@ from negotiator.task import Task
 from negotiator.watching import send_watched
 from negotiator.wire import HandsOver, InTime, Transport, WireReply, WireRequest
 from protocol_docs import ProtocolDocument
+from protocol_docs.changes import Watched
 from protocol_docs.errors import StoreUnusable
 from protocol_docs.text_store import TextStore
 
@@ -53,7 +54,7 @@ _IN_MEMORY: Final = 1024
 _GATEWAY_LOST_IT: Final = (502, 504)
 """What a proxy answers when it has sent a request on and has no reply: then nobody knows."""
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
-_SEEN_SECONDS: Final = 60.0
+SEEN_SECONDS: Final = 60.0
 """How stale `PeerRecord.seen` may get; it is not worth a write an exchange."""
 
 
@@ -84,7 +85,7 @@ class Reach:
         self._store = text_store
         self._clock = clock
         self._remember_seconds = remember_seconds
-        self._records: dict[str, PeerRecord] = {}
+        self._records: dict[str, PeerRecord] = Watched()
         self._asking: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[PeerRecord]] = {}
 
     def known(self, base_url: str) -> PeerRecord | None:
@@ -99,9 +100,9 @@ class Reach:
             return None
         return record
 
-    def looking_at(self, base_url: str) -> Callable[[], PeerRecord | None]:
-        """What says, without a row read, which record `known` would give, but for its expiry."""
-        return partial(self._records.get, _key(base_url))
+    def at_hand(self, base_url: str) -> PeerRecord | None:
+        """Which record `known` would give, but for its expiry, without a row read."""
+        return self._records.get(_key(base_url))
 
     def _is_spoken(self, dialect: str) -> bool:
         return dialect in DIALECTS or dialect in self._speakers
@@ -305,7 +306,7 @@ class Reach:
     def answered(self, base_url: str, record: PeerRecord) -> None:
         """Remember that a peer answered just now, as what it is known for."""
         now = self._clock.time()
-        if now - record.seen > _SEEN_SECONDS:
+        if now - record.seen > SEEN_SECONDS:
             self._remember(base_url, replace(record, seen=now))
 
     def _remember(self, base_url: str, record: PeerRecord) -> None:
@@ -324,7 +325,8 @@ class Reach:
 
 def waits_for(left: float) -> int:
     """How long a peer is waited for, seconds, where so many are left: whole ones are all that RFC 7240 has."""
-    return max(1, math.ceil(left))
+    # A microsecond of rounding is no second more.
+    return max(1, math.ceil(left - 1e-6))
 
 
 def preferring(seconds: int) -> str:

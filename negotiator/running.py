@@ -46,6 +46,16 @@ class Runnable:
         self._guard_back = _compiled(routine.back.guard)
 
     @cached_property
+    def moves_into(self) -> bool:
+        """Whether `map_into` only moves what it is given, so that it makes plain JSON of plain JSON."""
+        return _moves(self.routine.into.mapping)
+
+    @cached_property
+    def moves_back(self) -> bool:
+        """The same of `map_back`."""
+        return _moves(self.routine.back.mapping)
+
+    @cached_property
     def straight(self) -> bool:
         """Whether it answers every request, and by its mappings alone."""
         routine = self.routine
@@ -97,6 +107,15 @@ def _compiled(mapping: FieldMappings | None) -> Compiled:
     if mapping is None:
         return lambda _value: {}
     return mapping.compile()
+
+
+def _moves(mapping: FieldMappings | None) -> bool:
+    return mapping is not None and all(
+        (field.const == {} and not field.join)  # an object to put things into
+        if field.source is None
+        else not (field.table or field.has_default or field.convert) and (field.each is None or _moves(field.each))
+        for field in mapping.fields
+    )
 
 
 def lay_over(below: JsonValue, above: JsonValue) -> JsonValue:

@@ -127,7 +127,7 @@ class SenderFace:
         if not isinstance(peer, Task):
             # As `negotiator.ask.ask`, without its frame around what is warm.
             base_url, key = peer.rstrip("/"), idempotency_key or engine.new_id()
-            made = await ask_warm(engine, base_url, task, value, deadline, key, None)
+            made = await ask_warm(engine, base_url, task, value, deadline, key, None, drawn=not idempotency_key)
             if isinstance(made, Outcome):
                 return made
             return await by_ladder(Asking(engine, base_url, task, deadline, key, Account(), None, None), value, made)

@@ -10,9 +10,10 @@ from negotiator.bounded import keep
 from negotiator.journal import digest_of
 from negotiator.routines import Role, Routine
 from negotiator.running import Runnable, RunSource
+from protocol_docs.changes import Watched
 from protocol_docs.errors import StoreUnusable
 from sandbox import POLICY_VERSION, RoutineRefused
-from sandbox.cache import RoutineCache, RoutineKey
+from sandbox.cache import Generation, RoutineCache, RoutineKey
 
 HANDLER_ABI = 1
 """The contract between a routine's source and the host; part of a routine's key."""
@@ -41,8 +42,13 @@ class RoutineShelf:
         self._cache = cache
         self._run = run_source
         self._again_after = again_after
-        self._ready: dict[tuple[str, Role, str], Runnable] = {}
+        self._ready: dict[tuple[str, Role, str], Runnable] = Watched()
         self._read: dict[tuple[str, Role, str], _Read] = {}
+
+    @property
+    def generation(self) -> Generation:
+        """What tells of what other processes do with the routines that they share with this one."""
+        return self._cache.generation
 
     def get(self, protocol_hash: str, role: Role, key_digest: str) -> Runnable | None:
         """The routine for this document, role and task (or toolset), in whatever state; None where there is none."""

@@ -9,11 +9,12 @@ Of any other request nothing is done here, and they take it from its start.
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import orjson
 
-from negotiator.admission import UnderWay, caller_of
+from negotiator.admission import UnderWay
 from negotiator.answer import answer, by_ladder, take_up
 from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, may_be_kept, ready_for, taken_by
 from negotiator.clock import Deadline
@@ -29,7 +30,7 @@ from negotiator.jsonvalue import JsonObject, is_flat, nests_within
 from negotiator.messages import Reply, Request
 from negotiator.oauth.granted import granted_scopes
 from negotiator.serving import ENGINE, ENGINE_HEADER, DoorLimits, ExchangeContext, marked, rendered
-from negotiator.wire import Door, WireReply, WireRequest
+from negotiator.wire import ANONYMOUS, Door, WireReply, WireRequest
 from protocol_docs import StoreUnusable
 
 HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", ENGINE_HEADER: ENGINE}
@@ -72,6 +73,7 @@ _BARE: Final = 3
 _KEYED: Final = 4
 """The same where it holds an idempotency key too."""
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _Asked: TypeAlias = tuple[Mapping[str, str], JsonObject, tuple[str, ...], str, str | None]
 """A request on the short way, as it came: headers, envelope, hashes, principal, and the address it came from."""
 
@@ -172,38 +174,29 @@ class WarmDoor:
             return None
         deadline = Deadline(engine.clock.monotonic() + seconds, engine.clock)
         asked: _Asked = (headers, envelope, hashes, principal, peer)
-        return self._answered(asked, ready, taken, deadline, timed=ends_in is None or seconds < ends_in)
+        return self._answered(asked, ready, taken, deadline, ends_in is None or seconds < ends_in, True)
 
     def handed(
         self,
+        principal: str,
+        peer: str,
         body: JsonObject,
         hashes: tuple[str, ...],
         key: str,
         data: bytes,
+        size: int,
         seconds: float,
-        principal: str,
-        peer: str,
+        /,
     ) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
         """`begun`, for a caller in this process and event loop who hands over the message itself.
 
-        What it returns is the body of a success, which nobody else holds if the routine is a mapping, or anything else
-        whole.
-
-        Args:
-            body: Plain JSON, of which the caller keeps nothing.
-            hashes: The document's, as `dialects.agora.fields.read_hashes` gives them.
-            key: The idempotency key, of A-Z a-z 0-9 - _ alone.
-            data: The bytes that say the same, which are measured and not read.
-            seconds: How long the caller waits at most, and then ends it.
-            principal: Who asks.
-            peer: What the place that it came from is called.
+        See `negotiator.wire.TakesMessages`; before that come who asks, and what the place is called that it came from.
         """
         engine, limits = self._engine, self._limits
         if (
             not self._gate.lets_by(principal, None, None)
-            or listener() is not None
             or granted_scopes()
-            or len(data) > limits.body_bytes
+            or size > limits.body_bytes
             or self._under_way.now >= self._under_way.at_most
             or not (is_flat(body) or nests_within(data, MAX_DEPTH))
         ):
@@ -218,21 +211,28 @@ class WarmDoor:
         if taken is NOTHING_DONE:
             return None
         deadline = Deadline(engine.clock.monotonic() + min(limits.seconds, seconds), engine.clock)
-        asked: _Asked = ({}, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
-        return self._answered(asked, ready, taken, deadline, timed=limits.seconds < seconds, written=False)
+        asked: _Asked = (_NO_HEADERS, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
+        return self._answered(asked, ready, taken, deadline, limits.seconds < seconds, False)
 
     async def _answered(
-        self, asked: _Asked, ready: Ready, taken: Any, deadline: Deadline, *, timed: bool, written: bool = True
+        self,
+        asked: _Asked,
+        ready: Ready,
+        taken: Any,
+        deadline: Deadline,
+        timed: bool,  # noqa: FBT001 - each warm request comes here
+        written: bool,  # noqa: FBT001
     ) -> Any:
         # A second timer is set up only where the deadline comes before that of whoever waits in this process.
         engine, room = self._engine, self._under_way
         _, envelope, hashes, principal, peer = asked
+        caller, document = (peer or "" if principal == ANONYMOUS else principal), hashes[0]
         try:
-            caller, document, body = caller_of(principal, peer), hashes[0], envelope["body"]
             room.enter(caller, document)
             try:
-                if ready_for(engine, hashes) is not ready:
+                if not ready.stands(engine):
                     return await self._handed_on(asked, deadline, answer)
+                body = envelope["body"]
                 work = answer_warm(engine, ready, taken, body, principal, deadline)
                 made = await (by(deadline, work) if timed else work)
                 if made is NOTHING_DONE:
@@ -242,10 +242,10 @@ class WarmDoor:
             finally:
                 room.leave(caller, document)
             if made.__class__ is dict:
-                if written:
-                    return STANDARD_2025.success(made, "routine")
-                write(made)  # as plain as what is read from bytes
-                return made
+                if not written:
+                    return made if ready.moves_back else _rewritten(made)
+                data = orjson.dumps(made) if ready.moves_back else write(made)
+                return STANDARD_2025.success_written(data, "routine")
             return STANDARD_2025.encode_reply(Reply(status="success", body=made, tier="routine"), _request(asked)).body
         except OutOfTime:
             failed: Exception = DeadlinePassed()
@@ -260,6 +260,12 @@ class WarmDoor:
         context = ExchangeContext(dialect=STANDARD_2025.name, deadline=deadline, principal=principal, peer=peer)
         reply = await by(deadline, to(self._engine, request, context))
         return marked(STANDARD_2025.encode_reply(reply, request))
+
+
+def _rewritten(made: JsonObject) -> JsonObject:
+    """The same, once it is sure to be as plain as what is read from bytes. Raises `ValueError`."""
+    write(made)
+    return made
 
 
 def _spelt(envelope: JsonObject, headers: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:

@@ -157,34 +157,34 @@ class InTime(Transport, Protocol):
         ...
 
 
+class TakesMessages(Protocol):
+    """An agent of this process and event loop, for whoever would else write the message and have it read there."""
+
+    def __call__(
+        self, body: JsonObject, hashes: tuple[str, ...], key: str, data: bytes, size: int, seconds: float, /
+    ) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
+        """What answers a message, to be awaited at once: the body of a success, anything else as its bytes.
+
+        None where nothing was done, and it is to travel as bytes. The body of a success is plain JSON that nobody else
+        holds.
+
+        Args:
+            body: Plain JSON, of which the caller keeps nothing.
+            hashes: The document's, as `dialects.agora.fields.read_hashes` gives them.
+            key: The idempotency key, of A-Z a-z 0-9 - _ alone.
+            data: The body's bytes, which are not read.
+            size: Bytes that the whole request would have.
+            seconds: How long the caller waits at most, more than none, and then ends it. Nobody hears of its events.
+        """
+        ...
+
+
 @runtime_checkable
 class HandsOver(Transport, Protocol):
     """A transport that also hands a request's message to an agent of this process, without its bytes."""
 
-    def hand_over(
-        self,
-        base_url: str,
-        body: JsonObject,
-        *,
-        hashes: tuple[str, ...],
-        key: str,
-        data: bytes,
-        seconds: float,
-        deadline: Deadline,
-    ) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
-        """What answers a message, to be awaited by the deadline: the body of a success, anything else as its bytes.
-
-        None where nothing was done, and it is to travel as bytes.
-
-        Args:
-            base_url: The agent's.
-            body: Plain JSON, of which the caller keeps nothing.
-            hashes: The document's, the SHA-256 first.
-            key: The idempotency key, of A-Z a-z 0-9 - _ alone.
-            data: The bytes that say the same, which are measured and not read.
-            seconds: How long the caller waits, as it would tell a peer.
-            deadline: Before which nothing is begun.
-        """
+    def taker(self, base_url: str) -> TakesMessages | None:
+        """Who takes messages at this address; None where nobody does, and they are to travel as bytes."""
         ...
 
 

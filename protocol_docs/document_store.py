@@ -6,6 +6,7 @@ from contextlib import suppress
 from itertools import islice
 from threading import Lock
 
+from protocol_docs.changes import Watched
 from protocol_docs.document import MAX_DOCUMENT_BYTES, ProtocolDocument
 from protocol_docs.document_rows import DocumentRows
 from protocol_docs.errors import AmbiguousAlias, DocumentNotFound, DocumentRevoked, MalformedDocument, StoreUnusable
@@ -42,6 +43,8 @@ class DocumentStore:
         generation: Generation | None = None,
     ) -> None:
         """`index` is what `search` looks into: one in memory, made at the first search, where none is given."""
+        self.generation = generation
+        """What tells of what other processes revoke; None where this one has the store to itself."""
         self._revoked = Revoked(text_store, generation)
         self._rows = DocumentRows(text_store, max_document_bytes)
         self._index = index or SearchIndex()
@@ -51,7 +54,7 @@ class DocumentStore:
         self._warm_limit = warm_bytes
         self._warm_bytes = 0
         # By hash, and by those aliases that were looked up and found to be of one text.
-        self._warm: dict[str, ProtocolDocument] = {}
+        self._warm: dict[str, ProtocolDocument] = Watched()
         self._stored: set[str] = set()
         self._lock = Lock()
 

@@ -6,6 +6,7 @@ The row of a document is `revoked/sha256:<hex>`, and says why.
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+from protocol_docs.changes import changed
 from protocol_docs.text_store import TextStore
 
 MAX_REASON = 300
@@ -57,10 +58,12 @@ class Revoked:
         with nullcontext() if self._generation is None else self._generation.changing():
             self._texts.put(_REVOKED + protocol_hash, why[:MAX_REASON] or "no reason was given")
         self._as_of = None
+        changed()
 
     def undo(self, protocol_hash: str) -> bool:
         """Use it again; True if it was revoked. Raises `StoreUnusable`."""
         with nullcontext() if self._generation is None else self._generation.changing():
             undone = self._texts.delete(_REVOKED + protocol_hash)
         self._as_of = None
+        changed()
         return undone

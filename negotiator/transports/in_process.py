@@ -6,30 +6,22 @@ admission judge it, and its deadline ends it. Each side's mapping makes new obje
 both. Whatever is not so plain travels as bytes, as by `MemoryTransport`.
 """
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from negotiator.clock import Deadline
 from negotiator.jsonvalue import JsonObject
 from negotiator.transports.memory import PEER, MemoryTransport
-from negotiator.wire import ANONYMOUS, SeveralDoors, WireHandler, WireReply
+from negotiator.wire import ANONYMOUS, SeveralDoors, TakesMessages, WireHandler, WireReply
 
 
 @runtime_checkable
-class TakesMessages(SeveralDoors, Protocol):
-    """An agent's doors with a way for messages; see `negotiator.warm_door.WarmDoor.handed`."""
+class _MessageDoors(SeveralDoors, Protocol):
+    """An agent's doors with a way for messages."""
 
-    def handed(
-        self,
-        body: JsonObject,
-        hashes: tuple[str, ...],
-        key: str,
-        data: bytes,
-        seconds: float,
-        principal: str,
-        peer: str,
-    ) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
-        """What answers a message; None where nothing was done."""
+    @property
+    def handed(self) -> Callable[..., Coroutine[Any, Any, JsonObject | WireReply] | None]:
+        """`TakesMessages`, after a principal and what the place is called that the message came from."""
         ...
 
 
@@ -53,27 +45,14 @@ class InProcessTransport(MemoryTransport):
         """See `MemoryTransport.serve`."""
         super().serve(base_url, handler)
         self._takes.pop(base_url.rstrip("/"), None)
-        if isinstance(handler, TakesMessages):
-            self._takes[base_url.rstrip("/")] = handler
+        if isinstance(handler, _MessageDoors):
+            self._takes[base_url.rstrip("/")] = partial(handler.handed, ANONYMOUS, PEER)
 
     def withdraw(self, base_url: str) -> None:
         """See `MemoryTransport.withdraw`."""
         super().withdraw(base_url)
         self._takes.pop(base_url.rstrip("/"), None)
 
-    def hand_over(
-        self,
-        base_url: str,
-        body: JsonObject,
-        *,
-        hashes: tuple[str, ...],
-        key: str,
-        data: bytes,
-        seconds: float,
-        deadline: Deadline,
-    ) -> Coroutine[Any, Any, JsonObject | WireReply] | None:
-        """See `negotiator.wire.HandsOver.hand_over`."""
-        door = None if self._faults else self._takes.get(base_url)
-        if door is None or deadline.remaining() <= 0:
-            return None
-        return door.handed(body, hashes, key, data, seconds, ANONYMOUS, PEER)
+    def taker(self, base_url: str) -> TakesMessages | None:
+        """See `negotiator.wire.HandsOver.taker`."""
+        return None if self._faults else self._takes.get(base_url)

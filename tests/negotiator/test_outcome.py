@@ -8,11 +8,8 @@ from typing import Any
 import pytest
 
 from negotiator.models.base import Usage
-from negotiator.outcome import Outcome, Step, outcome_of, step_of
+from negotiator.outcome import Outcome, Step, warm_outcome
 
-QUICK = outcome_of(
-    {"a": 1}, {"a": 1}, "routine", "structured", "sha256:x", "ready", Usage(), 0.5, "none", (step_of("plan", "x", 1.0),)
-)
 FIELD_BY_FIELD = Outcome(
     output={"a": 1},
     json={"a": 1},
@@ -23,8 +20,13 @@ FIELD_BY_FIELD = Outcome(
     usage=Usage(),
     seconds=0.5,
     model="none",
-    trace=(Step("plan", "x", 1.0),),
+    trace=(Step("plan", "routine: ready", 250.0), Step("send", "the peer answered: success", 500.0)),
 )
+
+
+def quick() -> Outcome:
+    """One whose trace nobody has read yet."""
+    return warm_outcome({"a": 1}, {"a": 1}, "structured", "sha256:x", "ready", 0.25, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -37,15 +39,24 @@ FIELD_BY_FIELD = Outcome(
         lambda made: type(made.trace[0]),
         lambda made: hash(replace(made, output="a", json="a")),
         lambda made: pickle.loads(pickle.dumps(made)),  # noqa: S301 - our own
+        copy.copy,
         copy.deepcopy,
+        lambda made: made == FIELD_BY_FIELD,
         lambda made: replace(made, seconds=7.0),
     ],
 )
 def test_an_outcome_made_in_one_go_is_what_the_constructor_makes(seen: Any) -> None:
-    assert seen(QUICK) == seen(FIELD_BY_FIELD)
+    assert seen(quick()) == seen(FIELD_BY_FIELD)
 
 
-@pytest.mark.parametrize("made", [QUICK, QUICK.trace[0]])
+def test_a_trace_is_made_where_it_is_read_and_then_stays() -> None:
+    made = quick()
+    assert made.trace is made.trace
+    with pytest.raises(AttributeError):
+        made.other  # type: ignore[attr-defined]  # noqa: B018 - that it is not there is what is asked
+
+
+@pytest.mark.parametrize("made", [quick(), quick().trace[0]])
 def test_neither_an_outcome_nor_a_step_changes(made: Any) -> None:
     with pytest.raises(FrozenInstanceError):
         setattr(made, type(made).__slots__[0], "other")

@@ -123,8 +123,8 @@ async def test_processes_that_share_a_folder_read_no_row_for_a_warm_exchange(
     outcome = await caller.ask(SERVER, EXACT, EXACT_VALUE)
     assert (outcome.tier, outcome.peer_tier) == ("routine", "routine")
     assert used == []
-    # Each side looks once whether a routine has changed, and once whether a document was revoked.
-    assert len(looks) == 4
+    # Each side looks once whether a routine has changed or a document was revoked.
+    assert len(looks) == 2
 
 
 async def test_a_document_is_found_as_fast_among_many(world: World, done: Counter[str]) -> None:

@@ -49,12 +49,12 @@ class Standard2025(AgoraDialect):
         """
         return self.encode_request(Request(body={}, hashes=hashes)).body.removesuffix(b"{}}")
 
-    def request_under(self, opening: bytes, body: JsonObject, key: str) -> bytes:
+    def request_under(self, opening: bytes, written: bytes, key: str) -> bytes:
         """The body that `encode_request` writes for an object, under the document of `opening`, without sources.
 
-        The key is of A-Z a-z 0-9 - _ alone. Raises `ValueError` for a body that is not plain JSON.
+        `written` is what `write` makes of the object, and the key of A-Z a-z 0-9 - _ alone.
         """
-        return b'%b%b,"idempotencyKey":"%b"}' % (opening, write(body), key.encode())
+        return b'%b%b,"idempotencyKey":"%b"}' % (opening, written, key.encode())
 
     def read_success(self, data: bytes) -> tuple[JsonObject, PeerTier] | None:
         """The object that answers, and the tier that made it; None where `decode_reply` has to look."""
@@ -62,17 +62,23 @@ class Standard2025(AgoraDialect):
             envelope = orjson.loads(data)
         except orjson.JSONDecodeError:
             return None
-        if envelope.__class__ is not dict or envelope.get("status") != "success" or not nests_within(data, MAX_DEPTH):
+        if envelope.__class__ is not dict or envelope.get("status") != "success":
             return None
-        body = envelope.get("body")
-        return (body, fields.read_tier(envelope)) if body.__class__ is dict else None
+        body, tier = envelope.get("body"), envelope.get("tier")
+        if body.__class__ is not dict or not nests_within(data, MAX_DEPTH):
+            return None
+        return body, "routine" if tier == "routine" else fields.read_tier(envelope)
 
     def success(self, body: JsonObject, tier: PeerTier) -> bytes:
         """The body that `encode_reply` writes for a success outside of conversations, where an object was asked with.
 
         Raises `ValueError` for a body that is not plain JSON.
         """
-        return write({"status": "success", "body": body, "tier": tier})
+        return self.success_written(write(body), tier)
+
+    def success_written(self, written: bytes, tier: PeerTier) -> bytes:
+        """`success` of an object that `write` has made bytes of."""
+        return b'{"status":"success","body":%b,"tier":"%b"}' % (written, tier.encode())
 
     def _reply_fields(self, reply: Reply, request: Request | None) -> JsonObject:
         told: JsonObject = {}
