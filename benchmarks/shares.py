@@ -1,11 +1,18 @@
 """Shares with their intervals, as reports have them. Pure."""
 
+from math import sqrt
 from typing import Any, Final
-
-from benchmarks.scenarios.search import wilson
 
 KEPT: Final = {True: "true", False: "false", None: "-"}
 """Whether a promise is kept, for people; `-` where this run cannot tell."""
+
+
+def wilson(found: int, asked: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    share, turn = found / asked, z * z / asked
+    middle = (share + turn / 2) / (1 + turn)
+    reach = z * sqrt(share * (1 - share) / asked + turn / (4 * asked)) / (1 + turn)
+    return middle - reach, middle + reach
 
 
 def share(right: int, n: int) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from math import sqrt
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -24,7 +23,7 @@ from benchmarks.machine import machine
 from benchmarks.near_twins import near_twins
 from benchmarks.openapi_documents import operations
 from benchmarks.rounds import percentile
-from benchmarks.shares import KEPT
+from benchmarks.shares import KEPT, wilson
 from negotiator.state import open_state
 from protocol_docs import DocumentStore, ProtocolDocument, SearchIndex, TextStore
 from protocol_docs.search_index import Embedder
@@ -268,14 +267,6 @@ def _closed(tally: Tally) -> dict[str, Any]:
     tally.interval = [round(end, 4) for end in wilson(tally.found, tally.asked)]
     tally.reciprocal_rank = round(tally.reciprocal_rank / tally.asked, 4)
     return asdict(tally)
-
-
-def wilson(found: int, asked: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    share, turn = found / asked, z * z / asked
-    middle = (share + turn / 2) / (1 + turn)
-    reach = z * sqrt(share * (1 - share) / asked + turn / (4 * asked)) / (1 + turn)
-    return middle - reach, middle + reach
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -19,7 +19,8 @@ from benchmarks.fetch_octokit import OCTOKIT
 from benchmarks.near_twins import near_twins
 from benchmarks.openapi_documents import operations
 from benchmarks.progress import Progress
-from benchmarks.scenarios.search import HALVES, drawn, load, targets, wilson
+from benchmarks.scenarios.search import HALVES, drawn, load, targets
+from benchmarks.shares import wilson
 from protocol_docs import draft_document
 
 
