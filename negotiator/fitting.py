@@ -199,9 +199,9 @@ async def judge_sender(engine: Engine, task: Task, document: ProtocolDocument) -
 async def suitable_tool(engine: Engine, document: ProtocolDocument, *, exactly: bool = False) -> Tool | None:
     """The tool whose schemas a document's map onto by rule; None where none does, or more than one.
 
-    Without a model to verify a routine by, or with `exactly`, only an exact mapping will do. A mapping says that a tool can be called, and
-    not that it is meant: it is not where the document's words speak for another one, nor, unless they speak for it,
-    where it changes nothing under a document that may and the schemas leave a choice.
+    Without a model to verify a routine by, or with `exactly`, only an exact mapping will do. A mapping says that a tool
+    can be called, and not that it is meant: it is not where the document's words speak for another one, nor, unless they
+    speak for it, where it changes nothing under a document that may and the schemas leave a choice.
     """
     schemas = engine.schemas_of(document)
     if schemas is None:
@@ -216,20 +216,23 @@ async def suitable_tool(engine: Engine, document: ProtocolDocument, *, exactly: 
     if len(found) != 1:
         return None
     tool, exact = found[0]
-    effect: Effect = "transactional"
-    if document.annex is not None and document.annex.effect is not None:
-        effect = document.annex.effect
-    intent = Intent(
+    intent = _intent_of(document, schemas)
+    clear = clear_tool(intent, list(engine.tools.values()))
+    if clear is None:
+        return tool if exact or tool.effect == intent.effect else None
+    return tool if clear is tool else None
+
+
+def _intent_of(document: ProtocolDocument, schemas: DocumentSchemas) -> Intent:
+    """What a document says that whoever asks under it wants."""
+    effect: Effect | None = None if document.annex is None else document.annex.effect
+    return Intent(
         name=document.name,
         description=document.description,
-        effect=effect,
+        effect=effect or "transactional",
         input_schema=schemas.request.json_schema,
         output_schema=schemas.reply.json_schema,
     )
-    clear = clear_tool(intent, list(engine.tools.values()))
-    if clear is None:
-        return tool if exact or tool.effect == effect else None
-    return tool if clear is tool else None
 
 
 def changes_less(task: Task, document: ProtocolDocument) -> bool:

@@ -86,8 +86,8 @@ class Checker:
     async def signer_of(self, message: messages.Message, peer: str | None) -> Holder:
         """Who signed a message that is no request of HTTP, for the target that it says, and for this once.
 
-        Its headers hold the fields of the signature; `peer` is the address that it came from. Raises `NotProven`, for a message without one too, and
-        `Overloaded`.
+        Its headers hold the fields of the signature; `peer` is the address that it came from. Raises `NotProven`, for a
+        message without one too, and `Overloaded`.
         """
         signature = messages.read_signature(message.headers)
         if signature is None:

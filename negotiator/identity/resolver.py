@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from negotiator.admission import Shares, UnderWay
+from negotiator.admission import Shares, UnderWay, caller_of
 from negotiator.bounded import keep
 from negotiator.clock import Clock
 from negotiator.errors import Overloaded
@@ -138,11 +138,11 @@ class DidResolver:
         """One fetch for all who want the same document."""
         task = self._under_way.get(did)
         if task is None:
-            host = parse_did(did).host
-            place = self._rooms[did not in self._known].of(ANONYMOUS, asker, host)
-            place.__enter__()
+            host, caller = parse_did(did).host, caller_of(ANONYMOUS, asker)
+            room = self._rooms[did not in self._known]
+            room.enter(caller, host)
             task = asyncio.get_running_loop().create_task(self._look(did))
-            task.add_done_callback(lambda _: place.__exit__(None, None, None))
+            task.add_done_callback(lambda _: room.leave(caller, host))
             self._under_way[did] = task
             task.add_done_callback(lambda done: self._looked(did, done))
         return await asyncio.shield(task)
