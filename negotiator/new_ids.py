@@ -8,8 +8,9 @@ _BYTES: Final = 18
 """Of one: 144 bits, which are 24 characters without padding."""
 _BLOCK: Final = 64
 _drawn: list[str] = []
-# Whoever is forked off would give the same ones as its parent.
-os.register_at_fork(after_in_child=_drawn.clear)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nobody is forked off
+    # Who is would give the same ones as its parent.
+    os.register_at_fork(after_in_child=_drawn.clear)
 
 
 def new_id() -> str:

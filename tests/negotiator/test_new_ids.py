@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,6 +19,12 @@ def test_none_comes_twice_in_whatever_thread() -> None:
         drawn = list(threads.map(lambda _: new_id(), range(MANY)))
     assert len(set(drawn)) == MANY
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{24}", each) for each in drawn)
+
+
+def test_where_no_process_is_forked_off_there_are_identifiers_too() -> None:
+    said = "import os; del os.register_at_fork; from negotiator.new_ids import new_id; print(len(new_id()))"
+    ran = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert ran.stdout == "24\n"
 
 
 def test_the_system_is_asked_for_a_block_of_them_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
