@@ -10,8 +10,6 @@ from protocol_docs.scores import nearest
 
 _FLOAT: Final = 4
 """Bytes of a number."""
-_READ_AT_ONCE: Final = 500
-"""Vectors that are read with one statement."""
 
 
 class Vectors:
@@ -36,17 +34,18 @@ class Vectors:
         if state == self._state:
             return
         rows = self._database.execute(
-            "SELECT hash FROM vector JOIN document ON document.id = vector.document WHERE embedder = ? ORDER BY hash",
+            "SELECT hash, id FROM document JOIN vector ON document.id = vector.document WHERE embedder = ?",
             (self._embedder,),
         )
-        there = dict.fromkeys(name for (name,) in rows)
+        there = dict(rows.fetchall())
         known = [name for names, _ in self._by_size.values() for name in names]
         if any(name not in there for name in known):
             left = {size: _only(there, size, *kept) for size, kept in self._by_size.items()}
             self._by_size = {size: kept for size, kept in left.items() if kept[0]}
         for name in known:
             there.pop(name, None)
-        self._read(list(there))
+        for name, document in there.items():
+            self._read(name, document)
         self._state = state
 
     def nearest(self, vector: "array[float]", number: int) -> list[tuple[str, float]]:
@@ -60,20 +59,14 @@ class Vectors:
         found = [(-product, names[row]) for row, product in nearest(rows, vector, number)]
         return [(name, -product) for product, name in sorted(found)[:number]]
 
-    def _read(self, names: list[str]) -> None:
-        for first in range(0, len(names), _READ_AT_ONCE):
-            some = names[first : first + _READ_AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            rows = self._database.execute(
-                f"SELECT hash, data FROM vector JOIN document ON document.id = vector.document "  # noqa: S608 - placeholders
-                f"WHERE embedder = ? AND hash IN ({marks}) ORDER BY hash",
-                (self._embedder, *some),
-            )
-            for name, data in rows:
-                if size := len(data) // _FLOAT:
-                    kept, vectors = self._by_size.setdefault(size, ([], array("f")))
-                    kept.append(name)
-                    vectors.frombytes(data[: size * _FLOAT])
+    def _read(self, name: str, document: int) -> None:
+        (data,) = self._database.execute(
+            "SELECT data FROM vector WHERE document = ? AND embedder = ?", (document, self._embedder)
+        ).fetchone()
+        if size := len(data) // _FLOAT:
+            names, rows = self._by_size.setdefault(size, ([], array("f")))
+            names.append(name)
+            rows.frombytes(data[: size * _FLOAT])
 
 
 def _only(

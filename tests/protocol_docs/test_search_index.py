@@ -250,9 +250,7 @@ def test_the_vectors_that_were_read_stay_and_those_of_new_documents_are_read_alo
     index._database().set_trace_callback(asked.append)
     indexed(index, west)
     assert [name for name, _ in index.find("-5 2")] == [west.hash, north.hash, east.hash]
-    (read,) = [each for each in asked if "SELECT hash, data" in each]
-    assert west.hash in read
-    assert east.hash not in read
+    assert len([each for each in asked if "SELECT data" in each]) == 1
     index.remove([north.hash])
     assert [name for name, _ in index.find("5 2")] == [east.hash, west.hash]
     assert [name for name, _ in index.find("-5 2")] == [west.hash, east.hash]
