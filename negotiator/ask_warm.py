@@ -24,7 +24,7 @@ from negotiator.engine import DocumentSchemas, Engine
 from negotiator.errors import PeerHungUp
 from negotiator.events import listener
 from negotiator.fitting import sender_schemas
-from negotiator.in_time import by
+from negotiator.in_time import by, rest
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import ASKED, Account, Place
@@ -46,8 +46,8 @@ from protocol_docs.changes import LATEST
 MAX_READY: Final = 1024
 """Pairs of a task and a peer for which something stands ready."""
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
-_OURS: Final = {**_HEADERS, ENGINE_HEADER: ENGINE}
+_JSON: Final = "application/json"
+_OURS: Final = {"content-type": _JSON, ENGINE_HEADER: ENGINE}
 
 
 class ReadyToAsk(Standing):
@@ -210,12 +210,10 @@ async def ask_warm(
     clock = engine.clock
     started = clock.monotonic()
     try:
-        ready: ReadyToAsk | None = engine.ready_to_ask.get((task.digest, base_url))
-        if ready is None:
-            return None
-        now = clock.time()
-        if ready.until <= now or not ready.stands(engine):
-            del engine.ready_to_ask[task.digest, base_url]
+        place, now = (task.digest, base_url), clock.time()
+        ready: ReadyToAsk | None = engine.ready_to_ask.get(place)
+        if ready is None or ready.until <= now or not ready.stands(engine):
+            engine.ready_to_ask.pop(place, None)
             return None
         if (
             deadline.at <= started
@@ -232,15 +230,26 @@ async def ask_warm(
     payload, body, written = said
     planned = clock.monotonic() - started
     reach, seconds = engine.reach, waits_for(deadline.at - started)
-    taker = None if reach.in_process is None else reach.in_process.taker(base_url)
+    taker = reach.taker(base_url)
     handed = None if taker is None else taker(body, ready.hashes, key, written, size, seconds)
     came: WireReply | JsonObject
     try:
         if handed is not None:
-            came = await by(deadline, handed)
+            # As `by` does it, without a frame around what mostly does not wait.
+            try:
+                waits = handed.send(None)
+            except StopIteration as done:
+                came = done.value
+            else:
+                came = await rest(deadline, handed, waits)
         else:
             data = STANDARD_2025.request_under(ready.opening, written, key)
-            headers = {**_HEADERS, "idempotency-key": key, "prefer": preferring(seconds)}
+            headers = {
+                "content-type": _JSON,
+                "accept": _JSON,
+                "idempotency-key": key,
+                "prefer": preferring(seconds),
+            }
             carried = reach.transport.send(base_url, post_of(headers, data), deadline=deadline)
             came = await (carried if reach.in_time else by(deadline, carried))
     except Exception as error:  # noqa: BLE001 - the ladder knows what it means

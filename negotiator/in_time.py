@@ -28,6 +28,12 @@ async def by(limit: Deadline | float, work: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         returned = done.value
         return returned
+    return await rest(limit, work, waits_for)
+
+
+async def rest(limit: Deadline | float, work: Coroutine[Any, Any, T], waits_for: Any) -> T:
+    """The rest of `by` for work that was begun by `send`, and waits for what that has given."""
+    returned: T
     timer = asyncio.timeout(max(limit.remaining(), 0) if isinstance(limit, Deadline) else limit)
     try:
         async with timer:

@@ -80,8 +80,8 @@ class Reach:
         """What carries bytes."""
         self.in_time = isinstance(transport, InTime) and transport.sets_timers
         """Whether `carry` ends by its deadline without a timer of its caller's."""
-        self.in_process = transport if isinstance(transport, HandsOver) else None
-        """What hands messages to agents of this process, where that is how bytes travel."""
+        self.taker = transport.taker if isinstance(transport, HandsOver) else _nobody
+        """Who takes messages at an address, without their bytes; see `HandsOver.taker`."""
         self._store = text_store
         self._clock = clock
         self._remember_seconds = remember_seconds
@@ -321,6 +321,10 @@ class Reach:
         self._records[key] = record
         if len(self._records) > _IN_MEMORY:
             self._records.pop(next(iter(self._records)))
+
+
+def _nobody(_base_url: str) -> None:
+    """Messages travel as bytes."""
 
 
 def waits_for(left: float) -> int:

@@ -6,17 +6,19 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from negotiator.clock import Deadline
 from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
-from negotiator.in_time import OutOfTime, by
+from negotiator.in_time import OutOfTime, by, rest
 from negotiator.transports.asgi import WarmDoors
 from negotiator.wire import ANONYMOUS, WireHandler, WireReply, WireRequest, success_of
 
 Fault: TypeAlias = Literal["unreachable", "hang_up_before", "hang_up_after", "silence"]
 """What becomes of a request: nothing is sent; it is sent and lost; it is handled and the reply is lost; it is sent
 and nothing comes until the deadline."""
+
+T = TypeVar("T")
 
 PEER: Final = "memory"
 """Where requests come from, as agents are told."""
@@ -84,11 +86,14 @@ class MemoryTransport:
             and (left := deadline.at - deadline.clock.monotonic()) > 0
             and (begun := way.begun(headers, request.body, ANONYMOUS, PEER, None, left)) is not None
         ):
+            # As `by` does it, without a frame around what mostly does not wait.
             try:
-                made = await by(deadline, begun)
-            except OutOfTime:
-                raise PeerHungUp("no reply by the deadline") from None
-            return self._whole(success_of(way.head, made) if isinstance(made, bytes) else made)
+                waits = begun.send(None)
+            except StopIteration as done:
+                made = done.value
+            else:
+                made = await _rest(deadline, begun, waits)
+            return self._whole(success_of(way.head, made) if made.__class__ is bytes else made)
         reply = await self.open(base_url, request, deadline=deadline)
         if reply.chunks is None:
             return reply
@@ -158,6 +163,13 @@ class MemoryTransport:
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
+
+
+async def _rest(deadline: Deadline, begun: Coroutine[Any, Any, T], waits: Any) -> T:
+    try:
+        return await rest(deadline, begun, waits)
+    except OutOfTime:
+        raise PeerHungUp("no reply by the deadline") from None
 
 
 def _bare(base_url: str) -> str:
