@@ -7,8 +7,11 @@ is `PeerUnreachable`, and repeating the request repeats nothing; any failure aft
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -16,13 +19,16 @@ import httpx
 from negotiator.clock import Deadline
 from negotiator.errors import PeerHungUp, PeerMisspoke, PeerUnreachable
 from negotiator.tracing import outgoing as outgoing_trace
-from negotiator.transports.bodies import address, read_body
+from negotiator.transports.bodies import address, is_here, read_body
 from negotiator.wire import WireReply, WireRequest
 
-_LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+_PROXIED: Final = ("http", "https", "all")
+"""What `urllib.request.getproxies` calls the proxies that httpx takes from the environment."""
 # Under the 5 s after which common servers close an idle connection: one closed at the moment of its reuse would
 # leave a request's fate unknown for nothing.
 _KEEP_ALIVE_SECONDS: Final = 3.0
+_ADDRESSES: Final = 1024
+"""URLs that are remembered as httpx has them."""
 
 
 class HTTPTransport:
@@ -50,7 +56,7 @@ class HTTPTransport:
         self._verify = verify
         self._reply_bytes = reply_bytes
         self._connections = connections
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = WeakKeyDictionary()
 
     async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
         """See `Transport.send`. Redirects are replies like any other; none is followed.
@@ -80,15 +86,15 @@ class HTTPTransport:
         )
 
     async def _begin(self, base_url: str, request: WireRequest, attempt: "_Attempt", coding: str) -> httpx.Response:
-        # Not by the client's own builder, which would send back the cookies of earlier replies.
+        # Not by a client's own builder, which would send back the cookies of earlier replies.
         outgoing = httpx.Request(
             request.method,
-            address(base_url, request.path),
+            _url(base_url, request.path),
             headers={"user-agent": "metaparley", "accept-encoding": coding, **outgoing_trace(), **request.headers},
             content=request.body,
             extensions={"trace": attempt.trace},
         )
-        return await self._client().send(outgoing, stream=True, follow_redirects=False)
+        return await self._connections_here().send(base_url, outgoing)
 
     async def _in_parts(
         self, base_url: str, response: httpx.Response, deadline: Deadline
@@ -116,25 +122,46 @@ class HTTPTransport:
         if client is not None:
             await client.aclose()
 
-    def _client(self) -> httpx.AsyncClient:
+    def _connections_here(self) -> "_Connections":
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
+        found = self._clients.get(loop)
+        if found is None:
             context = self._verify if isinstance(self._verify, ssl.SSLContext) else _context(self._verify)
             limits = httpx.Limits(
                 max_connections=self._connections,
                 max_keepalive_connections=self._connections,
                 keepalive_expiry=_KEEP_ALIVE_SECONDS,
             )
-            direct = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
-            client = httpx.AsyncClient(
-                verify=context,
-                limits=limits,
-                mounts=dict.fromkeys(_LOOPBACK, direct),
-                timeout=None,  # noqa: S113 - the deadline is the one timer
-            )
-            self._clients[loop] = client
-        return client
+            found = self._clients[loop] = _Connections(context, limits)
+        return found
+
+
+class _Connections:
+    """One event loop's connections."""
+
+    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._direct = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
+        self._client: httpx.AsyncClient | None = None
+        """What finds the proxy for an address, where the environment names any."""
+        proxies = getproxies()
+        if any(proxies.get(name) for name in _PROXIED):
+            self._client = httpx.AsyncClient(verify=context, limits=limits, timeout=None)  # noqa: S113 - see `send`
+
+    async def send(self, base_url: str, request: httpx.Request) -> httpx.Response:
+        """The reply's head. Sets no timer: the deadline is the one.
+
+        What a client does besides (cookies, redirects, authentication, hooks) is not wanted, and takes a tenth of the
+        whole request: so it is asked only where there may be a proxy in between.
+        """
+        if self._client is None or is_here(base_url):
+            return await self._direct.handle_async_request(request)
+        return await self._client.send(request, stream=True, follow_redirects=False)
+
+    async def aclose(self) -> None:
+        """Close them."""
+        await self._direct.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
 
 class _Attempt:
@@ -167,7 +194,18 @@ class _Attempt:
         raise PeerUnreachable(f"{self._base_url}: {what}") from error
 
 
+@lru_cache(_ADDRESSES)
+def _url(base_url: str, path: str) -> httpx.URL:
+    return httpx.URL(address(base_url, path))
+
+
 def _headers(response: httpx.Response) -> dict[str, str]:
+    raw = response.headers.raw
+    with suppress(UnicodeDecodeError):
+        plain = {name.decode("ascii").lower(): value.decode("ascii") for name, value in raw}
+        if len(plain) == len(raw):
+            return plain
+    # Repeated, or in another coding: httpx knows what is to become of them.
     return {name.lower(): value for name, value in response.headers.items()}
 
 

@@ -235,6 +235,27 @@ async def test_no_proxy_stands_before_loopback(make, monkeypatch, deadline):
         await transport.aclose()
 
 
+async def test_the_proxy_that_the_environment_names_stands_before_what_is_elsewhere(make, monkeypatch, deadline):
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    async with scripted(reply(b"it stands there")) as base_url:
+        monkeypatch.setenv("http_proxy", base_url)
+        transport = make()
+        came = await transport.send("http://elsewhere.invalid", WireRequest(), deadline=deadline)
+        await transport.aclose()
+    assert came.body == b"it stands there"
+
+
+async def test_headers_that_come_twice_or_in_another_coding_are_read(transport, deadline):
+    odd = reply(b"", b"x-twice: a", b"X-Twice: b", "x-name: Zürich".encode("latin-1"), b"X-Case: Kept")
+    async with scripted(odd) as base_url:
+        headers = (await transport.send(base_url, WireRequest(), deadline=deadline)).headers
+    assert headers["x-twice"].split(", ")[0] == "a"
+    assert headers["x-case"] == "Kept"
+    assert "x-name" in headers
+
+
 async def test_a_base_address_keeps_its_path(transport, deadline):
     seen = []
 
