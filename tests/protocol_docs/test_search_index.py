@@ -318,3 +318,23 @@ def test_while_an_embedder_thinks_others_may_use_the_index() -> None:
 
 def test_none_are_found_where_none_are_wanted() -> None:
     assert indexed(SearchIndex(embedder=Embedder()), *ALL).find("hotel", 0) == []
+
+
+WORDS = st.lists(st.sampled_from(["hotel", "room", "train", "station", "1 0", "0 1", "-1 0"]), min_size=1, max_size=4)
+
+
+@given(
+    said=st.lists(WORDS, min_size=1, max_size=8, unique_by=tuple), query=WORDS, limit=st.integers(1, 9), data=st.data()
+)
+def test_what_is_found_is_the_same_with_numpy_and_without_and_in_whatever_order_documents_came(
+    said: list[list[str]], query: list[str], limit: int, data: st.DataObject
+) -> None:
+    documents = [render_document(name="-", description=" ".join(words), body="-", annex=None) for words in said]
+    found = indexed(SearchIndex(embedder=Numbers()), *documents).find(" ".join(query), limit)
+    assert found == sorted(found, key=lambda each: (-each[1], each[0]))
+    shuffled = indexed(SearchIndex(embedder=Numbers()), *data.draw(st.permutations(documents)))
+    assert shuffled.find(" ".join(query), limit) == found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protocol_docs.scores.load_numpy", lambda: None)
+        patch.setattr("protocol_docs.search_index.load_numpy", lambda: None)
+        assert indexed(SearchIndex(embedder=Numbers()), *documents).find(" ".join(query), limit) == found
