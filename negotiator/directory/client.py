@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from negotiator.clock import Deadline
-from negotiator.errors import PeerFailed, PeerMisspoke
+from negotiator.dialects.agora.fields import clip, read_retry_after
+from negotiator.dialects.json_body import read_object
+from negotiator.errors import Overloaded, PeerFailed, PeerMisspoke
 from negotiator.wire import Transport, WireReply, WireRequest
 from protocol_docs import MAX_DOCUMENT_BYTES, MalformedDocument, ProtocolDocument
 
@@ -82,7 +84,7 @@ class DirectoryClient:
         return self._base_url
 
     async def search(self, query: str, deadline: Deadline, *, limit: int = 10) -> Sequence[Entry]:
-        """See `Directory.search`. Raises `PeerUnreachable`, `PeerHungUp`, `PeerMisspoke`, `PeerFailed`."""
+        """See `Directory.search`. Raises `PeerUnreachable`, `PeerHungUp`, `PeerMisspoke`, `PeerFailed`, `Overloaded`."""
         asked = urlencode({"q": query[:MAX_QUERY], "limit": min(limit, MAX_FOUND)})
         return _read(await self._send("GET", f"/search?{asked}", deadline), Found).documents[:limit]
 
@@ -114,9 +116,23 @@ class DirectoryClient:
             headers["content-type"] = "text/plain; charset=utf-8"
         request = WireRequest(method=method, path=path, headers=headers, body=body)
         reply = await self._transport.send(self._base_url, request, deadline=deadline)
+        if reply.status == 503:  # noqa: PLR2004 - HTTP
+            busy = f"the directory {self._base_url} cannot answer at the moment: try again later"
+            raise Overloaded(busy, retry_after=read_retry_after(reply.headers) or 1.0)
         if not 200 <= reply.status < 300:  # noqa: PLR2004 - HTTP
-            raise PeerFailed(f"the directory {self._base_url} answered {method} with status {reply.status}")
+            raise PeerFailed(
+                f"the directory {self._base_url} answered {method} with status {reply.status}{_why(reply)}"
+            )
         return reply
+
+
+def _why(reply: WireReply) -> str:
+    """The reason that a directory gives for a refusal, to be put behind a sentence; empty where it gives none."""
+    try:
+        reason = clip(read_object(reply.body).get("reason"))
+    except ValueError:
+        return ""
+    return "" if reason is None else f": {reason}"
 
 
 def _read(reply: WireReply, model: type[Model]) -> Model:

@@ -37,8 +37,8 @@ async def sync(
 ) -> Synced:
     """Bring what `directory` has and `store` has not.
 
-    Raises the `PeerError`s where the directory's listing cannot be read, and `StoreUnusable` (`StoreFull`) where the
-    store takes no more; what was brought until then stays.
+    Raises the `PeerError`s and `Overloaded` where the directory's listing cannot be read, and `StoreUnusable`
+    (`StoreFull`) where the store takes no more; what was brought until then stays.
     """
     caps = caps or SyncCaps()
     came, size = Synced(), 0

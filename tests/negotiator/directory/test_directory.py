@@ -10,7 +10,7 @@ import pytest
 from negotiator.clock import Deadline, SystemClock
 from negotiator.directory import DirectoryClient, DirectoryDoor, SyncCaps, sync
 from negotiator.directory import client as client_module
-from negotiator.errors import PeerFailed, PeerMisspoke, PeerUnreachable, UsageError
+from negotiator.errors import Overloaded, PeerFailed, PeerMisspoke, PeerUnreachable, UsageError
 from negotiator.testing import World
 from negotiator.transports import MemoryTransport
 from negotiator.transports.asgi import asgi_app
@@ -322,6 +322,30 @@ async def test_whoever_is_refused_is_told_why_and_what_to_name(store: DocumentSt
     assert "allowed_origins" in orjson.loads(refused.body)["reason"]
     with pytest.raises(UsageError, match="no origin"):
         DirectoryDoor(store, allowed_origins=["app.example"])
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({"retry-after": "7"}, 7.0), ({}, 1.0)])
+async def test_a_directory_with_too_much_to_do_is_to_be_asked_again(
+    transport: MemoryTransport, headers: dict[str, str], seconds: float
+) -> None:
+    async def busy(_wire: WireRequest) -> WireReply:
+        return WireReply(status=503, headers=headers)
+
+    transport.serve(HERE, busy)
+    with pytest.raises(Overloaded, match="try again later") as caught:
+        await DirectoryClient(transport, HERE).page(None, soon())
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"reason": 5}', b'{"reason": "a name\\nthat is not ours"}'])
+async def test_the_reason_of_a_refusal_is_said_where_there_is_one(transport: MemoryTransport, body: bytes) -> None:
+    async def refuses(_wire: WireRequest) -> WireReply:
+        return WireReply(status=403, body=body)
+
+    transport.serve(HERE, refuses)
+    with pytest.raises(PeerFailed, match="status 403") as caught:
+        await DirectoryClient(transport, HERE).page(None, soon())
+    assert str(caught.value).endswith("403: a name that is not ours" if b"name" in body else "403")
 
 
 # --- used by agents ---
