@@ -450,11 +450,24 @@ async def test_what_the_ladder_takes_up_is_what_was_asked_and_sent() -> None:
     assert under_way.left == ({"city": "Rome", "day": "2026-11-24"}, said)
 
 
-async def test_how_a_peer_served_is_remembered_though_somebody_noted_else_meanwhile() -> None:
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_how_a_peer_served_is_remembered_though_somebody_noted_else_meanwhile(under_way: bool) -> None:
     sender = Sender()
-    await sender.ask()
-    peers = sender.agent.engine.peers
-    peers.note(sender.task.digest, PEER, "failed")
+    for _ in range(3):
+        await sender.ask()
+    peers, send = sender.agent.engine.peers, sender.transport.send
+
+    def note() -> None:
+        peers.note(sender.task.digest, PEER, "failed")
+
+    async def sent(*given: Any, **more: Any) -> WireReply:
+        note()
+        return await send(*given, **more)
+
+    if under_way:
+        sender.transport.send = sent  # type: ignore[method-assign]
+    else:
+        note()
     await sender.ask()
     served = peers.served(sender.task.digest, PEER)
     assert served is not None

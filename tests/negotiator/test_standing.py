@@ -18,7 +18,7 @@ from negotiator.shelf import RoutineShelf, _key
 from negotiator.state import open_state
 from negotiator.task import Tool
 from negotiator.testing import World
-from protocol_docs import DocumentStore, MemoryTextStore, ProtocolDocument, changes
+from protocol_docs import DocumentStore, MemoryTextStore, ProtocolDocument, StoreUnusable, changes
 from protocol_docs.changes import LATEST, Watched
 from tests.negotiator.engine_world import EXACT, EXACT_VALUE, SERVER, offer_forecast
 
@@ -62,6 +62,17 @@ def store_beside(engine: Engine) -> DocumentStore:
     return DocumentStore(engine.text)
 
 
+def without_room(engine: Engine) -> RoutineShelf:
+    """The shelf, once its cache takes nothing any more."""
+
+    def refuse(*_given: Any) -> None:
+        raise StoreUnusable("a test")
+
+    cache: Any = engine.routines._cache
+    cache.put = cache.delete = refuse
+    return engine.routines
+
+
 def another(engine: Engine) -> Tool:
     (tool,) = engine.tools.values()
     return replace(tool, description="Another.")
@@ -91,6 +102,9 @@ ASKS: dict[str, Callable[[Ready], object]] = {
     ),
     "a routine is dropped from the cache itself": lambda it: it.caller.routines._cache.delete(
         _key(it.document.hash, "sender", EXACT.digest)
+    ),
+    "a routine is replaced in memory alone": lambda it: without_room(it.caller).put(
+        replace(it.asks.runnable.routine, made_by="a test")
     ),
     "another shelf is in its place": lambda it: _put_aside(it.caller, "routines", shelf_beside(it.caller)),
     "a peer is forgotten": lambda it: it.caller.reach.forget(SERVER),
