@@ -210,10 +210,22 @@ def test_the_order_is_the_same_however_little_is_kept(monkeypatch: pytest.Monkey
     index, small = SearchIndex(), SearchIndex()
     index.add(ALL)
     small.add(ALL)
+    expected = {query: index.find(query) for query in ("hotel station city", "a room in the weather", "trains")}
     monkeypatch.setattr("protocol_docs.postings.MAX_KEPT", 1)
-    for query in ("hotel station city", "a room in the weather", "trains"):
-        found_first = small.find(query)
-        assert found_first == small.find(query) == index.find(query)
+    monkeypatch.setattr("protocol_docs.postings.MAX_COUNTED", 1)
+    for query, found_before in expected.items():
+        assert small.find(query) == small.find(query) == found_before
+    assert small._postings is not None
+    assert len(small._postings._counts) == 1
+
+
+def test_the_most_telling_word_is_weighed_however_many_documents_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = SearchIndex()
+    index.add([*ALL, document("hotel_prices", "What a hotel takes.")])
+    monkeypatch.setattr("protocol_docs.search_index._POSTINGS", 1)
+    assert len(index.find("hotel")) == 2
+    (only,) = index.find("weather hotel")
+    assert only[0] == WEATHER.hash
 
 
 def test_of_equal_documents_those_of_the_first_hashes_come_among_the_few() -> None:
@@ -251,6 +263,9 @@ def test_the_vectors_that_were_read_stay_and_those_of_new_documents_are_read_alo
     indexed(index, west)
     assert [name for name, _ in index.find("-5 2")] == [west.hash, north.hash, east.hash]
     assert len([each for each in asked if "SELECT data" in each]) == 1
+    asked.clear()
+    assert len(index.find("5 2")) == 3
+    assert [each for each in asked if "vector" in each] == [], "nothing has come since"
     index.remove([north.hash])
     assert [name for name, _ in index.find("5 2")] == [east.hash, west.hash]
     assert [name for name, _ in index.find("-5 2")] == [west.hash, east.hash]
@@ -271,6 +286,8 @@ def test_vectors_are_held_against_those_of_their_own_length_alone(tmp_path: Path
     found = [index.find(query) for query in ("5 2", "5 2 5", "5")]
     assert [len(each) for each in found] == [1, 1, 0]
     assert found[0][0][0] != found[1][0][0]
+    index.remove([found[1][0][0]])
+    assert index.find("5 2 5") == []
 
 
 def test_which_documents_wait_for_a_vector_is_asked_again_where_another_process_added_one(tmp_path: Path) -> None:
