@@ -1,7 +1,7 @@
 """What a request came to."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from negotiator.jsonvalue import JsonValue
 from negotiator.messages import PeerTier, Tier
@@ -106,4 +106,5 @@ def warm_outcome(
     made.protocol_hash, made.reason, made.usage = protocol_hash, reason, _NOTHING_SPENT
     made.seconds, made.model, made.planned = took, "none", planned
     made.__class__ = Outcome
-    return cast("Outcome", made)
+    closed: Outcome = made
+    return closed

@@ -6,7 +6,7 @@ which have the shape of HTTP because every dialect so far has it; other transpor
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
 from negotiator.clock import Deadline
@@ -71,7 +71,8 @@ def post_of(headers: Mapping[str, str], body: bytes) -> WireRequest:
     made.method, made.path, made.headers, made.body, made.principal = "POST", "/", headers, body, ANONYMOUS
     made.peer = made.local = made.target = made.base = None
     made.__class__ = WireRequest
-    return cast("WireRequest", made)
+    closed: WireRequest = made
+    return closed
 
 
 def success_of(headers: Mapping[str, str], body: bytes) -> WireReply:
@@ -79,7 +80,8 @@ def success_of(headers: Mapping[str, str], body: bytes) -> WireReply:
     made: Any = _OpenReply()
     made.status, made.headers, made.body, made.chunks = 200, headers, body, None
     made.__class__ = WireReply
-    return cast("WireReply", made)
+    closed: WireReply = made
+    return closed
 
 
 WireHandler: TypeAlias = Callable[[WireRequest], Awaitable[WireReply]]
