@@ -115,6 +115,7 @@ async def test_a_late_answer_leaves_it_to_the_rules(world: World, monkeypatch: p
     complete = model.complete
 
     async def late(*given: Any, **options: Any) -> Any:
+        world.clock.advance(1)
         await asyncio.Event().wait()
         return await complete(*given, **options)
 
