@@ -116,7 +116,8 @@ async def test_a_late_answer_leaves_it_to_the_rules(world: World, monkeypatch: p
 
     async def late(*given: Any, **options: Any) -> Any:
         world.clock.advance(1)
-        await asyncio.Event().wait()
+        for _ in range(9):
+            await asyncio.sleep(0)
         return await complete(*given, **options)
 
     monkeypatch.setattr(model, "complete", late)
