@@ -17,7 +17,8 @@ from benchmarks.mapping_scores import lexicon_without, occurrences
 from negotiator.mapping import examples, words
 from negotiator.mapping.assignment import FORBIDDEN
 from negotiator.mapping.likeness import EMBEDDED, FEATURES, SEEN, evidence
-from negotiator.mapping.problem import Problem, kinds_of, nearness_of, state_problem
+from negotiator.mapping.problem import Problem
+from negotiator.mapping.stating import kinds_of, nearness_of, state_problem
 from protocol_docs.search_index import Embedder
 
 STEPS = 300
@@ -65,7 +66,7 @@ def _tables(directory: Path, embedder: Embedder | None) -> Iterator[_Table]:
 
 
 def _table(case: Case, embedder: Embedder | None) -> Iterator[_Table]:
-    problem = state_problem({"request": case.request, "reply": case.reply}, None, case.examples, embedder)
+    problem = state_problem({"request": case.request, "reply": case.reply}, None, case.examples)
     if not problem.ours or not problem.theirs:
         return
     labels = [slot.label for slot in problem.theirs]

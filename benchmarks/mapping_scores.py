@@ -11,7 +11,8 @@ from unittest.mock import patch
 from benchmarks.mapping_cases import Case, FieldVerdict, Verdict, judge_fields, judge_pair, worse
 from negotiator.mapping import PairInference, Thresholds, words
 from negotiator.mapping.inference import solve
-from negotiator.mapping.problem import Problem, pair_up, state_problem
+from negotiator.mapping.problem import Problem, pair_up
+from negotiator.mapping.stating import state_problem
 from protocol_docs.search_index import Embedder
 
 MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)

@@ -13,8 +13,9 @@ from negotiator.mapping.building import Builder, no_inference
 from negotiator.mapping.exactness import exact_inference, is_exact
 from negotiator.mapping.examples import Examples
 from negotiator.mapping.layout import Direction
-from negotiator.mapping.problem import Pairing, Problem, Thresholds, pair_up, state_problem
+from negotiator.mapping.problem import Pairing, Problem, Thresholds, pair_up
 from negotiator.mapping.result import Inference, PairInference
+from negotiator.mapping.stating import state_problem
 from protocol_docs.search_index import Embedder
 
 
