@@ -294,13 +294,12 @@ async def answer_warm(
     context = Context(principal, deadline, engine.new_id, history, current_trace())
     token = begin(context)
     try:
-        if ready.mapped:
-            mapped: ByRoutine = ready  # type: ignore[assignment]
-            tool = mapped.tool
+        if isinstance(ready, ByRoutine) and ready.mapped:
+            tool = ready.tool
             # Who is told of each use is told of each.
             if is_told():
                 tell(tool.name, tool.effect, principal, "routine", allowed=True)
-            made = mapped.told(await tool.run(taken), body)
+            made = ready.told(await tool.run(taken), body)
         else:
             made = await ready.run(taken, principal)
     except ResultUnread:

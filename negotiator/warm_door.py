@@ -16,7 +16,7 @@ import orjson
 
 from negotiator.admission import UnderWay
 from negotiator.answer import answer, by_ladder, take_up
-from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, ready_for, taken_by
+from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, may_be_kept, ready_for, taken_by
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025, fields, told_by
 from negotiator.dialects.json_body import MAX_DEPTH, write
@@ -165,7 +165,7 @@ class WarmDoor:
             seconds = limits.seconds_for(headers)
             # Whether it still stands is looked at where it is used, which may be a turn of the loop from here.
             ready = None if seconds <= 0 else engine.ready.get(hashes) or ready_for(engine, hashes)
-            if ready is None or (key is not None and engine.may_have_effects and engine.replies.used(principal, key)):
+            if ready is None or may_be_kept(engine, principal, key):
                 return None
         except Exception:  # noqa: BLE001 - whatever it is, the doors meet it again, and say it
             return None
@@ -203,7 +203,7 @@ class WarmDoor:
             return None
         try:
             ready = engine.ready.get(hashes) or ready_for(engine, hashes)
-            if ready is None or (engine.may_have_effects and engine.replies.used(principal, key)):
+            if ready is None or may_be_kept(engine, principal, key):
                 return None
         except StoreUnusable:
             return None

@@ -54,7 +54,7 @@ class WireReply:
 
 
 class _OpenRequest:
-    """A `WireRequest` while it is made; see `negotiator.outcome.outcome_of`."""
+    """A `WireRequest` while it is made; see `negotiator.outcome.warm_outcome`."""
 
     __slots__ = ("base", "body", "headers", "local", "method", "path", "peer", "principal", "target")
 
