@@ -5,10 +5,10 @@ from negotiator.mapping.exactness import EXACT_MARGIN
 from negotiator.mapping.fields import Field, Shape
 from negotiator.mapping.form import Conversion, FieldMapping, Mapping
 from negotiator.mapping.layout import Direction, Scope
+from negotiator.mapping.partners import Partners
 from negotiator.mapping.pointers import pointer
-from negotiator.mapping.problem import Pairing, Problem, carried_between
+from negotiator.mapping.problem import Pairing, Problem
 from negotiator.mapping.result import Inference, Match
-from negotiator.mapping.templates import cut, joined
 
 
 def no_inference(problem: Problem, why: str) -> Inference:
@@ -35,6 +35,7 @@ class Builder:
         self._problem = problem
         self._pairing = pairing
         self._direction = direction
+        self._partners = Partners(problem, pairing, direction)
         self._matches: list[Match] = []
         self._doubtful: list[Match] = []
         self._required: list[str] = []
@@ -91,9 +92,9 @@ class Builder:
         arrays = {there.path for _, there in self._problem.arrays[scope]}
         for wanted in target.fields:
             if wanted.within is not None and wanted.path not in arrays:
-                pair = self._sure_pair(scope, wanted)
+                pair = self._partners.sure(scope, wanted)
                 whole = pair is not None and pair[2].needs == "none"
-                whole = whole or self._template_of(scope, wanted) is not None
+                whole = whole or self._partners.template_of(scope, wanted) is not None
                 needs[wanted.within] = needs.get(wanted.within, True) and whole
         return [path for path, whole in needs.items() if not whole]
 
@@ -123,7 +124,7 @@ class Builder:
         """The object of the source that holds all that one of the target is made of."""
         target = self._problem.shapes[scope][1]
         inside = [one for one in target.fields if one.path[: len(path)] == path]
-        pairs = [pair for one in inside if (pair := self._sure_pair(scope, one)) is not None]
+        pairs = [pair for one in inside if (pair := self._partners.sure(scope, one)) is not None]
         side = self._problem.ours if self._direction == "request" else self._problem.theirs
         given = [side[pair[0] if self._direction == "request" else pair[1]].places[scope] for pair in pairs]
         objects = [*(held for held, _ in source.nullable_objects), *source.optional_objects, *source.required_objects]
@@ -136,7 +137,7 @@ class Builder:
         """The fields that `wanted` is read from and how; None where that is open, and no how where code must do it."""
         if array is not None:
             return self._array(scope, wanted, above_source, at, array)
-        template = self._template_of(scope, wanted)
+        template = self._partners.template_of(scope, wanted)
         if template is not None:
             return self._from_template(above_source, at, template)
         fixed = self._fixed(scope, wanted)
@@ -167,39 +168,6 @@ class Builder:
         there = self._is_always_there(array, wanted, start, at)
         return (array,), _field(array, wanted, Carry(), inner) if there else None
 
-    def _template_of(self, scope: Scope, wanted: Field) -> tuple[tuple[Field, ...], FieldMapping, float] | None:
-        """The fields that a template makes `wanted` of here, how, and the template's margin."""
-        problem = self._problem
-        mine = problem.ours if self._direction == "reply" else problem.theirs
-        index = next((at for at, slot in enumerate(mine) if slot.places.get(scope) is wanted), None)
-        for template in problem.templates:
-            wholes, parts = (problem.ours, problem.theirs)[:: 1 if template.whole_is_ours else -1]
-            whole = wholes[template.whole].places.get(scope)
-            held = [parts[at].places.get(scope) for at in template.parts]
-            fields = [one for one in held if one is not None]
-            if whole is None or len(fields) < len(held):
-                continue
-            if wholes is mine and index == template.whole:
-                made = joined(template, [(pointer(one.path), one) for one in fields], wanted)
-                if made is None or (wanted.required and not all(one.required for one in fields)):
-                    return None
-                joint = FieldMapping(to=pointer(wanted.path), join=made, required=wanted.required)
-                return tuple(fields), joint, template.margin
-            if parts is mine and index in template.parts:
-                role = template.roles[template.parts.index(index)]
-                convert = cut(template, role, whole, wanted)
-                if convert is None or (wanted.required and not whole.required):
-                    return None
-                piece = FieldMapping(
-                    to=pointer(wanted.path),
-                    source=pointer(whole.path),
-                    required=wanted.required,
-                    null_is_absent=whole.nullable and not wanted.nullable,
-                    convert=convert,
-                )
-                return (whole,), piece, template.margin
-        return None
-
     def _from_template(
         self, above_source: str, at: str, found: tuple[tuple[Field, ...], FieldMapping, float]
     ) -> tuple[tuple[Field, ...], FieldMapping]:
@@ -213,7 +181,7 @@ class Builder:
 
         Only where nothing at the source could be meant by it.
         """
-        if not wanted.required or self._may_have_partner(scope, wanted):
+        if not wanted.required or self._partners.may_be_there(scope, wanted):
             return None
         if wanted.enum is not None and len(wanted.enum) == 1 and not wanted.nullable:
             return FieldMapping(to=pointer(wanted.path), const=wanted.enum[0])
@@ -222,28 +190,10 @@ class Builder:
             return FieldMapping(to=pointer(wanted.path), const=default)
         return None
 
-    def _may_have_partner(self, scope: Scope, wanted: Field) -> bool:
-        problem, margin = self._problem, self._problem.thresholds.margin
-        reply = self._direction == "reply"
-        index = self._pair_of(scope, wanted)[0 if reply else 1]
-        if index is None:
-            return True
-        gains = list(problem.gains[index]) if reply else [line[index] for line in problem.gains]
-        margins = self._pairing.margin_theirs if reply else self._pairing.margin
-        partners = set(self._pairing.partner) if reply else None
-        return any(
-            gain > -margin
-            and not (margins[at] >= margin and (at in partners if partners is not None else self._elsewhere(at, index)))
-            for at, gain in enumerate(gains)
-        )
-
-    def _elsewhere(self, row: int, column: int) -> bool:
-        return self._pairing.partner[row] not in (None, column)
-
     def _match(self, scope: Scope, wanted: Field, above_source: str, at: str) -> tuple[Field, Carry] | None:
         """The field that `wanted` is read from, where that is sure; recorded either way."""
         problem = self._problem
-        pair = self._likely_pair(scope, wanted)
+        pair = self._partners.likely(scope, wanted)
         if pair is None:
             self._leave_open(wanted, at, "has no counterpart")
             return None
@@ -266,37 +216,12 @@ class Builder:
         self._matches.append(match)
         return given, carried
 
-    def _likely_pair(self, scope: Scope, wanted: Field) -> tuple[int, int, Carry] | None:
-        """The indexes of ours and theirs that are paired and stand in this scope, and how values travel."""
-        row, column = self._pair_of(scope, wanted)
-        if row is None or column is None:
-            return None
-        one, other = self._problem.ours[row], self._problem.theirs[column]
-        carried = carried_between(one, other, scope) if scope in one.places and scope in other.places else None
-        return None if carried is None else (row, column, carried)
-
-    def _sure_pair(self, scope: Scope, wanted: Field) -> tuple[int, int, Carry] | None:
-        pair = self._likely_pair(scope, wanted)
-        sure = pair is not None and self._pairing.margin[pair[0]] >= self._problem.thresholds.margin
-        return pair if sure else None
-
     def _is_always_there(self, given: Field, wanted: Field, start: str, at: str) -> bool:
         if not wanted.required or given.required or given.schema.get("default") is not None:
             return True
         self._rest.append(at)
         self._blocking.append(f"{at} is required and {start} may be absent")
         return False
-
-    def _pair_of(self, scope: Scope, wanted: Field) -> tuple[int | None, int | None]:
-        problem, pairing = self._problem, self._pairing
-        side = problem.theirs if self._direction == "request" else problem.ours
-        index = next((at for at, slot in enumerate(side) if slot.places.get(scope) is wanted), None)
-        if index is None:
-            return None, None
-        if self._direction == "reply":
-            return index, pairing.partner[index]
-        row = next((at for at, partner in enumerate(pairing.partner) if partner == index), None)
-        return row, index
 
     def _leave_open(self, wanted: Field, at: str, why: str) -> None:
         if wanted.required:
@@ -305,13 +230,6 @@ class Builder:
             self._blocking.append(f"{at} is required and {why}")
         else:
             self._optional.append(at)
-
-    def _has_no_partner_in(self, scope: Scope, index: int) -> bool:
-        """Whether one of ours surely has no counterpart at this place, though perhaps at another."""
-        if self._pairing.margin[index] < self._problem.thresholds.margin:
-            return False
-        partner = self._pairing.partner[index]
-        return partner is None or scope not in self._problem.theirs[partner].places
 
     def _refused(self, scope: Scope, source: Shape, read_from: set[tuple[str, ...]], above: str) -> tuple[str, ...]:
         """Source fields that nothing reads; in a request, those that are surely without a counterpart."""
@@ -324,7 +242,7 @@ class Builder:
             if self._direction == "reply":
                 continue
             index = next((at for at, slot in enumerate(self._problem.ours) if slot.places.get(scope) is given), None)
-            sure = index is not None and self._has_no_partner_in(scope, index)
+            sure = index is not None and self._partners.surely_without(scope, index)
             if given.required:
                 self._blocking.append(f"{start} is always given and has no place at the other side")
             elif sure:
