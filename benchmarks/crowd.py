@@ -54,13 +54,15 @@ class Crowd:
         self._due: deque[float] = deque()
         self._under_way = 0
         self._until = 0.0
+        self._counts = False
+        """Whether the order has begun; before that, connections carry their first request."""
 
     def run(self) -> Result:
         """Do it."""
         order = self._order
         for _ in range(order.connections):
             self._first()
-        self._done = Result(seconds=0.0)
+        self._done, self._counts = Result(seconds=0.0), True
         begun = time.perf_counter()
         self._until = begun + order.seconds
         if order.way == "closed":
@@ -171,10 +173,14 @@ class Crowd:
         done.microseconds.setdefault(status, []).append((now - since) * 1e6)
         done.body = done.body or body
         self._under_way -= 1
-        under_order = now < self._until and not (order.at_most and done.count >= order.at_most)
+        over = self._counts and (now >= self._until or bool(order.at_most and done.count >= order.at_most))
         if not keeps:
+            if over and not self._due:
+                self._ready.unregister(connection.socket)
+                connection.socket.close()
+                return
             connection = self._another(connection)
-        if order.way == "closed" and under_order:
+        if order.way == "closed" and self._counts and not over:
             self._ask(connection, now)
         elif self._due:
             self._ask(connection, self._due.popleft())
