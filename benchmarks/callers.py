@@ -2,9 +2,9 @@
 
     ask       an agent of ours asks a receiver over HTTP, with its own HTTP client
     ask_fast  the same with the other client that it can be given by its name, aiohttp
-    client    that HTTP client alone, with the same bytes
+    client    that HTTP client alone, with the same request
     fast      aiohttp alone
-    sender    what the first takes beyond the second, one of each in turn
+    sender    what the first takes beyond the client alone, one of each in turn
     own       an agent of ours asks, and whatever it sends is answered at once, without a network
     codec     ask -> answer in one process: bytes are written and read on both sides
     messages  the same where the two agents hand each other messages
@@ -14,11 +14,12 @@ It takes orders like the rivals' callers (`benchmarks/rivals/timing.py`).
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from benchmarks.exchange import ANSWERED, ASKED, DOCUMENT, TASK, envelope, offer
+from benchmarks.exchange import ANSWERED, ASKED, DOCUMENT, TASK, offer
 from benchmarks.rivals import timing
 from negotiator import Agent
 from negotiator.answer import answer
@@ -35,21 +36,22 @@ _WARM = 20
 """Calls before anything is timed, in which what is to be learned is learned."""
 
 
-class _Replayed:
-    """A transport that carries requests until it has seen an answer to replay."""
+class _Noted:
+    """A transport that notes the last request and its answer, and in time replays the answer."""
 
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
-        self.last: WireReply | None = None
+        self.request: WireRequest | None = None
+        self.reply: WireReply | None = None
         self.replays = False
 
     async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
-        if not self.replays or self.last is None:
-            self.last = await self._inner.send(base_url, request, deadline=deadline)
-        return self.last
+        if not self.replays or self.reply is None:
+            self.request, self.reply = request, await self._inner.send(base_url, request, deadline=deadline)
+        return self.reply
 
     async def aclose(self) -> None:
-        pass
+        await self._inner.aclose()
 
 
 async def asking(transport: Transport | str | None, base_url: str) -> Call:
@@ -75,10 +77,14 @@ def _receiver() -> Agent:
 
 
 async def client(port: int, name: str = "httpx") -> Call:
-    """The transport of an agent, by its client's name, without the agent."""
-    transport, clock, body = open_transport(name), SystemClock(), envelope()
-    request = WireRequest(headers={"content-type": "application/json"}, body=body)
-    base_url = f"http://127.0.0.1:{port}"
+    """The transport of an agent, by its client's name, without the agent: the same request over and over."""
+    base_url, transport, clock = f"http://127.0.0.1:{port}", open_transport(name), SystemClock()
+    noted = _Noted(open_transport(name))
+    await (await asking(noted, base_url))()
+    await noted.aclose()
+    request = noted.request
+    if request is None:
+        raise RuntimeError("the agent has sent nothing")
 
     async def send() -> None:
         reply = await transport.send(base_url, request, deadline=Deadline.after(60, clock))
@@ -91,20 +97,24 @@ async def client(port: int, name: str = "httpx") -> Call:
 async def sender(port: int) -> Call:
     """An agent's time over that of its client: the machine is as busy for the one as for the other."""
     ask, send = await asking(None, f"http://127.0.0.1:{port}"), await client(port)
+    turns = itertools.cycle(((send, ask), (ask, send)))
 
     async def difference() -> float:
+        # Each is as often the first: the second finds the server's caches as the first has left them.
+        first, second = next(turns)
         begun = time.perf_counter()
-        await send()
-        sent = time.perf_counter()
-        await ask()
-        return (time.perf_counter() - sent - (sent - begun)) * 1e6
+        await first()
+        between = time.perf_counter()
+        await second()
+        later = time.perf_counter() - between - (between - begun)
+        return (later if second is ask else -later) * 1e6
 
     return difference
 
 
 async def own() -> Call:
     """What a sender adds to whatever carries its bytes."""
-    transport = _Replayed(MemoryTransport({"mem://receiver": _receiver().handler()}))
+    transport = _Noted(MemoryTransport({"mem://receiver": _receiver().handler()}))
     ask = await asking(transport, "mem://receiver")
     transport.replays = True
     return ask

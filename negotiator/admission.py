@@ -133,18 +133,26 @@ class Place:
 class Backlog:
     """Whether requests come faster than they can be begun, in a server that works on one at a time.
 
-    What one event loop finds at once is a batch: it takes them all in, and then begins them one after the other. Where
-    batches have been larger than a `crowd` for a while (`patience`, which lets a burst pass), of each further one a
-    `few` are taken and the rest refused, until one is no larger than that, or there is a `pause`. So those that are
-    taken wait for a few others, however many ask: it is the delay that is kept, and not the queue (as in Nichols and
-    Jacobson, "Controlling queue delay", ACM Queue 10(5), 2012, which tells the two apart by times). A flood that was
-    there just now (`memory`) has not gone with one small batch: the next that is larger than a few is it again.
+    What one event loop finds at once is a batch: it takes them all in, up to a `burst`, and then begins them one after
+    the other. Where batches have been larger than a `crowd` for a while (`patience`, which lets a burst pass) it is a
+    flood, and of each further batch a `few` are taken and the rest refused. So those that are taken wait for a few
+    others, however many ask: it is the delay that is kept, and not the queue (as in Nichols and Jacobson, "Controlling
+    queue delay", ACM Queue 10(5), 2012, which tells the two apart by times). It is over when there was no batch of
+    more than a few for some time (`memory`): what is refused comes again.
     """
 
     def __init__(
-        self, *, crowd: int = 128, few: int = 16, patience: float = 0.02, pause: float = 0.001, memory: float = 1.0
+        self,
+        *,
+        burst: int = 256,
+        crowd: int = 128,
+        few: int = 64,
+        patience: float = 0.02,
+        pause: float = 0.001,
+        memory: float = 1.0,
     ) -> None:
-        """`patience`, `pause` and `memory` are in seconds; a crowd is as many as an agent lets in at a time."""
+        """Times are in seconds. A crowd is as many as an agent lets in at a time; a `pause` parts one burst from another."""
+        self._burst = burst
         self._crowd = crowd
         self._few = few
         self._patience = patience
@@ -157,7 +165,8 @@ class Backlog:
     def takes(self, now: float) -> bool:
         """Whether a request that came is to be begun; if so, `begins` follows. `now` is in seconds, monotonic."""
         if not self._came and now - self._ended > self._pause:
-            self._calm, self._refuses = now, False
+            self._calm = now
+            self._refuses = self._refuses and now - self._flooded <= self._memory
         self._came += 1
         if self.crowded:
             return False
@@ -167,7 +176,7 @@ class Backlog:
     @property
     def crowded(self) -> bool:
         """Whether the next that comes is refused, whenever in this batch that is; `refused` counts it then."""
-        return self._refuses and self._waiting >= self._few
+        return self._waiting >= (self._few if self._refuses else self._burst)
 
     def refused(self) -> None:
         """One came while it was crowded, and was not asked about."""
@@ -179,11 +188,11 @@ class Backlog:
         if self._waiting:
             return
         came, self._came, self._ended = self._came, 0, now
-        if self._refuses:
-            self._refuses, self._flooded = came > self._few, now
-        elif now - self._flooded < self._memory:
-            self._refuses = came > self._few
-        elif came > self._crowd:
-            self._refuses = now - self._calm > self._patience
-        if came <= self._crowd and not self._refuses:
+        if came > self._few and self._refuses:
+            self._flooded = now
+        elif came > self._crowd and now - self._calm > self._patience:
+            self._refuses, self._flooded = True, now
+        elif now - self._flooded > self._memory:
+            self._refuses = False
+        if came <= self._crowd:
             self._calm = now

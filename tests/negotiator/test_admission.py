@@ -192,28 +192,36 @@ def test_a_burst_is_taken_whole_and_a_flood_is_not():
     assert loop.batch(20) == 2
 
 
+def test_no_more_are_taken_at_once_than_wait_for_each_other_in_a_burst():
+    loop = Loop(Backlog(burst=30, crowd=8, few=2, patience=1.0))
+    assert [loop.batch(each) for each in (30, 31, 200)] == [30, 30, 30]
+
+
 def test_what_no_crowd_brings_is_always_taken():
     loop = Loop(Backlog(crowd=8, few=2, patience=0.05))
     assert all(loop.batch(8) == 8 for _ in range(1000))
 
 
-@pytest.mark.parametrize(("number", "next_taken"), [(2, 20), (3, 2)])
-def test_a_flood_is_over_with_a_batch_of_a_few(number, next_taken):
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize(("after", "taken"), [(0.0, 2), (0.9, 2), (1.1, 20)])
+def test_a_flood_is_over_when_no_more_than_a_few_have_come_for_a_while(number, after, taken):
     loop = overloaded()
-    assert loop.batch(number) == 2
-    assert loop.batch(20) == next_taken
+    assert loop.batch(number) == number
+    assert loop.batch(20, after=after) == taken
 
 
-def test_a_pause_takes_a_burst_again():
+def test_a_flood_goes_on_while_more_than_a_few_come():
     loop = overloaded()
-    assert loop.batch(20, after=0.01) == 20
+    for _ in range(5):
+        assert loop.batch(3, after=0.9) == 2
+    assert loop.batch(2, after=0.9) == 2
+    assert loop.batch(3, after=0.2) == 3
 
 
-@pytest.mark.parametrize(("after", "taken"), [(0.9, [3, 2, 2]), (1.1, [3, 8, 9])])
-def test_a_flood_that_has_just_gone_is_there_again_with_the_next_crowd(after, taken):
+def test_a_flood_is_over_without_a_pause_too():
     loop = overloaded()
-    # A pause ends it; what comes then is no burst, but only for a while.
-    assert [loop.batch(3, after=after), loop.batch(8), loop.batch(9)] == taken
+    assert all(loop.batch(2) == 2 for _ in range(1000))
+    assert loop.batch(3) == 3
 
 
 def test_one_that_came_to_a_crowd_and_was_not_asked_about_is_of_its_batch():
