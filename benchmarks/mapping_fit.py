@@ -66,7 +66,7 @@ def _tables(directory: Path, embedder: Embedder | None) -> Iterator[_Table]:
 
 
 def _table(case: Case, embedder: Embedder | None) -> Iterator[_Table]:
-    problem = state_problem({"request": case.request, "reply": case.reply}, None, case.examples)
+    problem = state_problem({"request": case.request, "reply": case.reply}, None, case.examples, embedder)
     if not problem.ours or not problem.theirs:
         return
     labels = [slot.label for slot in problem.theirs]

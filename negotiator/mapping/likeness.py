@@ -201,10 +201,8 @@ _LEXICAL: Final = 5
 """The first features say how much the words have in common."""
 
 
-EMBEDDED: Final = ("near_text", "near_both", "sort_of_name", "sort_of_text", "sort_of_both")
-"""What is added to `FEATURES` by embeddings."""
-_NEAR: Final = 2
-"""The first of these speak for a pair; to be of one sort does not yet."""
+EMBEDDED: Final = ("near_name", "near_text", "near_both")
+"""What is added to `FEATURES` by embeddings, in standard deviations of strangers."""
 SEEN: Final = ("shared_values", "same_form", "same_bounds")
 """What is added by values that were seen."""
 
@@ -217,7 +215,9 @@ def evidence(
     nearness: Nearness | None = None,
 ) -> tuple[float, ...]:
     """The evidence that two fields are one, in the order of `FEATURES` and, with a nearness, of `EMBEDDED`."""
-    near = () if nearness is None else nearness.between(one.phrases, other.phrases)
+    near: tuple[float, ...] = ()
+    if nearness is not None:
+        near = tuple(nearness.between(*pair) for pair in zip(one.phrases, other.phrases, strict=True))
     same_end = opposite_end = one_end = 0.0
     for axis in one.poles.keys() | other.poles.keys():
         here, there = one.poles.get(axis, 0.0), other.poles.get(axis, 0.0)
@@ -260,28 +260,26 @@ BIAS: Final = -2.54
 
 
 NEAR_WEIGHTS: Final = (
-    1.42,
-    0.58,
-    1.40,
-    1.12,
-    1.11,
-    0.35,
-    -2.96,
-    -0.08,
-    0.91,
-    0.06,
-    -1.18,
-    1.18,
-    1.28,
-    -1.18,
-    0.93,
-    2.54,
-    1.50,
-    0.79,
-    1.17,
+    1.25,
+    0.86,
+    1.43,
+    1.13,
+    1.56,
+    0.30,
+    -2.98,
+    -0.14,
+    0.94,
+    0.05,
+    -1.27,
+    0.75,
+    1.44,
+    -1.88,
+    0.20,
+    0.05,
+    0.82,
 )
 """In the order of `FEATURES` and `EMBEDDED`."""
-NEAR_BIAS: Final = -4.51
+NEAR_BIAS: Final = -7.41
 SEEN_WEIGHTS: Final = (0.85, 1.0, 0.5)
 """In the order of `SEEN`."""
 _SAME_MEANING: Final = 5.0
@@ -299,7 +297,7 @@ def log_odds(found: Sequence[float]) -> float:
 def in_words(found: Sequence[float]) -> float:
     """The part of the evidence that is in names and descriptions, in log-odds; 0 where nothing is alike."""
     weights = WEIGHTS if len(found) == len(WEIGHTS) else NEAR_WEIGHTS
-    spoken = [*range(_LEXICAL), *range(len(WEIGHTS), min(len(found), len(WEIGHTS) + _NEAR))]
+    spoken = [*range(_LEXICAL), *range(len(WEIGHTS), len(found))]
     return math.fsum(weights[at] * max(0.0, found[at]) for at in spoken)
 
 

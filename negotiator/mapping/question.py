@@ -24,9 +24,9 @@ MAX_CANDIDATES: Final = 8
 """Per field, the likeliest."""
 MAX_DESCRIPTION_CHARS: Final = 160
 MAX_VALUES_SHOWN: Final = 6
-VOTE_FOR: Final = 0.25
+VOTE_FOR: Final = 0.5
 """Log-odds that one answer adds to the pair that it names. Small models nearly always name one, true or not."""
-VOTE_AGAINST: Final = 0.25
+VOTE_AGAINST: Final = 1.0
 """Log-odds that one answer takes from each other pair of the field, and from all of them where it says none."""
 MAX_VOTES: Final = 3
 """Answers beyond these add nothing: one model's answers resemble each other."""

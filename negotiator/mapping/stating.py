@@ -41,8 +41,7 @@ def state_problem(
 ) -> Problem:
     """Lay out the fields of both sides and the evidence for each pair.
 
-    What words settle stays, and an embedder decides about the rest alone, among all the fields that there are: nothing
-    is lost by having one.
+    What words settle stays, and an embedder is asked about the rest alone: nothing is lost by having one.
     """
     shapes: dict[Scope, tuple[Shape, Shape]] = {}
     arrays: dict[Scope, tuple[tuple[Field, Field], ...]] = {}
@@ -63,8 +62,8 @@ def state_problem(
     settled, rows, columns = _settled(problem)
     if not any(_carried(ours[row], theirs[column]) for row in rows for column in columns):
         return problem
-    near = nearness_of(embedder, (*ours, *theirs), [slot for _, slot in weigh.made])
-    return weigh.told(settled, rows, columns, near)
+    left = (*(ours[row] for row in rows), *(theirs[column] for column in columns), *(slot for _, slot in weigh.made))
+    return weigh.told(settled, rows, columns, nearness_of(embedder, left))
 
 
 def _settled(problem: Problem) -> tuple[Problem, list[int], list[int]]:
@@ -158,9 +157,9 @@ def _without(gains: tuple[tuple[float, ...], ...], taken: set[tuple[bool, int]])
     )
 
 
-def nearness_of(embedder: Embedder, slots: Sequence[Slot], others: Sequence[Slot] = ()) -> Nearness:
-    """What tells how near the phrases of these slots, of both sides, are; and of others, which are made of them."""
-    return Nearness(embedder, *([slot.reading.phrases for slot in each] for each in (slots, others)))
+def nearness_of(embedder: Embedder, slots: tuple[Slot, ...]) -> Nearness:
+    """What tells how near the phrases of these slots are."""
+    return Nearness(embedder, [text for slot in slots for text in slot.reading.phrases])
 
 
 def kinds_of(ours: tuple[Slot, ...], theirs: tuple[Slot, ...]) -> dict[str, float]:

@@ -148,7 +148,7 @@ def test_an_embedder_of_ones_own_speaks_for_what_words_do_not_know() -> None:
     assert {"zorgle", "flimp", "quux", "brack"} <= set(told.asked)
 
 
-def test_what_words_settle_stays_whatever_an_embedder_says_of_it_and_it_decides_about_the_rest() -> None:
+def test_what_words_settle_stays_whatever_an_embedder_says_and_it_is_asked_about_the_rest() -> None:
     source = obj(city={"description": "City of the hotel"}, zorgle={"description": "A zorgle"})
     target = obj(town={"description": "City of the hotel"}, brack={"description": "One brack"})
     by_words = infer(source, target).matches
@@ -157,6 +157,8 @@ def test_what_words_settle_stays_whatever_an_embedder_says_of_it_and_it_decides_
     found = infer(source, target, embedder=told)
     assert {match.target: match.source for match in found.matches} == {"/town": "/city", "/brack": "/zorgle"}
     assert next(match.margin for match in found.matches if match.target == "/town") >= by_words[0].margin
+    assert {"zorgle", "brack"} <= set(told.asked)
+    assert not {"city", "town"} & set(told.asked)
     contrary = infer(source, target, embedder=Meanings({"zorgle", "town", "City of the hotel"}, {"city", "brack"}))
     assert {match.target: match.source for match in contrary.matches}.get("/town") == "/city"
 
