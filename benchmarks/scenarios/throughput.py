@@ -28,8 +28,10 @@ BY_HAND: Final = "handwritten"
 OURS_LOADED: Final = "mapping"
 """Who is asked at a rate that does not wait."""
 _SEED: Final = 20_261_123
-_CROWD: Final = 512
-"""Connections of who does not wait, at most."""
+_MANY: Final = 64
+"""Connections over which capacity is measured, and 80 % of it asked for."""
+_CROWD: Final = round(OVERLOAD) * _MANY
+"""Connections of who asks for three times as much."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +63,7 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         sustained = {}
         for case, its in capacity.items():
             running.progress.at(f"{case} at 80 %")
-            order = _open(servers[case], its * SUSTAINED, given.sustained, connections=64, waits=True)
+            order = _open(servers[case], its * SUSTAINED, given.sustained, connections=_MANY, waits=True)
             sustained[case] = bench.load(order)
         running.progress.at("at 300 %")
         order = _open(servers[OURS_LOADED], capacity[OURS_LOADED] * OVERLOAD, given.overload, connections=_CROWD)
