@@ -114,8 +114,10 @@ class Crowd:
     def _ask(self, connection: _Connection, since: float) -> None:
         self._under_way += 1
         connection.since = since
-        if connection.opening:
-            return
+        if not connection.opening:
+            self._send(connection)
+
+    def _send(self, connection: _Connection) -> None:
         try:
             connection.send(self._order.request)
         except OSError:
@@ -142,12 +144,8 @@ class Crowd:
     def _opened(self, connection: _Connection) -> None:
         connection.opening = False
         self._ready.modify(connection.socket, selectors.EVENT_READ, connection)
-        if connection.since is None:
-            return
-        try:
-            connection.send(self._order.request)
-        except OSError:
-            self._lost(connection)
+        if connection.since is not None:
+            self._send(connection)
 
     def _lost(self, connection: _Connection) -> None:
         """The server has closed a connection, or refused one."""

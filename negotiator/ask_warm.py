@@ -300,10 +300,10 @@ def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[
     """The output, plain and in the task's type, and the tier that the peer says; None for the ladder."""
     tier: PeerTier = "routine"
     try:
-        if came.__class__ is dict:
+        if isinstance(came, dict):
             body: JsonObject = came
         else:
-            said = STANDARD_2025.read_success(came.body) if came.status == 200 and is_ours(came) else None  # type: ignore[union-attr,arg-type] # noqa: PLR2004 - HTTP
+            said = STANDARD_2025.read_success(came.body) if came.status == 200 and is_ours(came) else None  # noqa: PLR2004 - HTTP
             if said is None:
                 return None
             body, tier = said

@@ -28,9 +28,10 @@ def is_said_as_it_is(core: Mapping[str, Any]) -> bool:
         return False
     if kind == "typed-dict":
         settings = core.get("config") or {}
-        odd = core.get("computed_fields") or core.get("extras_schema") or core.get("extra_behavior") == "allow"
         odd = (
-            odd
+            core.get("computed_fields")
+            or core.get("extras_schema")
+            or core.get("extra_behavior") == "allow"
             or settings.keys() - {"title", "extra_fields_behavior"}
             or settings.get("extra_fields_behavior") == "allow"
         )

@@ -1,5 +1,6 @@
 """What stands ready, and for how long: until anything has changed that it rests on, told by one look."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from negotiator.engine import Engine
 
 
-class Standing:
+class Standing(ABC):
     """Something that was put together once, and is gone by as long as what it was made of is as it was."""
 
     __slots__ = ("_as_of", "_generation", "_now")
@@ -35,6 +36,7 @@ class Standing:
             self._as_of, self._generation, self._now = as_of, generation, now
         return True
 
+    @abstractmethod
     def is_as_it_was(self, engine: "Engine") -> bool:
         """Whether each thing that it was made of is the same; each look is one in memory, or at a file's first bytes."""
-        raise NotImplementedError
+        ...
