@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import Final
 
+from benchmarks.clocks import processor_seconds
 from benchmarks.orders import GIVE_UP, Order, Replies, Result
 
 _WRITABLE: Final = selectors.EVENT_WRITE
@@ -54,28 +55,42 @@ class Crowd:
         self._due: deque[float] = deque()
         self._under_way = 0
         self._until = 0.0
-        self._counts = False
+        self._asks = False
         """Whether the order has begun; before that, connections carry their first request."""
+        self._counted = 0.0
+        """When replies begin to be counted."""
+        self._begun: float | None = None
+        """When the first was, or that time itself; None before."""
+        self._used: float | None = None
+        """Processor time of the order's process at that time."""
 
     def run(self) -> Result:
         """Do it."""
         order = self._order
         for _ in range(order.connections):
             self._first()
-        self._done, self._counts = Result(seconds=0.0), True
+        self._done, self._asks = Result(seconds=0.0), True
         begun = time.perf_counter()
-        self._until = begun + order.seconds
+        self._counted = begun + order.lead_in
+        self._until = self._counted + order.seconds
+        if not order.lead_in:
+            self._count_from(begun)
         if order.way == "closed":
             for _ in range(order.connections):
                 self._ask(self._free.popleft(), time.perf_counter())
             self._heard_until(self._until + GIVE_UP)
         else:
             self._at_its_rate(begun)
-        self._done.seconds = time.perf_counter() - begun
+        self._done.seconds = time.perf_counter() - (self._begun or begun)
+        if self._used is not None and (used := processor_seconds(order.pid)) is not None:
+            self._done.processor = used - self._used
         for key in list(self._ready.get_map().values()):
             key.data.socket.close()
         self._ready.close()
         return self._done
+
+    def _count_from(self, now: float) -> None:
+        self._begun, self._used = now, processor_seconds(self._order.pid) if self._order.pid else None
 
     def _first(self) -> None:
         """Have one more connection, over which one request was answered: a server may be long in accepting it."""
@@ -156,6 +171,12 @@ class Crowd:
             self._free.remove(connection)
             self._free.append(self._another(connection))
 
+    def _is_over(self, now: float) -> bool:
+        order, done = self._order, self._done
+        if order.at_most and done.count >= order.at_most:
+            return True
+        return now >= self._until and self._begun is not None and done.ended >= order.at_least
+
     def _another(self, instead: _Connection) -> _Connection:
         self._ready.unregister(instead.socket)
         instead.socket.close()
@@ -168,17 +189,21 @@ class Crowd:
         status, body, keeps = found
         now, done, order = time.perf_counter(), self._done, self._order
         since, connection.since = connection.since or now, None
-        done.microseconds.setdefault(status, []).append((now - since) * 1e6)
+        if self._begun is not None:
+            done.microseconds.setdefault(status, []).append((now - since) * 1e6)
+        elif self._asks and now >= self._counted:
+            # From one reply on: what is counted is then as many as there are times between two.
+            self._count_from(now)
         done.body = done.body or body
         self._under_way -= 1
-        over = self._counts and (now >= self._until or bool(order.at_most and done.count >= order.at_most))
+        over = self._asks and self._is_over(now)
         if not keeps:
             if over and not self._due:
                 self._ready.unregister(connection.socket)
                 connection.socket.close()
                 return
             connection = self._another(connection)
-        if order.way == "closed" and self._counts and not over:
+        if order.way == "closed" and self._asks and not over:
             self._ask(connection, now)
         elif self._due:
             self._ask(connection, self._due.popleft())

@@ -74,9 +74,13 @@ def sequential(order: Order) -> Result:
     """One request after the other, on a blocking socket."""
     done = Result(seconds=0.0)
     line = _Line(order)
-    begun = time.perf_counter()
-    until, now = begun + order.seconds, begun
-    while now < until and not (order.at_most and done.count >= order.at_most):
+    begun = now = time.perf_counter()
+    counted = begun + order.lead_in
+    while now < counted:
+        line.ask()
+        begun = now = time.perf_counter()
+    until = begun + order.seconds
+    while (now < until or done.ended < order.at_least) and not (order.at_most and done.count >= order.at_most):
         # A server may close a connection between two requests without a word; once is not held against it.
         found = line.ask() or (line.ask() if line.was_used else None)
         ended = time.perf_counter()

@@ -26,6 +26,14 @@ class Order:
     """Whether a request that is due waits for a connection, in the open way; else it is not sent, and counted."""
     at_most: int = 0
     """Requests after which it ends before its time; 0 for no end but that."""
+    at_least: int = 0
+    """Requests that are counted before it ends, though its time be over. Neither this nor the next in the open way."""
+    lead_in: float = 0.0
+    """Seconds before `seconds`, and one reply at least, that are not counted: who was not asked for a while is slow in
+    its first replies.
+    """
+    pid: int = 0
+    """The process whose processor time is told in the closed way; 0 for none."""
 
     def to_json(self) -> dict[str, Any]:
         """A row that `from_json` reads."""
@@ -47,8 +55,15 @@ class Result:
     """By status, each request's time; status 0 is no reply."""
     unsent: int = 0
     """Requests that were due and found no connection, in the open way."""
+    processor: float | None = None
+    """Seconds of processor time that the order's `pid` has used meanwhile; None where the system does not say."""
     body: bytes = b""
     """Of the first reply."""
+
+    @property
+    def ended(self) -> int:
+        """Requests that have ended, with a reply or without."""
+        return sum(len(each) for each in self.microseconds.values())
 
     @property
     def count(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from benchmarks.environments import NotHere, python_of
 from benchmarks.load import ROOT, Load, line_from
 from benchmarks.orders import Order, Result
-from benchmarks.rounds import Probe, Sample, percentile
+from benchmarks.rounds import Probe, Seen, percentile
 
 RIVALS: Final = Path(__file__).parent / "rivals"
 SILENT: Final = 600.0
@@ -79,9 +79,19 @@ class Process:
         self._process.communicate()
 
 
+LEAD_IN: Final = 0.1
+"""What comes before the counted time of a look, in parts of it: caches and branches have been somebody else's since the
+last. The first five or so requests feel it.
+"""
+ENOUGH: Final = 9
+"""Requests of a look at the least, one after the other: the median of fewer is one of them by chance."""
+ENOUGH_EACH: Final = 2
+"""The same for each of several connections."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """How long one look takes, seconds."""
+    """How long one look takes, seconds, beside what leads in; longer where that is not enough for a slow case."""
 
     sequential: float
     at_once: float
@@ -138,54 +148,61 @@ class Bench:
         Where the system tells it, `cpu_us` is the processor time of the process `pid` for each request of the second:
         it hardly changes with what else the machine does.
         """
+        one_by_one = Order(
+            port=port,
+            request=request,
+            seconds=spent.sequential,
+            lead_in=spent.sequential * LEAD_IN,
+            at_least=ENOUGH,
+        )
+        at_once = Order(
+            port=port,
+            request=request,
+            way="closed",
+            connections=connections,
+            seconds=spent.at_once,
+            lead_in=spent.at_once * LEAD_IN,
+            at_least=ENOUGH_EACH * connections,
+            pid=pid,
+        )
 
-        def look() -> Sample:
-            one = self.load(Order(port=port, request=request, seconds=spent.sequential)).good()
-            sample = {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)}
+        def look() -> Seen:
+            seen = of_one(self.load(one_by_one).good())
             if not spent.at_once:
-                return sample
-            before = processor_seconds(pid)
-            many = self.load(
-                Order(port=port, request=request, way="closed", connections=connections, seconds=spent.at_once)
-            )
-            after = processor_seconds(pid)
-            sample |= rate_of(many)
-            if before is None or after is None:
-                return sample
-            return sample | {"cpu_us": (after - before) / many.count * 1e6}
+                return seen
+            many = self.load(at_once)
+            seen |= {"rps": rate_of(many), "loaded_p99_us": many.good()}
+            return seen if many.processor is None else seen | {"cpu_us": many.processor / many.count * 1e6}
 
         return look
 
     def calling(self, process: Process, spent: Spent, at_once: int = 16) -> Probe:
         """The same through a caller that times itself."""
 
-        def told(seconds: float, callers: int) -> Any:
-            process.say({"seconds": seconds, "at_once": callers})
+        def told(seconds: float, callers: int, enough: int) -> Any:
+            process.say(
+                {"seconds": seconds, "at_once": callers, "lead_in": seconds * LEAD_IN, "at_least": enough},
+            )
             return process.hear()
 
-        def look() -> Sample:
-            one = told(spent.sequential, 1)["microseconds"]
-            sample = {"p50_us": percentile(one, 0.5), "p99_us": percentile(one, 0.99)}
+        def look() -> Seen:
+            seen = of_one(told(spent.sequential, 1, ENOUGH)["microseconds"])
             if spent.at_once:
-                many = told(spent.at_once, at_once)
-                sample["rps"] = len(many["microseconds"]) / many["seconds"]
-            return sample
+                many = told(spent.at_once, at_once, ENOUGH_EACH * at_once)
+                seen["rps"] = len(many["microseconds"]) / many["seconds"]
+            return seen
 
         return look
 
 
-def rate_of(result: Result) -> dict[str, float]:
-    """Requests a second, and the 99th of a hundred of their times. Raises `RuntimeError` where one went wrong."""
-    return {"rps": len(result.good()) / result.seconds, "loaded_p99_us": percentile(result.good(), 0.99)}
+def of_one(times: list[float]) -> dict[str, float | list[float]]:
+    """What a look says of requests one after the other, by the microseconds of each."""
+    return {"p50_us": percentile(times, 0.5), "p99_us": times}
 
 
-def processor_seconds(pid: int) -> float | None:
-    """What a process has used of processors so far, all its threads; None where the system does not say."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def rate_of(result: Result) -> float:
+    """Requests a second. Raises `RuntimeError` where one went wrong."""
+    return len(result.good()) / result.seconds
 
 
 def until_ready(*processes: Process) -> list[Any]:

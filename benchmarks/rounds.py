@@ -1,30 +1,45 @@
 """Interleaved rounds: what is compared is measured in turn, and a figure is the median of its rounds.
 
 What else the machine does meanwhile then falls on all cases alike, and a quotient of two cases is that of one round and
-another's of the next. Nothing here measures: the probes are handed in.
+another's of the next. Many short rounds are better than few long ones. A machine that is at times half as fast makes
+the quotient of one round half of what it is, or twice that, as often the one as the other: the median of many is the
+one of those rounds in which both cases met the same machine. Nothing here measures: the probes are handed in.
 """
 
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self, TypeAlias
 
 Sample: TypeAlias = Mapping[str, float]
-"""What one look at one case gave, by measure: `p50_us`, `p99_us`, `rps` and so on."""
-Probe: TypeAlias = Callable[[], Sample]
+"""One figure for each measure: `p50_us`, `rps` and so on."""
+Seen: TypeAlias = Mapping[str, float | list[float]]
+"""What one look at one case gave. A list has times, of which those of all rounds together make a figure: a short look
+at a slow case has too few for its 99th of a hundred.
+"""
+Probe: TypeAlias = Callable[[], Seen]
 Better: TypeAlias = Literal["lower", "higher"]
 
 
 class Measured:
     """The figures of all rounds, by case and measure."""
 
-    def __init__(self, rounds: Mapping[str, Sequence[Sample]]) -> None:
+    def __init__(
+        self, rounds: Mapping[str, Sequence[Sample]], times: Mapping[str, Mapping[str, Sequence[float]]] | None = None
+    ) -> None:
+        """`times`: those of all rounds, by case and measure."""
         self._rounds = rounds
+        self._times = times or {}
 
     def has(self, measure: str, *cases: str) -> bool:
-        """Whether this was measured of each of these."""
+        """Whether this was measured of each of these, once a round."""
         return all(self._rounds.get(case) and measure in self._rounds[case][0] for case in cases)
+
+    def p99(self, case: str, measure: str) -> float | None:
+        """The 99th of a hundred of the times of all rounds; None where none were measured."""
+        times = self._times.get(case, {}).get(measure)
+        return percentile(times, 0.99) if times else None
 
     def values(self, case: str, measure: str) -> list[float]:
         """One figure a round."""
@@ -36,12 +51,16 @@ class Measured:
 
     def ratio(self, case: str, measure: str, other: str) -> float:
         """The median, over the rounds, of the quotient of two cases in one round."""
+        return statistics.median(self.quotients(case, measure, other))
+
+    def quotients(self, case: str, measure: str, other: str) -> list[float]:
+        """The quotient of two cases, one a round."""
         pairs = zip(self.values(case, measure), self.values(other, measure), strict=True)
-        return statistics.median(one / another for one, another in pairs)
+        return [one / another for one, another in pairs]
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure with its median and its rounds."""
-        return {
+        """Every figure with its median and its rounds; of times, the 99th of a hundred of `of` that there were."""
+        told: dict[str, Any] = {
             case: {
                 measure: {
                     "median": round(self.median(case, measure), 3),
@@ -52,24 +71,56 @@ class Measured:
             for case, samples in self._rounds.items()
             if samples
         }
+        for case, measures in self._times.items():
+            told[case] |= {name: {"p99": percentile(each, 0.99), "of": len(each)} for name, each in measures.items()}
+        return told
 
 
 def interleaved(probes: Mapping[str, Probe], rounds: int, at: Callable[[str], None] = lambda _: None) -> Measured:
     """Ask every probe once a round, each round beginning with another one. `at` is told what is going on."""
     names = list(probes)
     found: dict[str, list[Sample]] = {name: [] for name in names}
+    times: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     for number in range(rounds):
         start = number % len(names) if names else 0
         for name in names[start:] + names[:start]:
             at(f"round {number + 1} of {rounds}: {name}")
-            found[name].append(probes[name]())
-    return Measured(found)
+            seen = probes[name]()
+            found[name].append({measure: each for measure, each in seen.items() if not isinstance(each, list)})
+            for measure, each in seen.items():
+                if isinstance(each, list):
+                    times[name].setdefault(measure, []).extend(each)
+    return Measured(found, times)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` (0 to 1) of the values lie: the nearest rank."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def rounded(value: float) -> float:
+    """To four digits: more of them say nothing."""
+    return float(f"{value:.4g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How far apart the rounds of a figure were: what of it is the machine's mood."""
+
+    lowest: float
+    lower_quartile: float
+    upper_quartile: float
+    highest: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """That of one figure a round."""
+        low, lower, upper, high = (rounded(percentile(values, share)) for share in (0.0, 0.25, 0.75, 1.0))
+        return cls(lowest=low, lower_quartile=lower, upper_quartile=upper, highest=high)
+
+    def __str__(self) -> str:
+        return f"{self.lower_quartile:g} to {self.upper_quartile:g} ({self.lowest:g} to {self.highest:g})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +134,8 @@ class Line:
     wanted: float | None = None
     """The bound that was promised; None where nothing was."""
     means: str = ""
+    rounds: Spread | None = None
+    """None where the figure is not of rounds."""
 
     @property
     def met(self) -> bool | None:
@@ -99,6 +152,7 @@ class Line:
             "wanted": self.wanted,
             "met": self.met,
             "means": self.means,
+            "rounds": None if self.rounds is None else asdict(self.rounds),
         }
 
 
@@ -114,18 +168,29 @@ class Lines:
     ) -> None:
         """The quotient of two cases."""
         there = self.measured.has(measure, case, other)
-        value = self.measured.ratio(case, measure, other) if there else None
-        self.add(name, value, better, wanted, means)
+        self._of_rounds(name, self.measured.quotients(case, measure, other) if there else [], better, wanted, means)
 
     def median(self, name: str, case: str, measure: str, better: Better, wanted: float | None, means: str) -> None:
         """One case's own figure."""
-        value = self.measured.median(case, measure) if self.measured.has(measure, case) else None
-        self.add(name, value, better, wanted, means)
+        there = self.measured.has(measure, case)
+        self._of_rounds(name, self.measured.values(case, measure) if there else [], better, wanted, means)
 
-    def add(self, name: str, value: float | None, better: Better, wanted: float | None, means: str) -> None:
+    def _of_rounds(self, name: str, values: list[float], better: Better, wanted: float | None, means: str) -> None:
+        value, spread = (statistics.median(values), Spread.of(values)) if values else (None, None)
+        self.add(name, value, better, wanted, means, spread)
+
+    def add(
+        self,
+        name: str,
+        value: float | None,
+        better: Better,
+        wanted: float | None,
+        means: str,
+        spread: Spread | None = None,
+    ) -> None:
         """Any figure."""
-        value = None if value is None else float(f"{value:.4g}")
-        self.lines.append(Line(name=name, value=value, better=better, wanted=wanted, means=means))
+        value = None if value is None else rounded(value)
+        self.lines.append(Line(name=name, value=value, better=better, wanted=wanted, means=means, rounds=spread))
 
     def ratios(self) -> dict[str, float | None]:
         """Name -> value."""
@@ -133,11 +198,11 @@ class Lines:
 
     def table(self) -> list[str]:
         """For people, in Markdown."""
-        rows = ["| | figure | wanted | met | |", "|---|---|---|---|---|"]
+        rows = ["| | figure | wanted | met | half of the rounds (all) | |", "|---" * 6 + "|"]
         for line in self.lines:
             sign = "<=" if line.better == "lower" else ">="
             wanted = f"{line.better} is better" if line.wanted is None else f"{sign} {line.wanted:g}"
             met = {None: "", True: "yes", False: "**no**"}[line.met]
             value = "not measured" if line.value is None else f"{line.value:g}"
-            rows.append(f"| `{line.name}` | {value} | {wanted} | {met} | {line.means} |")
+            rows.append(f"| `{line.name}` | {value} | {wanted} | {met} | {line.rounds or ''} | {line.means} |")
         return rows

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.clocks import loop_us
 from benchmarks.environments import HOME
 from benchmarks.exchange import ASKED, DOCUMENT, envelope, http_request, stored, texts
 from benchmarks.machine import machine
 from benchmarks.processes import RIVALS, Bench, Process, until_ready
 from benchmarks.progress import Progress
-from benchmarks.rounds import Lines
+from benchmarks.rounds import Lines, percentile
 from negotiator.state import open_state
 
 OURS: Final = ("mapping", "code", "trusted", "native")
@@ -34,9 +35,9 @@ def run(query):
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, seconds: float) -> None:
-    """The options of every benchmark of speed."""
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, at least 5 (default: 5)")
+def add_arguments(parser: argparse.ArgumentParser, *, rounds: int, seconds: float) -> None:
+    """The options of every benchmark of speed, with what one takes unless it is told."""
+    parser.add_argument("--rounds", type=int, default=rounds, help="rounds, at least 5 (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=seconds, help="of one look at one case (default: %(default)s)")
     parser.add_argument("--peers", type=Path, default=HOME, help="the environments of rivals (default: .peers)")
     parser.add_argument("--make-peers", action="store_true", help="make those that are missing there, with uv")
@@ -113,6 +114,12 @@ class Run:
         self._begun = time.monotonic()
         self._load_before = os.getloadavg()
         self.progress = Progress()
+        self._loops: list[float] = []
+
+    def between(self, text: str) -> None:
+        """Say what is looked at next, and look how fast the machine is before that."""
+        self.progress.at(text)
+        self._loops.append(loop_us())
 
     def write(
         self, title: str, about: str, lines: Lines, tables: list[str], bench: Bench, more: Mapping[str, Any], plot: str
@@ -126,6 +133,7 @@ class Run:
             "quick": self._given.quick,
             "rounds": self._given.rounds,
             "seconds": round(time.monotonic() - self._begun, 1),
+            "machine_loop_us": self._speed(),
             "left_out": bench.left_out,
             "ratios": lines.ratios(),
             "targets": {line.name: line.to_json() for line in lines.lines},
@@ -138,6 +146,11 @@ class Run:
             f"{report['machine']['processor']}, {report['machine']['cores']} cores, Python "
             f"{report['machine']['python']}; {self._given.rounds} rounds; load average {busy}; {report['seconds']} s."
         )
+        if speed := report["machine_loop_us"]:
+            each = ", ".join(f"{value:.0f} ({name})" for name, value in speed.items())
+            text.append(
+                f"Microseconds that a loop of fixed length took before each look, the machine's own speed: {each}."
+            )
         if self._given.quick:
             text.append("A quick run: the figures are rough.")
         text += [f"Left out: {name} ({why})." for name, why in bench.left_out.items()]
@@ -147,6 +160,13 @@ class Run:
         (self._out / "report.md").write_text("\n".join(text) + "\n", encoding="utf-8")
         (self._out / "plot.svg").write_text(plot, encoding="utf-8")
         return report
+
+    def _speed(self) -> dict[str, float] | None:
+        """How long the fixed loop took in this run, microseconds; None where it was not looked at."""
+        loops = self._loops
+        if not loops:
+            return None
+        return {"fastest": min(loops), "median": percentile(loops, 0.5), "slowest": max(loops)}
 
 
 def shortened(given: argparse.Namespace, *, rounds: int, seconds: float) -> argparse.Namespace:

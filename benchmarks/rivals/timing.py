@@ -9,19 +9,25 @@ import sys
 import time
 
 
-async def timed(call, seconds, at_once):
-    """Call for so many seconds. `call` raises where an answer is not the one that is due, and may give microseconds of
-    its own to be noted in place of what it took.
+async def timed(call, seconds, at_once, lead_in, at_least):
+    """Call for so many seconds, and until `at_least` calls are counted, which those are not that end in the `lead_in`
+    seconds before, nor the first after it, from whose end on it counts. `call` raises where an answer is not the one
+    that is due, and may give microseconds of its own to be noted in place of what it took.
     """
     times = []
-    begun = time.perf_counter()
+    counted = time.perf_counter() + lead_in
+    begun = None
 
     async def caller():
+        nonlocal begun
         now = time.perf_counter()
-        while now < begun + seconds:
+        while now < counted + seconds or len(times) < at_least:
             own = await call()
             after = time.perf_counter()
-            times.append((after - now) * 1e6 if own is None else own)
+            if begun is not None:
+                times.append((after - now) * 1e6 if own is None else own)
+            elif after >= counted:
+                begun = after
             now = after
 
     await asyncio.gather(*(caller() for _ in range(at_once)))
@@ -29,7 +35,7 @@ async def timed(call, seconds, at_once):
 
 
 async def obey(call):
-    """Orders {"seconds", "at_once"} a line in, what came of each out, until standard input ends."""
+    """Orders {"seconds", "at_once", "lead_in", "at_least"} a line in, what came of each out, until standard input ends."""
     loop = asyncio.get_running_loop()
     say({"ready": True})
     while line := await loop.run_in_executor(None, sys.stdin.readline):

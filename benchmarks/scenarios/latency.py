@@ -1,7 +1,7 @@
 """What one request takes: receivers of ours, what stands below them, and what somebody would use instead.
 
-Every case is looked at twice a round: one request after the other over one connection, and sixteen connections at
-once, on one server process. All servers are behind what `negotiator serve` uses, but for agora-protocol, which brings
+Every case is looked at twice a round, a tenth of a second each: one request after the other over one connection, and
+sixteen connections at once, on one server process. All servers are behind what `negotiator serve` uses, but for agora-protocol, which brings
 its own and stands behind waitress too; its document, handler and body are the same. What has a client of its own (MCP,
 A2A, ANP, and an agent of ours) is called through it. Two figures are of one process: no network is in them.
 """
@@ -57,6 +57,13 @@ BINDING: Final = (
 )
 """Each is a line twice: the requests a second bind, since one after the other is mostly the kernel waking processes."""
 
+ORDER: Final = (
+    *("trusted", "code", "native", "echo", "mapping_asgi", "handwritten", "mapping"),
+    *("mapping_100000_documents", "agora", "agora_flask", "mapping_1000_documents", "agora_1000_documents"),
+    *("a2a_sdk", "mcp_sdk", "ask", "anp_sdk", "ask_fast", "client", "fast"),
+    *("sender", "own", "codec", "messages", "message"),
+)
+"""The cases of a round: those that a line compares stand near each other, so that they mostly meet the same machine."""
 ALONE: Final = ("sender", "own", "codec", "messages", "message")
 """Callers of which one call follows the other, whatever is asked of them."""
 SAME_CLIENT: Final = {"mcp": ("ask", "httpx"), "a2a": ("ask", "httpx"), "anp": ("ask_fast", "aiohttp")}
@@ -64,12 +71,12 @@ SAME_CLIENT: Final = {"mcp": ("ask", "httpx"), "a2a": ("ask", "httpx"), "anp": (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, seconds=1.0)
+    add_common(parser, rounds=30, seconds=0.1)
 
 
 def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Measure, and write the report."""
-    given = shortened(given, rounds=3, seconds=0.06)
+    given = shortened(given, rounds=5, seconds=0.05)
     running = Run("latency", given, out)
     many = QUICK_MANY if given.quick else SEVERAL[-1]
     with room(given) as (bench, folder):
@@ -80,7 +87,7 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         for case, look in found.items():
             running.progress.at(f"a first look: {case}")
             look()
-        measured = interleaved(found, given.rounds, running.progress.at)
+        measured = interleaved(found, given.rounds, running.between)
     lines = promised(measured)
     # A difference is no request.
     figures = {case: measured.median(case, "p50_us") for case in found if case != "sender"}
@@ -100,7 +107,7 @@ def probes(
     bench: Bench, folder: Path, seconds: float, many: int, without: AbstractSet[str] = frozenset()
 ) -> dict[str, Probe]:
     """A look at each case that can be had here, but for those that are to be left out."""
-    spent = Spent(sequential=seconds, at_once=seconds * 0.8)
+    spent = Spent(sequential=seconds, at_once=seconds)
     cases = {name: (name, 1) for name in (*FLOORS, *OURS, "mapping_asgi")}
     cases |= {"mapping_1000_documents": ("mapping", SEVERAL[0]), "mapping_100000_documents": ("mapping", many)}
     cases, agora = ({name: each for name, each in some.items() if name not in without} for some in (cases, AGORA))
@@ -120,7 +127,8 @@ def probes(
     }
     found |= {case: bench.calling(process, spent) for case, process in (sdks.result() | callers).items()}
     rest = Spent(sequential=seconds / 2, at_once=0.0)
-    return found | {kind: bench.calling(process, one.get(kind, rest)) for kind, process in alone.items()}
+    found |= {kind: bench.calling(process, one.get(kind, rest)) for kind, process in alone.items()}
+    return {case: found[case] for case in ORDER if case in found}
 
 
 def promised(measured: Measured) -> Lines:
@@ -172,4 +180,5 @@ def table(measured: Measured, cases: list[str]) -> list[str]:
 
 
 def _cell(measured: Measured, case: str, measure: str) -> str:
-    return f"{measured.median(case, measure):.0f}" if measured.has(measure, case) else ""
+    value = measured.median(case, measure) if measured.has(measure, case) else measured.p99(case, measure)
+    return "" if value is None else f"{value:.0f}"

@@ -40,7 +40,7 @@ WARM: Final = 2_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, seconds=0.0)
+    add_common(parser, rounds=5, seconds=0.0)
     parser.add_argument("--requests", type=int, default=100_000, help="to one server (default: %(default)s)")
     parser.add_argument("--documents", type=int, default=10_000, help="that are weighed (default: %(default)s)")
 
@@ -55,7 +55,7 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         running.progress.at("a thousand routines")
         state = folder / "routines"
         _footprint("stored", ROUTINES, state)
-        measured = interleaved(probes(state, given.documents), given.rounds, running.progress.at)
+        measured = interleaved(probes(state, given.documents), given.rounds, running.between)
         running.progress.at("requests: one server")
         grown = growth(bench, folder, given.requests)
     lines = promised(measured, grown)

@@ -15,8 +15,8 @@ from typing import Any, Final
 from benchmarks.exchange import BODY_BYTES
 from benchmarks.orders import Order, Result
 from benchmarks.plots import line_plot
-from benchmarks.processes import Bench, rate_of, until_ready
-from benchmarks.rounds import Lines, Measured, Probe, Sample, interleaved, percentile
+from benchmarks.processes import LEAD_IN, Bench, rate_of, until_ready
+from benchmarks.rounds import Lines, Measured, Probe, Seen, interleaved, percentile
 from benchmarks.speed import FLOORS, OURS, Run, Server, room, shortened, start_agora, start_ours
 from benchmarks.speed import add_arguments as add_common
 
@@ -35,7 +35,7 @@ _CROWD: Final = round(OVERLOAD) * _MANY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, seconds=0.6)
+    add_common(parser, rounds=20, seconds=0.1)
     parser.add_argument("--sustained", type=float, default=60.0, help="seconds at 80 %% (default: %(default)s)")
     parser.add_argument("--overload", type=float, default=10.0, help="seconds at 300 %% (default: %(default)s)")
 
@@ -44,7 +44,7 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Measure, and write the report."""
     if given.quick:
         given = argparse.Namespace(**vars(given) | {"sustained": 3.0, "overload": 2.0})
-    given = shortened(given, rounds=3, seconds=0.1)
+    given = shortened(given, rounds=5, seconds=0.05)
     running = Run("throughput", given, out)
     with room(given) as (bench, folder):
         running.progress.at("a look at the machine")
@@ -58,7 +58,7 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         found = {case: look_at(bench, server, given.seconds) for case, server in servers.items()}
         for look in found.values():
             look()
-        measured = interleaved(found, given.rounds, running.progress.at)
+        measured = interleaved(found, given.rounds, running.between)
         capacity = {case: measured.median(case, "rps_64") for case in (BY_HAND, OURS_LOADED)}
         sustained = {}
         for case, its in capacity.items():
@@ -100,14 +100,24 @@ def _several(bench: Bench, folder: Path, workers: int, request: bytes) -> dict[s
 
 def look_at(bench: Bench, server: Server, seconds: float) -> Probe:
     """Requests a second, by the number of connections."""
+    orders = {
+        number: Order(
+            port=server.port,
+            request=server.request,
+            way="closed",
+            connections=number,
+            seconds=seconds,
+            lead_in=seconds * LEAD_IN,
+        )
+        for number in CONNECTIONS
+    }
 
-    def look() -> Sample:
-        sample: dict[str, float] = {}
-        for number in CONNECTIONS:
-            order = Order(port=server.port, request=server.request, way="closed", connections=number, seconds=seconds)
-            rate = rate_of(bench.load(order))
-            sample |= {f"rps_{number}": rate["rps"], f"p99_us_{number}": rate["loaded_p99_us"]}
-        return sample
+    def look() -> Seen:
+        seen: dict[str, float | list[float]] = {}
+        for number, order in orders.items():
+            result = bench.load(order)
+            seen |= {f"rps_{number}": rate_of(result), f"p99_us_{number}": result.good()}
+        return seen
 
     return look
 
@@ -190,7 +200,7 @@ def table(measured: Measured, cases: list[str]) -> list[str]:
     rows.append("|---" * (len(CONNECTIONS) + 2) + "|")
     for case in cases:
         cells = [f"{measured.median(case, f'rps_{number}'):.0f}" for number in CONNECTIONS]
-        rows.append(f"| {case} | {' | '.join(cells)} | {measured.median(case, 'p99_us_64'):.0f} |")
+        rows.append(f"| {case} | {' | '.join(cells)} | {measured.p99(case, 'p99_us_64'):.0f} |")
     return rows
 
 

@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +18,13 @@ import orjson
 import pytest
 
 from benchmarks import absences, load, speed
+from benchmarks.clocks import processor_seconds
 from benchmarks.environments import NotHere, python_of
 from benchmarks.exchange import ANSWERED, ASKED, DOCUMENT, envelope, http_request, stored, texts
 from benchmarks.orders import Order, Result
 from benchmarks.processes import Bench, Spent
 from benchmarks.receivers import agent_of, by_hand
+from benchmarks.rivals import timing
 from benchmarks.rounds import Line, Lines, Measured, interleaved, percentile
 from benchmarks.scenarios import latency, memory, throughput
 from negotiator.state import open_state
@@ -43,6 +47,36 @@ def test_a_ratio_is_the_median_of_quotients_within_a_round() -> None:
     assert measured.ratio("a", "us", "b") == 2.0
     assert measured.median("a", "us") == 2.0
     assert measured.to_json()["a"]["us"] == {"median": 2.0, "rounds": [2.0, 6.0, 2.0]}
+
+
+def test_a_line_says_how_far_apart_its_rounds_were() -> None:
+    # The machine was at half its speed for one case in the second round, and for the other in the third.
+    rounds = {
+        "a": [{"us": each} for each in (3.0, 6.0, 3.0, 3.0)],
+        "b": [{"us": each} for each in (1.0, 1.0, 2.0, 1.0)],
+    }
+    lines = Lines(measured=Measured(rounds))
+    lines.ratio("r", "a", "us", "b", "higher", 2, "times the other")
+    lines.median("m", "a", "us", "lower", None, "one of them")
+    lines.add("s", 7.0, "lower", None, "of no rounds")
+    told = {line.name: line.to_json() for line in lines.lines}
+    assert lines.ratios() == {"r": 3.0, "m": 3.0, "s": 7.0}
+    assert told["r"]["rounds"] == {"lowest": 1.5, "lower_quartile": 1.5, "upper_quartile": 3.0, "highest": 6.0}
+    assert told["m"]["rounds"] == {"lowest": 3.0, "lower_quartile": 3.0, "upper_quartile": 3.0, "highest": 6.0}
+    assert told["s"]["rounds"] is None
+    assert "| `r` | 3 | >= 2 | yes | 1.5 to 3 (1.5 to 6) | times the other |" in lines.table()
+    assert "| `s` | 7 | lower is better |  |  | of no rounds |" in lines.table()
+
+
+def test_times_of_which_a_round_has_few_are_told_of_all_rounds_together() -> None:
+    looks = iter([[1.0] * 70, [1.0] * 28 + [5.0], [9.0]])
+    measured = interleaved({"a": lambda: {"us": 2.0, "p99_us": next(looks)}}, 3)
+    assert measured.p99("a", "p99_us") == 5.0
+    assert measured.to_json()["a"] == {"us": {"median": 2.0, "rounds": [2.0] * 3}, "p99_us": {"p99": 5.0, "of": 100}}
+    assert measured.has("us", "a")
+    assert not measured.has("p99_us", "a")
+    assert measured.p99("a", "us") is None
+    assert measured.p99("rival", "p99_us") is None
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
@@ -74,7 +108,7 @@ def test_a_line_whose_cases_were_left_out_is_there_without_a_value() -> None:
     lines.median("m", "rival", "us", "lower", 50, "a rival")
     lines.median("c", "a", "cpu_us", "lower", None, "not told by this system")
     assert lines.ratios() == {"r": None, "m": None, "c": None}
-    assert "| `r` | not measured | >= 60 |  | times a rival's |" in lines.table()
+    assert "| `r` | not measured | >= 60 |  |  | times a rival's |" in lines.table()
 
 
 # --- the client ---
@@ -163,6 +197,57 @@ def test_each_reply_is_counted_once_by_its_status(way: str, connections: int, be
     }
     with pytest.raises(RuntimeError, match="not 200"):
         result.good()
+
+
+@pytest.mark.parametrize(("way", "connections", "before"), [("sequential", 1, 0), ("closed", 4, 4)])
+def test_the_first_replies_lead_in_and_are_not_counted(way: str, connections: int, before: int) -> None:
+    with served(Server([said(200, b"good")])) as server:
+        result = done(way, server.port, connections=connections, lead_in=1e-9, at_most=40)
+        # However short that time is, one reply belongs to it.
+        assert len(server.heard) == before + 1 + result.count
+        long = done(way, server.port, connections=connections, lead_in=0.05, at_most=40)
+    assert 40 <= long.count < 40 + connections
+    assert len(server.heard) > 2 * before + 2 + result.count + long.count
+
+
+@pytest.mark.parametrize(("way", "connections"), [("sequential", 1), ("closed", 4)])
+def test_who_is_slow_is_asked_until_there_is_enough(way: str, connections: int) -> None:
+    with served(Server([said(200, b"good")])) as server:
+        order = Order(port=server.port, request=REQUEST, connections=connections, seconds=0.0, lead_in=1e-9, at_least=9)
+        ways = {"sequential": load.sequential, "closed": load.at_once}
+        result = ways[way](Order(**_fields(order) | {"way": way}))
+    assert 9 <= result.count < 9 + connections
+
+
+def test_processor_time_is_that_of_the_counted_requests() -> None:
+    if processor_seconds(os.getpid()) is None:
+        pytest.skip("this system does not say what another process has used")
+    before = time.process_time()
+    told = processor_seconds(os.getpid())
+    assert told is not None
+    assert before <= told <= time.process_time()
+    assert processor_seconds(2**22 + 1) is None, "no process has this number"
+    with served(Server([said(200, b"good")])) as server:
+        result = done("closed", server.port, connections=2, lead_in=1e-9, at_most=20, pid=os.getpid())
+        without = done("closed", server.port, connections=2, at_most=1)
+    assert result.processor is not None
+    assert 0 < result.processor < time.process_time() - told
+    assert without.processor is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [1, 4])
+async def test_a_caller_that_times_itself_leads_in_and_asks_enough_in_the_same_way(at_once: int) -> None:
+    calls = itertools.count(1)
+
+    async def call() -> float:
+        await asyncio.sleep(0)
+        return float(next(calls))
+
+    told = await timing.timed(call, seconds=0.0, at_once=at_once, lead_in=0.0, at_least=9)
+    assert told["microseconds"][0] == 2.0, "the first leads in"
+    assert len(told["microseconds"]) == next(calls) - 2
+    assert 9 <= len(told["microseconds"]) < 9 + at_once
 
 
 @pytest.mark.parametrize("way", ["sequential", "closed"])
@@ -297,6 +382,18 @@ def test_latency_has_every_line_that_was_promised_and_computes_it_from_its_cases
     assert met["receiver_message_us"] is None, "what is wanted is the whole way from ask to answer"
 
 
+def test_every_case_of_latency_has_its_place_in_a_round_beside_what_it_is_compared_with() -> None:
+    cases = [*latency.FLOORS, *latency.OURS, "mapping_asgi", *latency.AGORA, *latency.KINDS]
+    cases += ["mapping_1000_documents", "mapping_100000_documents", *(f"{name}_sdk" for name in latency.SDKS)]
+    assert sorted(latency.ORDER) == sorted(cases)
+    compared = [(case, other) for case, other, _, _ in latency.BINDING]
+    compared += [("mapping", "agora"), ("mapping", "mapping_100000_documents"), ("mapping", "agora_flask")]
+    compared += [("mapping_1000_documents", "agora_1000_documents")]
+    compared += [(f"{name}_sdk", ask) for name, (ask, _) in latency.SAME_CLIENT.items()]
+    place = latency.ORDER.index
+    assert {pair: apart for pair in compared if (apart := abs(place(pair[0]) - place(pair[1]))) > 3} == {}
+
+
 def test_throughput_tells_a_server_that_keeps_up_from_one_that_does_not() -> None:
     good = Result(seconds=10.0, microseconds={200: [100.0] * 980 + [300.0] * 20})
     over = Result(seconds=10.0, microseconds={200: [400.0] * 500, 503: [50.0] * 2000}, unsent=7)
@@ -382,9 +479,13 @@ def test_memory_compares_starts_with_that_of_python() -> None:
     assert {line.name for line in lines.lines if line.met is False} == {"rss_growth"}
 
 
-def test_a_report_says_what_was_left_out_and_on_which_machine(tmp_path: Path) -> None:
+def test_a_report_says_what_was_left_out_and_on_which_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = argparse.Namespace(quick=True, rounds=3)
     running = speed.Run("latency", given, tmp_path)
+    loops = iter([900.0, 1900.0, 1000.0])
+    monkeypatch.setattr(speed, "loop_us", lambda: next(loops))
+    for number in range(3):
+        running.between(f"round {number + 1} of 3: echo")
     lines = Lines(measured=canned("echo", p50_us=1.0))
     lines.median("m", "echo", "p50_us", "lower", 2, "an echo")
     bench = Bench(tmp_path, make=False)
@@ -398,12 +499,15 @@ def test_a_report_says_what_was_left_out_and_on_which_machine(tmp_path: Path) ->
         "wanted": 2,
         "met": True,
         "means": "an echo",
+        "rounds": {"lowest": 1.0, "lower_quartile": 1.0, "upper_quartile": 1.0, "highest": 1.0},
     }
+    assert report["machine_loop_us"] == {"fastest": 900.0, "median": 1000.0, "slowest": 1900.0}
     assert report["left_out"] == {"agora": "it is not there"}
     assert {"machine", "load_average", "rounds", "seconds", "figures", "body_bytes"} <= report.keys()
     text = (tmp_path / "report.md").read_text()
     assert "Left out: agora (it is not there)." in text
     assert "rough" in text
+    assert "900 (fastest), 1000 (median), 1900 (slowest)" in text
     assert (tmp_path / "plot.svg").read_text() == "<svg/>"
 
 
@@ -435,7 +539,7 @@ def test_servers_in_processes_of_their_own_are_measured_and_end(tmp_path: Path) 
         for server in servers.values():
             sample = bench.over_http(server.port, server.request, spent, server.process.pid)()
             assert {"p50_us", "p99_us", "rps", "loaded_p99_us"} <= sample.keys()
-            assert sample["p50_us"] <= sample["p99_us"]
+            assert min(sample["p99_us"]) <= sample["p50_us"] <= max(sample["p99_us"])
         caller = bench.module("benchmarks.callers", "message")
         assert caller.hear() == {"ready": True}
         assert bench.calling(caller, Spent(sequential=0.05, at_once=0.0))().keys() == {"p50_us", "p99_us"}
