@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Measure, and write the report."""
-    given = shortened(given, rounds=5, seconds=0.05)
+    given = shortened(given, rounds=3, seconds=0.05)
     running = Run("latency", given, out)
     many = QUICK_MANY if given.quick else SEVERAL[-1]
     with room(given) as (bench, folder):

@@ -44,7 +44,7 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Measure, and write the report."""
     if given.quick:
         given = argparse.Namespace(**vars(given) | {"sustained": 3.0, "overload": 2.0})
-    given = shortened(given, rounds=5, seconds=0.05)
+    given = shortened(given, rounds=3, seconds=0.05)
     running = Run("throughput", given, out)
     with room(given) as (bench, folder):
         running.progress.at("a look at the machine")
