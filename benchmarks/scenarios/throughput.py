@@ -9,6 +9,7 @@ each processor how long it does not run who would.
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from benchmarks.speed import FLOORS, OURS, Run, Server, room, shortened, start_a
 from benchmarks.speed import add_arguments as add_common
 
 CONNECTIONS: Final = (1, 4, 16, 64)
+QUICK_CONNECTIONS: Final = (16, 64)
+"""Those that lines are about: what a quick run looks at."""
 BINDING: Final = 16
 """Connections at which cases are compared."""
 SUSTAINED, OVERLOAD = 0.8, 3.0
@@ -55,7 +58,12 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         servers |= start_agora(bench, {"agora": ("waitress", 1)})
         workers = max(2, (os.cpu_count() or 2))
         servers |= _several(bench, folder, workers, servers["mapping"].request)
-        found = {case: look_at(bench, server, given.seconds) for case, server in servers.items()}
+        connections = QUICK_CONNECTIONS if given.quick else CONNECTIONS
+        found = {
+            case: look_at(bench, servers[case], given.seconds, connections)
+            for case in order_of(workers)
+            if case in servers
+        }
         for look in found.values():
             look()
         measured = interleaved(found, given.rounds, running.between)
@@ -71,18 +79,24 @@ def run(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     lines = promised(measured, workers)
     under_load(lines, sustained[OURS_LOADED], overload, offered=capacity[OURS_LOADED] * SUSTAINED)
     beside(lines, sustained[BY_HAND], absences)
-    shown = {case: [measured.median(case, f"rps_{number}") for number in CONNECTIONS] for case in found}
+    shown = {case: [measured.median(case, f"rps_{number}") for number in connections] for case in found}
     more = {"body_bytes": BODY_BYTES, "workers": workers, "capacity_rps": capacity, "absences": absences}
     more |= {"sustained": {case: _told(each) for case, each in sustained.items()}, "overload": _told(overload)}
     return running.write(
         "Throughput",
         f"Requests a second with bodies of {BODY_BYTES} bytes, on one server process unless workers are named.",
         lines,
-        [*table(measured, list(found)), "", *_load_table(sustained, overload, capacity)],
+        [*table(measured, list(found), connections), "", *_load_table(sustained, overload, capacity)],
         bench,
         more,
-        line_plot("Requests a second", "connections", "requests a second", CONNECTIONS, shown),
+        line_plot("Requests a second", "connections", "requests a second", connections, shown),
     )
+
+
+def order_of(workers: int) -> tuple[str, ...]:
+    """The cases of a round: those that a line compares stand near each other."""
+    code, mapping = (f"{case}_{workers}_workers" for case in ("code", "mapping"))
+    return ("trusted", "native", code, "code", "echo", BY_HAND, OURS_LOADED, mapping, "agora")
 
 
 def _several(bench: Bench, folder: Path, workers: int, request: bytes) -> dict[str, Server]:
@@ -98,7 +112,7 @@ def _several(bench: Bench, folder: Path, workers: int, request: bytes) -> dict[s
     }
 
 
-def look_at(bench: Bench, server: Server, seconds: float) -> Probe:
+def look_at(bench: Bench, server: Server, seconds: float, connections: Sequence[int]) -> Probe:
     """Requests a second, by the number of connections."""
     orders = {
         number: Order(
@@ -109,7 +123,7 @@ def look_at(bench: Bench, server: Server, seconds: float) -> Probe:
             seconds=seconds,
             lead_in=seconds * LEAD_IN,
         )
-        for number in CONNECTIONS
+        for number in connections
     }
 
     def look() -> Seen:
@@ -194,12 +208,12 @@ def beside(lines: Lines, by_hand: Result, absences: list[dict[str, float]]) -> N
     )
 
 
-def table(measured: Measured, cases: list[str]) -> list[str]:
+def table(measured: Measured, cases: list[str], connections: Sequence[int]) -> list[str]:
     """All cases, for people."""
-    rows = [f"| case | {' | '.join(f'{number} connections' for number in CONNECTIONS)} | p99 us at 64 |"]
-    rows.append("|---" * (len(CONNECTIONS) + 2) + "|")
+    rows = [f"| case | {' | '.join(f'{number} connections' for number in connections)} | p99 us at 64 |"]
+    rows.append("|---" * (len(connections) + 2) + "|")
     for case in cases:
-        cells = [f"{measured.median(case, f'rps_{number}'):.0f}" for number in CONNECTIONS]
+        cells = [f"{measured.median(case, f'rps_{number}'):.0f}" for number in connections]
         rows.append(f"| {case} | {' | '.join(cells)} | {measured.p99(case, 'p99_us_64'):.0f} |")
     return rows
 

@@ -475,6 +475,26 @@ def test_throughput_compares_cases_at_sixteen_connections() -> None:
     )
 
 
+def test_throughput_has_a_place_for_every_case_and_a_quick_run_looks_at_what_lines_are_about(tmp_path: Path) -> None:
+    cases = [*speed.FLOORS, *speed.OURS, "agora", "mapping_3_workers", "code_3_workers"]
+    assert sorted(throughput.order_of(3)) == sorted(cases)
+    assert {throughput.BINDING, 64} <= set(throughput.QUICK_CONNECTIONS)
+    orders: list[Order] = []
+
+    def ask(order: Order) -> Result:
+        orders.append(order)
+        return Result(seconds=0.5, microseconds={200: [10.0] * order.connections})
+
+    bench = Bench(tmp_path, make=False)
+    bench.load = ask  # type: ignore[assignment]
+    server = speed.Server(process=None, port=1, request=REQUEST)  # type: ignore[arg-type]
+    probe = throughput.look_at(bench, server, 0.1, throughput.QUICK_CONNECTIONS)
+    measured = interleaved({"echo": probe}, 2)
+    assert [order.connections for order in orders] == [16, 64, 16, 64]
+    assert all(0 < order.lead_in < order.seconds for order in orders)
+    assert throughput.table(measured, ["echo"], throughput.QUICK_CONNECTIONS)[-1] == "| echo | 32 | 128 | 10 |"
+
+
 def test_memory_compares_starts_with_that_of_python() -> None:
     seconds = {"python": 0.02, "import negotiator": 0.1, "an agent": 0.5, "first routine": 0.6, "all routines": 1.2}
     rounds = {name: [{"seconds": each}] for name, each in seconds.items()}
