@@ -44,6 +44,9 @@ class _Ready(Standing):
 
     __slots__ = ("allowed", "document", "hashes", "mapped", "moves_back")
 
+    mapped: "ByRoutine | None"
+    """Itself, where a tool and mappings around it are the whole of it."""
+
     def __init__(self, hashes: tuple[str, ...], document: ProtocolDocument, runnable: Runnable | None) -> None:
         super().__init__()
         self.hashes = hashes
@@ -51,9 +54,8 @@ class _Ready(Standing):
         self.document = document
         self.allowed: dict[str, Authority] = {}
         """Principals that have no token, with the table that allows them this."""
-        self.mapped = runnable is not None and runnable.straight
-        """Whether a tool and mappings around it are the whole of it."""
-        self.moves_back = self.mapped and runnable is not None and runnable.moves_back
+        self.mapped = None
+        self.moves_back = runnable is not None and runnable.straight and runnable.moves_back
         """Whether that makes plain JSON of whatever plain JSON the tool gives."""
 
     def is_as_it_was(self, engine: Engine) -> bool:
@@ -91,6 +93,7 @@ class ByRoutine(_Ready):
         self._fits = schemas.request.fits
         self._map_into, self._map_back = runnable.map_into, runnable.map_back
         self._bound = tool.bind or tool.bound
+        self.mapped = self if runnable.straight else None
 
     def is_as_it_was(self, engine: Engine) -> bool:
         """See `Standing.is_as_it_was`."""
@@ -112,7 +115,7 @@ class ByRoutine(_Ready):
         try:
             if not self._fits(body):
                 return NOTHING_DONE
-            return self._bound(self._map_into(body)) if self.mapped else body
+            return body if self.mapped is None else self._bound(self._map_into(body))
         except Exception:  # noqa: BLE001 - of a person's own type too: the ladder meets it again, and tells it
             return NOTHING_DONE
 
@@ -294,14 +297,15 @@ async def answer_warm(
     context = Context(principal, deadline, engine.new_id, history, current_trace())
     token = begin(context)
     try:
-        if isinstance(ready, ByRoutine) and ready.mapped:
-            tool = ready.tool
+        mapped = ready.mapped
+        if mapped is None:
+            made = await ready.run(taken, principal)
+        else:
+            tool = mapped.tool
             # Who is told of each use is told of each.
             if is_told():
                 tell(tool.name, tool.effect, principal, "routine", allowed=True)
-            made = ready.told(await tool.run(taken), body)
-        else:
-            made = await ready.run(taken, principal)
+            made = mapped.told(await tool.run(taken), body)
     except ResultUnread:
         raise
     except BaseException:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
 
 from negotiator.context import context_of, within
 from negotiator.engine import Engine
@@ -152,8 +151,9 @@ class Answering:
             engine.ledger.arrived(place_of(self.tool), engine.clock.time(), interpreted=called)
 
 
-is_told: Final[Callable[[], bool]] = partial(_log.isEnabledFor, logging.INFO)
-"""Whether each use of a tool is told to the log."""
+def is_told() -> bool:
+    """Whether each use of a tool is told to the log."""
+    return _log.isEnabledFor(logging.INFO)
 
 
 def require(engine: Engine, principal: str, tier: Tier, name: str, effect: Effect, *, public: bool) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from negotiator.adopting import adopt_listed
 from negotiator.ask_by_model import Done, ask_by_model, ask_in_words, read_by_model, read_from_words
 from negotiator.ask_learning import learn, may_agree_first, may_look, negotiate_now, require_room, situation_of
-from negotiator.ask_warm import UnderWay, ask_warm, prepare
+from negotiator.ask_warm import UnderWay, ask_warm
 from negotiator.asking import Asking
 from negotiator.clock import Deadline
 from negotiator.engine import Engine
@@ -45,6 +45,7 @@ from negotiator.ledger import Account
 from negotiator.messages import Tier
 from negotiator.outcome import Outcome
 from negotiator.plan import Plan, by_routine, plan_sender
+from negotiator.ready_to_ask import prepare
 from negotiator.running import Runnable
 from negotiator.selecting import select
 from negotiator.shadow import recall
@@ -79,7 +80,7 @@ async def ask(
     key = idempotency_key or engine.new_id()
     under_way: UnderWay | None = None
     if listens is None and again is None:
-        made = await ask_warm(engine, base_url, task, value, deadline, key, account)
+        made = await ask_warm(engine, base_url, task, value, deadline, key, account, engine.clock.monotonic())
         if isinstance(made, Outcome):
             return made
         under_way = made

@@ -141,7 +141,7 @@ class Engine:
     """What stands ready to answer under a document, by the spellings that name it; see `negotiator.answer_warm`."""
 
     ready_to_ask: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """What stands ready to ask with, by task digest and peer; see `negotiator.ask_warm`."""
+    """What stands ready to ask with, by task digest and peer; see `negotiator.ready_to_ask`."""
 
     directories: "Sequence[Directory]" = ()
     """Where documents are looked for before one is negotiated, beside what peers list and what is at hand."""

@@ -6,7 +6,6 @@ not read, and so did nothing.
 """
 
 import asyncio
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -54,6 +53,7 @@ _IN_MEMORY: Final = 1024
 _GATEWAY_LOST_IT: Final = (502, 504)
 """What a proxy answers when it has sent a request on and has no reply: then nobody knows."""
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
+_ROUNDED_UP: Final = 1 - 1e-6
 SEEN_SECONDS: Final = 60.0
 """How stale `PeerRecord.seen` may get; it is not worth a write an exchange."""
 
@@ -330,7 +330,7 @@ def _nobody(_base_url: str) -> None:
 def waits_for(left: float) -> int:
     """How long a peer is waited for, seconds, where so many are left: whole ones are all that RFC 7240 has."""
     # A microsecond of rounding is no second more.
-    return max(1, math.ceil(left - 1e-6))
+    return int(left + _ROUNDED_UP) if left > 1 else 1
 
 
 def preferring(seconds: int) -> str:

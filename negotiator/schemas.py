@@ -139,6 +139,11 @@ class Schema:
         """Whether any field is marked so that no model may see its values, or holds bytes as text."""
         return self._sensitive
 
+    @property
+    def has_type(self) -> bool:
+        """Whether values have a Python type of their own, with whatever checks that has."""
+        return self._adapter is not None
+
     @classmethod
     def of(cls, source: Any, *, mode: _SchemaMode = "validation") -> "Schema":
         """The schema of `source`.

@@ -123,11 +123,12 @@ class SenderFace:
         asked = peer if isinstance(peer, Task) else task
         engine = self.engine.without_model() if isinstance(asked, Task) and asked.sensitive else self.engine
         clock = engine.clock
-        deadline = Deadline(clock.monotonic() + (engine.request_seconds if seconds is None else seconds), clock)
+        now = clock.monotonic()
+        deadline = Deadline(now + (engine.request_seconds if seconds is None else seconds), clock)
         if not isinstance(peer, Task):
             # As `negotiator.ask.ask`, without its frame around what is warm.
             base_url, key = peer.rstrip("/"), idempotency_key or engine.new_id()
-            made = await ask_warm(engine, base_url, task, value, deadline, key, None, drawn=not idempotency_key)
+            made = await ask_warm(engine, base_url, task, value, deadline, key, None, now, not idempotency_key)
             if isinstance(made, Outcome):
                 return made
             return await by_ladder(Asking(engine, base_url, task, deadline, key, Account(), None, None), value, made)

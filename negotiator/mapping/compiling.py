@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from negotiator.errors import BadInput
 from negotiator.jsonvalue import JsonValue
 from negotiator.mapping.pointers import ABSENT, PLAIN, copied, getter, key_of, putter, steps_of
-from negotiator.mapping.straight import straightened
+from negotiator.mapping.straight import flat, straightened
 
 if TYPE_CHECKING:
     from negotiator.mapping.conversions import Transform
@@ -42,6 +42,11 @@ def compile_mapping(mapping: "Mapping") -> Compiled:
         return result
 
     return apply if mapping.refused or mapping.together else straightened(fields, apply)
+
+
+def compile_flat(mapping: "Mapping") -> Compiled:
+    """What `Mapping.compile_flat` returns."""
+    return flat(() if mapping.refused or mapping.together else _written(mapping))
 
 
 def _written(mapping: "Mapping") -> "tuple[FieldMapping, ...]":

@@ -10,7 +10,7 @@ from typing import Final
 
 from negotiator.errors import UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue
-from negotiator.mapping.compiling import Compiled, compile_mapping
+from negotiator.mapping.compiling import Compiled, compile_flat, compile_mapping
 from negotiator.mapping.conversions import Transform, conversion
 from negotiator.mapping.pointers import copied, key_of, steps_of
 
@@ -171,6 +171,13 @@ class Mapping:
         present, or a value is outside its table or conversion.
         """
         return compile_mapping(self)
+
+    def compile_flat(self) -> Compiled:
+        """The same of objects that have every field that is read, each a text, number or boolean of Python's own type
+        and not of one derived from it: so are those of what it makes. It gives None for any other value, and for all
+        where the mapping does more than to rename.
+        """
+        return compile_flat(self)
 
 
 def _is_empty_object(field: FieldMapping) -> bool:

@@ -36,6 +36,15 @@ def straightened(fields: "tuple[FieldMapping, ...]", steps: Compiled) -> Compile
     return made
 
 
+def flat(fields: "tuple[FieldMapping, ...]") -> Compiled:
+    """The straight way alone, where none of `fields` is a list: see `Mapping.compile_flat`."""
+    return _none if any(field.each is not None for field in fields) else straightened(fields, _none)
+
+
+def _none(_value: JsonValue) -> JsonValue:
+    return None
+
+
 def _is_simple(field: "FieldMapping") -> bool:
     as_it_is = field.source is not None and field.convert is None and not field.table
     return as_it_is and len(steps_of(field.source or "")) == 1 and len(steps_of(field.to)) == 1

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from negotiator import Agent, Task, ask_warm
+from negotiator import Agent, Task, ask_warm, ready_to_ask
 from negotiator.asking import Asking
 from negotiator.clock import Deadline
 from negotiator.errors import BadInput, PeerHungUp, PeerMisspoke, PeerUnreachable
@@ -34,6 +36,40 @@ REQUEST = {**obj(city=TEXT, day={"type": "string", "format": "date"}, notes={}, 
 REPLY = {**obj(high=TEXT, summary=TEXT, rows={"type": "array", "items": obj(at=TEXT)}), "required": []}
 DOCUMENT = draft_document(
     name="Forecast", description="The weather in a city.", request_schema=REQUEST, reply_schema=REPLY, effect="safe"
+)
+
+
+def capital(name: str) -> str:
+    if not name[:1].isupper():
+        raise ValueError("a name begins with a capital")
+    return name.upper()
+
+
+class Flat(BaseModel):
+    """What `FLAT_REQUEST` says, and what a schema cannot."""
+
+    model_config = ConfigDict(extra="forbid")
+    city: Annotated[str, AfterValidator(capital)]
+    day: str = ""
+    notes: str = ""
+    size: float = 0
+    far: bool = False
+
+
+class Spoken(StrEnum):
+    """A text that is more than a text."""
+
+    ROME = "Rome"
+
+
+FLAT_REQUEST = Schema.of(Flat).json_schema
+FLAT_REPLY = {**obj(high=TEXT, summary=TEXT, rows={"type": "number"}), "required": ["summary"]}
+FLAT_DOCUMENT = draft_document(
+    name="Forecast",
+    description="The weather in a city.",
+    request_schema=FLAT_REQUEST,
+    reply_schema=FLAT_REPLY,
+    effect="safe",
 )
 INPUT = {**obj(place=TEXT, when={"type": "string"}, remarks={}, size={}, unused={}), "required": ["place"]}
 OUTPUT = {**obj(warmest=TEXT, outlook=TEXT, rows={"type": "array"}), "required": ["outlook"]}
@@ -82,7 +118,26 @@ def same(schema: JsonObject) -> Mapping:
     )
 
 
+ALL_SAID = {"high": "21", "summary": "sunny", "rows": 1}
+"""A reply with every field."""
+FLAT = {
+    "flat": same(FLAT_REPLY),
+    "checked": same(FLAT_REPLY),
+    "strict": same({**FLAT_REPLY, "required": list(FLAT_REPLY["properties"])}),
+    "crossed": Mapping(
+        tuple(
+            FieldMapping(to=to, source=source)
+            for to, source in (("/high", "/summary"), ("/summary", "/high"), ("/rows", "/rows"))
+        )
+    ),
+}
+"""Senders whose fields are all texts, numbers and booleans, and what reads the reply to them."""
+
+
 def task(kind: str, effect: Any) -> Task:
+    if kind in FLAT:
+        asked: Any = Flat if kind == "checked" else FLAT_REQUEST
+        return Task("The weather somewhere", input=asked, output=FLAT_REPLY, effect=effect)
     if kind == "same":
         return Task("The weather somewhere", input=REQUEST, output=REPLY, effect=effect)
     typed = kind == "typed"
@@ -134,21 +189,26 @@ class Sender:
             model, state="memory", clock=clock, new_id=numbered("id"), transport=self.transport, request_seconds=30
         )
         self.task = task(kind, effect)
-        self.own_words = {} if kind != "same" else {"place": "city", "when": "day", "remarks": "notes"}
+        self.own_words = {} if kind in ("plain", "typed") else {"place": "city", "when": "day", "remarks": "notes"}
         engine = self.agent.engine
-        engine.documents.put(DOCUMENT)
+        self.document = FLAT_DOCUMENT if kind in FLAT else DOCUMENT
+        engine.documents.put(self.document)
+        into, back = (same(REQUEST), same(REPLY)) if kind == "same" else (INTO, BACK)
+        if kind in FLAT:
+            into, back = same(FLAT_REQUEST), FLAT[kind]
+            self.transport.script.append(good(body=ALL_SAID))
         self.routine = Routine(
-            protocol_hash=DOCUMENT.hash,
+            protocol_hash=self.document.hash,
             role="sender",
             kind="mapping",
             key_digest=self.task.digest,
-            into=Direction(mapping=same(REQUEST) if kind == "same" else INTO),
-            back=Direction(mapping=same(REPLY) if kind == "same" else BACK),
+            into=Direction(mapping=into),
+            back=Direction(mapping=back),
             state="serving",
             verdict=Verdict(passed=True, basis="exact"),
         )
         engine.routines.put(self.routine)
-        engine.agreements.agree(self.task.digest, PEER, DOCUMENT.hash, 3600)
+        engine.agreements.agree(self.task.digest, PEER, self.document.hash, 3600)
         now = clock.time()
         record = PeerRecord(dialect="agora-2025", ours=True, seen=now, expires=now + 3600)
         engine.reach._remember(PEER, record)
@@ -204,12 +264,17 @@ VALUES = (
     )
     | st.sampled_from([None, [], "Rome", {}, 5])
 )
+FLAT_VALUE = {"place": "Rome", "when": "today", "remarks": "", "size": 1, "far": True}
+FLAT_ODD = st.sampled_from([Spoken.ROME, 2**64, float("nan"), "\ud800", True, None, 5, [], {"a": 1}, (1,)])
+FLAT_VALUES = st.sampled_from(list(FLAT_VALUE)).flatmap(
+    lambda name: (FLAT_ODD | JSON).map(lambda odd: FLAT_VALUE | {name: odd})
+) | st.sampled_from([VALUE, OrderedDict(FLAT_VALUE), dict(reversed(FLAT_VALUE.items())), {**FLAT_VALUE, "more": 1}])
 BODIES = st.fixed_dictionaries(
     {},
     optional={
         "summary": st.just("sunny") | JSON,
         "high": st.just("21") | JSON,
-        "rows": st.sampled_from([[], [{"at": "noon"}], [{}], None]),
+        "rows": st.sampled_from([[], [{"at": "noon"}], [{}], None, 5, 1.5, "5"]),
     },
 )
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -228,8 +293,20 @@ GOOD = orjson.loads(good().body)
 ENVELOPES = st.sampled_from(sorted(FIELDS)).flatmap(
     lambda name: FIELDS[name].map(lambda said: {**GOOD, name: said})
 ) | st.fixed_dictionaries({}, optional=FIELDS)
-BYTES = ENVELOPES.map(lambda envelope: json.dumps(envelope).encode()) | st.sampled_from(
-    [b"", b"null", b"[]", b"{", b'{"status":"success","body":{"summary":"x"},"x":%s}' % (b"[" * 70 + b"]" * 70)]
+BYTES = st.tuples(ENVELOPES, st.sampled_from([None, (",", ":")])).map(
+    lambda made: json.dumps(made[0], separators=made[1]).encode()
+) | st.sampled_from(
+    [
+        b'{"status":"success","body":{"summary":"x"},"status":"failure","body":{},"tier":"routine"}',
+        b'{"status":"success","body":{"summary":"x"}, "x":"y","tier":"routine"}',
+        b'{"status":"success","body":%b{}%b,"tier":"routine"}' % (b'{"rows":' * 70, b"}" * 70),
+        b'{"status":"success","body":,"tier":"routine"}',
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b'{"status":"success","body":{"summary":"x"},"x":%s}' % (b"[" * 70 + b"]" * 70),
+    ]
 )
 REPLIES = st.builds(
     lambda status, headers, body: WireReply(status=status, headers=headers, body=body),
@@ -266,6 +343,11 @@ KINDS: list[Callable[[], Sender]] = [
     lambda: Sender("typed"),
     lambda: Sender("same"),
     lambda: Sender("same"),
+    lambda: Sender("flat"),
+    lambda: Sender("flat"),
+    lambda: Sender("checked"),
+    lambda: Sender("strict"),
+    lambda: Sender("crossed"),
     lambda: Sender(model=oracle()),
 ]
 
@@ -273,13 +355,39 @@ KINDS: list[Callable[[], Sender]] = [
 @settings(max_examples=400, deadline=None)
 @given(
     made=st.sampled_from([*KINDS, Sender, Sender]),
-    value=st.just(VALUE) | VALUES,
+    value=st.just(VALUE) | VALUES | FLAT_VALUES,
     says=SAYS,
     options=st.just({}) | OPTIONS,
 )
 def test_both_roads_send_the_same_come_to_the_same_and_leave_the_same(
     made: Callable[[], Sender], value: Any, says: list[Any], options: dict[str, Any]
 ) -> None:
+    roads_agree(made, value, says, options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "body"),
+    [
+        ("same", {**VALUE, "remarks": float("nan"), "size": 1}, {"summary": "sunny"}),
+        ("flat", FLAT_VALUE, ALL_SAID),
+        ("flat", FLAT_VALUE | {"size": "1"}, ALL_SAID),
+        ("flat", FLAT_VALUE | {"size": float("inf")}, ALL_SAID),
+        ("flat", FLAT_VALUE | {"place": Spoken.ROME}, ALL_SAID),
+        ("flat", FLAT_VALUE | {"more": 1}, ALL_SAID),
+        ("flat", FLAT_VALUE, ALL_SAID | {"rows": None}),
+        ("flat", FLAT_VALUE, {"error": "no such city"}),
+        ("checked", FLAT_VALUE, ALL_SAID),
+        ("strict", FLAT_VALUE, {"summary": "sunny"}),
+        ("crossed", FLAT_VALUE, ALL_SAID),
+    ],
+)
+def test_what_is_skipped_of_plain_fields_changes_nothing(kind: str, value: JsonObject, body: JsonObject) -> None:
+    roads_agree(lambda: Sender(kind), value, [good(body=body)], {})
+
+
+def roads_agree(made: Callable[[], Sender], value: Any, says: list[Any], options: dict[str, Any]) -> None:
+    """Ask twice by the one road, and twice by the other."""
+
     async def of(sender: Sender, *, short: bool) -> tuple[Any, ...]:
         await sender.ask()
         assert sender.agent.engine.ready_to_ask
@@ -325,7 +433,7 @@ def test_both_roads_send_the_same_come_to_the_same_and_leave_the_same(
 def test_one_check_stands_for_two_only_where_schemas_say_the_same_and_nothing_is_made_anew(
     one: Any, other: Any, mapping: Any, alike: bool
 ) -> None:
-    assert ask_warm._same(Schema.of(one), Schema.of(other), mapping) is alike
+    assert ready_to_ask._same(Schema.of(one), Schema.of(other), mapping) is alike
 
 
 # --- what goes by the short road, and what does not ---
@@ -444,10 +552,25 @@ async def test_what_the_ladder_takes_up_is_what_was_asked_and_sent() -> None:
     engine = sender.agent.engine
     sender.transport.script.append(said := good(body={"high": "21"}))
     deadline = Deadline.after(5, engine.clock)
-    under_way = await ask_warm.ask_warm(engine, PEER, sender.task, VALUE, deadline, "key", None)
+    under_way = await ask_warm.ask_warm(
+        engine, PEER, sender.task, VALUE, deadline, "key", None, engine.clock.monotonic()
+    )
     assert isinstance(under_way, ask_warm.UnderWay)
     assert under_way.payload == VALUE
     assert under_way.left == ({"city": "Rome", "day": "2026-11-24"}, said)
+
+
+async def test_it_is_the_same_where_what_was_sent_is_what_was_asked() -> None:
+    sender = Sender("flat")
+    await sender.ask()
+    engine, value = sender.agent.engine, {"city": "Rome", "day": "", "notes": "", "size": 1, "far": True}
+    sender.transport.script.append(said := good(body={"high": "21"}))
+    deadline = Deadline.after(5, engine.clock)
+    under_way = await ask_warm.ask_warm(engine, PEER, sender.task, value, deadline, "key", None, 0.0)
+    assert isinstance(under_way, ask_warm.UnderWay)
+    assert (under_way.payload, under_way.left) == (value, (value, said))
+    assert under_way.payload is not value
+    assert under_way.payload is not under_way.left.body
 
 
 @pytest.mark.parametrize("under_way", [False, True])
@@ -499,7 +622,7 @@ async def test_a_silent_peer_ends_a_request_by_its_deadline_and_a_transactional_
 
 
 async def test_what_stands_ready_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask_warm, "MAX_READY", 1)
+    monkeypatch.setattr(ready_to_ask, "MAX_READY", 1)
     sender = Sender()
     await sender.ask()
     sender.task = task("plain", "transactional")

@@ -9,11 +9,11 @@ import pytest
 
 from negotiator import Agent
 from negotiator.answer_warm import ByRoutine, Natively
-from negotiator.ask_warm import ReadyToAsk
 from negotiator.engine import Engine
 from negotiator.ledger import ASKED, SERVED, Ledger, Place
 from negotiator.own_words import OwnWords
 from negotiator.plan import CostPolicy
+from negotiator.ready_to_ask import ReadyToAsk
 from negotiator.shelf import RoutineShelf, _key
 from negotiator.state import open_state
 from negotiator.task import Tool

@@ -4,7 +4,7 @@ Between ourselves some fields are added, which the standard (6.1) has others ign
 beside the SHA-1; `idempotencyKey`; and in replies `tier` and `code`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import orjson
 
@@ -15,6 +15,10 @@ from negotiator.dialects.json_body import MAX_DEPTH, as_text, write
 from negotiator.errors import NotPossible
 from negotiator.jsonvalue import JsonObject, nests_within
 from negotiator.messages import PeerTier, Reply, Request
+
+_OPENS: Final = b'{"status":"success","body":'
+_BY_ROUTINE: Final = b',"tier":"routine"}'
+"""What is around the body of a success that a routine of this package made."""
 
 
 class Standard2025(AgoraDialect):
@@ -59,6 +63,10 @@ class Standard2025(AgoraDialect):
     def read_success(self, data: bytes) -> tuple[JsonObject, PeerTier] | None:
         """The object that answers, and the tier that made it; None where `decode_reply` has to look."""
         try:
+            if data.startswith(_OPENS) and data.endswith(_BY_ROUTINE):
+                # As `success_written` writes it: what is between is the body, if it is JSON.
+                body = orjson.loads(data[len(_OPENS) : -len(_BY_ROUTINE)])
+                return (body, "routine") if body.__class__ is dict and nests_within(data, MAX_DEPTH) else None
             envelope = orjson.loads(data)
         except orjson.JSONDecodeError:
             return None
@@ -78,7 +86,7 @@ class Standard2025(AgoraDialect):
 
     def success_written(self, written: bytes, tier: PeerTier) -> bytes:
         """`success` of an object that `write` has made bytes of."""
-        return b'{"status":"success","body":%b,"tier":"%b"}' % (written, tier.encode())
+        return b'%b%b,"tier":"%b"}' % (_OPENS, written, tier.encode())
 
     def _reply_fields(self, reply: Reply, request: Request | None) -> JsonObject:
         told: JsonObject = {}
