@@ -99,7 +99,7 @@ async def take_up(engine: Engine, request: Request, context: ExchangeContext, un
 
 async def _once(engine: Engine, request: Request, context: ExchangeContext, answering: _How) -> Reply:
     """What `answering` says to a request, told again where the request comes again and may not be made twice."""
-    if request.idempotency_key is None or not engine.may_have_effects:
+    if request.idempotency_key is None or not engine.may_have_effects():
         work = Answering(engine, request, context)
         try:
             return await answering(work)

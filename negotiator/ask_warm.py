@@ -33,6 +33,8 @@ from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.task import Task
 from negotiator.wire import WireReply, post_of
 
+_request_under: Final = STANDARD_2025.request_under
+_read_success: Final = STANDARD_2025.read_success
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _JSON: Final = "application/json"
 _OURS: Final = {"content-type": _JSON, ENGINE_HEADER: ENGINE}
@@ -75,8 +77,10 @@ async def ask_warm(
     `started`: when, by `clock.monotonic()`. `drawn`: the key is one of the engine's own. Raises only on cancellation.
     """
     clock = engine.clock
+    # What is called is taken out first: see `answer_warm.ByRoutine.takes`.
+    monotonic, unix = clock.monotonic, clock.time
     try:
-        place, now = (task.digest, base_url), clock.time()
+        place, now = (task.digest, base_url), unix()
         ready: ReadyToAsk | None = engine.ready_to_ask.get(place)
         if ready is None or ready.until <= now or not ready.stands(engine):
             engine.ready_to_ask.pop(place, None)
@@ -94,9 +98,10 @@ async def ask_warm(
     except Exception:  # noqa: BLE001 - the ladder meets it again, and knows what it means
         return None
     payload, body, written = said
-    planned = clock.monotonic() - started
+    planned = monotonic() - started
     reach, seconds = engine.reach, waits_for(deadline.at - started)
-    taker = reach.taker(base_url)
+    taker_at = reach.taker
+    taker = taker_at(base_url)
     handed = None if taker is None else taker(body, ready.hashes, key, written, size, seconds)
     came: WireReply | JsonObject
     try:
@@ -109,7 +114,7 @@ async def ask_warm(
             else:
                 came = await rest(deadline, handed, waits)
         else:
-            data = STANDARD_2025.request_under(ready.opening, written, key)
+            data = _request_under(ready.opening, written, key)
             headers = {
                 "content-type": _JSON,
                 "accept": _JSON,
@@ -125,7 +130,7 @@ async def ask_warm(
         return _under_way(ready, payload, written, _arrived(engine, base_url, came), started, planned)
     output, loaded, peer_tier = made
     ready.answered(engine, now)
-    took = clock.monotonic() - started
+    took = monotonic() - started
     return warm_outcome(loaded, output, peer_tier, ready.document.hash, ready.plan.reason, planned, took)
 
 
@@ -133,12 +138,8 @@ def _said(ready: ReadyToAsk, task: Task, value: object) -> tuple[JsonValue, Json
     """A value as plain JSON that nobody else holds, or None where it is what was written; the body that says it, and its
     bytes. None for the ladder.
     """
-    if (
-        value.__class__ is dict
-        and (carried := ready.carried(value)) is not None
-        and carried == value
-        and task.named_input.fits(carried)
-    ):
+    carry, fits = ready.carried, task.named_input.fits
+    if value.__class__ is dict and (carried := carry(value)) is not None and carried == value and fits(carried):
         return None, carried, orjson.dumps(carried)
     runnable = ready.runnable
     payload = task.input.proven(value)
@@ -186,11 +187,12 @@ def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[
         if isinstance(came, dict):
             body: JsonObject = came
         else:
-            said = STANDARD_2025.read_success(came.body) if came.status == 200 and is_ours(came) else None  # noqa: PLR2004 - HTTP
+            said = _read_success(came.body) if came.status == 200 and is_ours(came) else None  # noqa: PLR2004 - HTTP
             if said is None:
                 return None
             body, tier = said
-        if (len(body) == 1 and "error" in body) or not ready.schemas.reply.fits(body):
+        fits = ready.schemas.reply.fits
+        if (len(body) == 1 and "error" in body) or not fits(body):
             return None
         if len(body) == ready.fields:
             # All that there are, each of them as it is.

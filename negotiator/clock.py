@@ -21,9 +21,12 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    # The functions themselves, without a frame around them: a warm request looks at the clock several times.
-    monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
+    __slots__ = ("monotonic", "time")
+
+    def __init__(self) -> None:
+        # The functions themselves, without a frame around them: a warm request looks at the clock several times.
+        self.monotonic = time.monotonic
+        self.time = time.time
 
 
 class Deadline:

@@ -217,7 +217,6 @@ class Engine:
         made.model = NoModel()
         return made
 
-    @property
     def may_have_effects(self) -> bool:
         """Whether a request can do something that must not be done twice."""
         as_of, may = self._effects

@@ -192,8 +192,9 @@ class Schema:
         Raises:
             BadInput: with up to `MAX_VIOLATIONS` pairs (JSON Pointer, what is wrong), none of which quotes the value.
         """
+        fits = self.fits
         try:
-            if self.fits(value):
+            if fits(value):
                 return
         except ValueError:
             pass  # what is wrong with it is said below
@@ -212,9 +213,10 @@ class Schema:
         Raises:
             BadInput: the value does not fit the schema, or the type's own validators refuse it.
         """
-        if self._says_all and self._validate is not None:
+        validate = self._validate
+        if self._says_all and validate is not None:
             try:
-                return self._validate(value, strict=True)
+                return validate(value, strict=True)
             except ValidationError:
                 pass  # 5.0 is a whole number to a JSON Schema, and what is wrong is said in its words
         self.check(value)
@@ -244,9 +246,10 @@ class Schema:
 
     def dump_checked(self, value: Any) -> JsonValue:
         """`dump`, and `check` what it made."""
-        if self._says_all and self._validate is not None:
+        validate = self._validate
+        if self._says_all and validate is not None:
             try:
-                own = self._validate(value)
+                own = validate(value)
             except ValidationError:
                 pass  # what is wrong is said below
             else:

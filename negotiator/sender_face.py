@@ -122,12 +122,13 @@ class SenderFace:
         """
         asked = peer if isinstance(peer, Task) else task
         engine = self.engine.without_model() if isinstance(asked, Task) and asked.sensitive else self.engine
-        clock = engine.clock
-        now = clock.monotonic()
+        clock, new_id = engine.clock, engine.new_id
+        monotonic = clock.monotonic
+        now = monotonic()
         deadline = Deadline(now + (engine.request_seconds if seconds is None else seconds), clock)
         if not isinstance(peer, Task):
             # As `negotiator.ask.ask`, without its frame around what is warm.
-            base_url, key = peer.rstrip("/"), idempotency_key or engine.new_id()
+            base_url, key = peer.rstrip("/"), idempotency_key or new_id()
             made = await ask_warm(engine, base_url, task, value, deadline, key, None, now, not idempotency_key)
             if isinstance(made, Outcome):
                 return made

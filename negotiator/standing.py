@@ -24,7 +24,8 @@ class Standing(ABC):
 
     def stands(self, engine: "Engine") -> bool:
         """Whether it is what would be put together now. Raises `protocol_docs.StoreUnusable`."""
-        if self._as_of is LATEST.change and self._generation == self._now():
+        generation_now = self._now
+        if self._as_of is LATEST.change and self._generation == generation_now():
             return True
         # Both are taken before the look: what changes meanwhile makes the next one look again.
         as_of, now = LATEST.change, engine.generation

@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property, partial, wraps
+from functools import partial, wraps
 from typing import Any
 
 from negotiator.closing import closed
@@ -81,7 +81,7 @@ class Task:
         return f"Task({self.name!r})"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
     """A person's own function, offered to peers."""
 
@@ -98,11 +98,15 @@ class Tool:
     bind: Callable[[JsonObject], dict[str, Any]] | None = field(default=None, repr=False)
     takes_context: str | None = None
     """The parameter that is given the request's `Context`, and is no part of the schema."""
+    digest: str = field(init=False, repr=False, compare=False)
+    """Identifies the tool's interface, not its code."""
+    is_async: bool = field(init=False, repr=False, compare=False)
+    """Whether the function is one of those that are awaited."""
 
-    @cached_property
-    def digest(self) -> str:
-        """Identifies the tool's interface, not its code."""
-        return digest_of([self.name, self.description, self.input.digest, self.output.digest, self.effect])
+    def __post_init__(self) -> None:
+        said = [self.name, self.description, self.input.digest, self.output.digest, self.effect]
+        object.__setattr__(self, "digest", digest_of(said))
+        object.__setattr__(self, "is_async", inspect.iscoroutinefunction(self.function))
 
     @classmethod
     def of(
@@ -183,16 +187,12 @@ class Tool:
         """`ready`, and run at once."""
         return await self.ready(arguments)()
 
-    @cached_property
-    def _is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
-
     async def run(self, keywords: dict[str, Any]) -> JsonValue:
         """Run the function once with what `bound` made. Raises `ToolFailed` and `OutcomeUnknown`, as `ready` says."""
         if self.takes_context is not None:
             keywords = {**keywords, self.takes_context: current_context()}
         try:
-            if self._is_async:
+            if self.is_async:
                 value = await self.function(**keywords)
             elif self.inline:
                 value = self.function(**keywords)

@@ -67,6 +67,7 @@ IDLE_HEADERS: Final = frozenset(
 )
 """Headers that nobody acts on in a request over Agora. With any other a request goes through the doors."""
 _KNOWN: Final = READ_HEADERS | IDLE_HEADERS
+_success_written: Final = STANDARD_2025.success_written
 _JSON: Final = "application/json"
 _BARE: Final = 3
 """Fields of an envelope that holds a document's two spellings and a body, and nothing else."""
@@ -174,7 +175,9 @@ class WarmDoor:
         taken = ready.takes(body) if known else taken_by(engine, ready, body, principal)
         if taken is NOTHING_DONE:
             return None
-        deadline = Deadline(engine.clock.monotonic() + seconds, engine.clock)
+        clock = engine.clock
+        monotonic = clock.monotonic
+        deadline = Deadline(monotonic() + seconds, clock)
         asked: _Asked = (headers, envelope, hashes, principal, peer)
         return self._answered(asked, ready, taken, deadline, ends_in is None or seconds < ends_in, True)
 
@@ -214,8 +217,9 @@ class WarmDoor:
         taken = ready.takes(body) if known else taken_by(engine, ready, body, principal)
         if taken is NOTHING_DONE:
             return None
-        own = limits.seconds < seconds
-        deadline = Deadline(engine.clock.monotonic() + (limits.seconds if own else seconds), engine.clock)
+        own, clock = limits.seconds < seconds, engine.clock
+        monotonic = clock.monotonic
+        deadline = Deadline(monotonic() + (limits.seconds if own else seconds), clock)
         asked: _Asked = (_NO_HEADERS, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
         return self._answered(asked, ready, taken, deadline, own, False)
 
@@ -250,7 +254,7 @@ class WarmDoor:
                 if not written:
                     return made if ready.moves_back else _rewritten(made)
                 data = orjson.dumps(made) if ready.moves_back else write(made)
-                return STANDARD_2025.success_written(data, "routine")
+                return _success_written(data, "routine")
             return STANDARD_2025.encode_reply(Reply(status="success", body=made, tier="routine"), _request(asked)).body
         except OutOfTime:
             failed: Exception = DeadlinePassed()

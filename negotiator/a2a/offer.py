@@ -36,7 +36,7 @@ def door_of(
         tasks=Tasks(engine.text, engine.clock),
         clock=engine.clock,
         new_id=engine.new_id,
-        may_have_effects=lambda: engine.may_have_effects,
+        may_have_effects=engine.may_have_effects,
         limits=limits,
         under_way=under_way,
     )

@@ -125,7 +125,7 @@ class Offer:
         for it. One of the agent's own takes the place of one of ours of that name.
         """
         own = [offered(tool) for tool in self.engine.tools.values()]
-        effect: Effect = "transactional" if self.engine.may_have_effects else "safe"
+        effect: Effect = "transactional" if self.engine.may_have_effects() else "safe"
         said = (replace(IN_WORDS, effect=effect),) if self.engine.reads_words else ()
         ours = (*said, FIND, RUN) if extension else (*said, *_OURS)
         return own + [each for each in ours if each.name not in self.engine.tools]

@@ -215,7 +215,7 @@ async def test_a_change_elsewhere_costs_one_look_and_nothing_more(
 async def test_whether_anything_must_not_be_done_twice_is_known_from_the_next_request_on(change: str) -> None:
     agent = Agent(state="memory")
     engine = agent.engine
-    assert not engine.may_have_effects
+    assert not engine.may_have_effects()
 
     def act(_body: Any = None) -> None:
         """Act."""
@@ -226,7 +226,7 @@ async def test_whether_anything_must_not_be_done_twice_is_known_from_the_next_re
         agent.register(ProtocolDocument.from_text("act"), act, effect="transactional")
     else:
         engine.own_words = OwnWords.of(act, "transactional")
-    assert engine.may_have_effects
+    assert engine.may_have_effects()
 
 
 MUTATORS: dict[str, Callable[[dict[str, int]], object]] = {

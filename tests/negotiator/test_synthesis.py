@@ -1,6 +1,7 @@
 """From documents and schemas to candidates: by rule where rules know, else by the model, never without a check."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,7 +180,7 @@ async def test_a_receivers_tool_is_found_by_rule_where_one_alone_fits(world: Wor
     assert found.name == "forecast"
     assert await suitable_tool(server.engine, PROSE) is None
     twin = server.engine.tools["forecast"]
-    server.engine.tools["twin"] = type(twin)(**{**vars(twin), "name": "twin"})
+    server.engine.tools["twin"] = replace(twin, name="twin")
     assert await suitable_tool(server.engine, DOCUMENT) is None, "two fit: a model has to say"
 
 
