@@ -42,7 +42,7 @@ NOTHING_DONE: Final[Any] = object()
 class _Ready(Standing):
     """What answers under one document."""
 
-    __slots__ = ("allowed", "document", "hashes", "mapped", "moves_back")
+    __slots__ = ("allowed", "document", "flat", "hashes", "mapped", "moves_back")
 
     mapped: "ByRoutine | None"
     """Itself, where a tool and mappings around it are the whole of it."""
@@ -54,6 +54,8 @@ class _Ready(Standing):
         self.document = document
         self.allowed: dict[str, Authority] = {}
         """Principals that have no token, with the table that allows them this."""
+        self.flat = False
+        """Whether what it takes is sure to be flat, and so need not be looked at for how deep it nests."""
         self.mapped = None
         self.moves_back = runnable is not None and runnable.straight and runnable.moves_back
         """Whether that makes plain JSON of whatever plain JSON the tool gives."""
@@ -93,6 +95,7 @@ class ByRoutine(_Ready):
         self._fits = schemas.request.fits
         self._map_into, self._map_back = runnable.map_into, runnable.map_back
         self._bound = tool.bind or tool.bound
+        self.flat = schemas.request.flat
         self.mapped = self if runnable.straight else None
 
     def is_as_it_was(self, engine: Engine) -> bool:

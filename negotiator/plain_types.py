@@ -12,9 +12,23 @@ from typing import Any, Final
 from negotiator.jsonvalue import JsonValue
 
 _LEAVES: Final = {"bool": "boolean", "float": "number", "int": "integer", "none": "null", "str": "string"}
+_SCALARS: Final = ("string", "integer", "number", "boolean")
 _ANNOTATIONS: Final = frozenset({"$comment", "default", "description", "examples", "title"})
 """Words of a JSON Schema that refuse nothing."""
 _SAYS_HOW_IT_IS_MADE: Final = frozenset({"metadata", "type"})
+
+
+def says_flat(json_schema: JsonValue) -> bool:
+    """Whether an object that fits a schema is sure to hold texts, numbers and booleans alone: nothing nested, no null,
+    and no number that is not finite.
+    """
+    if not isinstance(json_schema, dict) or json_schema.get("additionalProperties") is not False:
+        return False
+    fields = json_schema.get("properties", {})
+    # In older drafts nothing counts that stands beside a reference.
+    return not json_schema.keys() & {"$ref", "patternProperties"} and all(
+        isinstance(each, dict) and each.get("type") in _SCALARS and "$ref" not in each for each in fields.values()
+    )
 
 
 def is_said_as_it_is(core: Mapping[str, Any]) -> bool:

@@ -29,7 +29,6 @@ from protocol_docs.changes import LATEST
 
 MAX_READY: Final = 1024
 """Pairs of a task and a peer for which something stands ready."""
-_SCALARS: Final = ("string", "integer", "number", "boolean")
 
 
 class ReadyToAsk(Standing):
@@ -92,7 +91,7 @@ class ReadyToAsk(Standing):
         self.same_request = _same(task.named_input, schemas.request, runnable.routine.into.mapping)
         """Whether a body that equals the task's input fits by having fitted; see `_same`."""
         into, back = runnable.routine.into.mapping, runnable.routine.back.mapping
-        plain = self.same_request and not task.input.has_type and _is_typed(task.named_input)
+        plain = self.same_request and not task.input.has_type and task.named_input.flat
         self.carried = into.compile_flat() if into is not None and plain else _in_doubt
         """What makes a body of an input that it equals, and that is plain JSON if it fits; None where that is in doubt."""
         self.same_reply = _same(task.output, schemas.reply, back)
@@ -157,19 +156,11 @@ def _same(one: Schema, other: Schema, mapping: Mapping | None) -> bool:
     return all(each in (_moved(each), FieldMapping(to=each.to, const={})) for each in mapping.fields)
 
 
-def _is_typed(schema: Schema) -> bool:
-    """Whether each field that a value may have is a text, number or boolean: none that fits is null, or not finite."""
-    said = schema.json_schema
-    fields = said.get("properties", {}).values()
-    typed = all(isinstance(each, dict) and each.get("type") in _SCALARS for each in fields)
-    return typed and said.get("additionalProperties") is False
-
-
 def _all_fields(schema: Schema, mapping: Mapping | None) -> int:
     """How many fields a value has that a mapping as in `_same` makes of itself; below 0 where that is in doubt."""
     moved = set() if mapping is None else {field.to for field in mapping.fields if field.source is not None}
     named = {"/" + name for name in schema.json_schema.get("properties", {})}
-    return len(named) if moved == named and _is_typed(schema) else -1
+    return len(named) if moved == named and schema.flat else -1
 
 
 def _in_doubt(_value: JsonValue) -> JsonValue:

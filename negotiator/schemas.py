@@ -21,7 +21,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from negotiator.annotations import readable
 from negotiator.errors import BadInput, UsageError
 from negotiator.jsonvalue import JsonObject, JsonValue, is_plain, plain_copy
-from negotiator.plain_types import is_said_as_it_is, says_all
+from negotiator.plain_types import is_said_as_it_is, says_all, says_flat
 
 MAX_SCHEMA_BYTES = 262_144
 """A larger schema is refused."""
@@ -86,6 +86,7 @@ class Schema:
     __slots__ = (
         "_adapter",
         "_digest",
+        "_flat",
         "_json_schema",
         "_said_as_it_is",
         "_says_all",
@@ -97,6 +98,7 @@ class Schema:
 
     _adapter: TypeAdapter[Any] | None
     _digest: str
+    _flat: bool
     _json_schema: JsonObject
     _said_as_it_is: bool
     _says_all: bool
@@ -125,6 +127,7 @@ class Schema:
         fill = object.__setattr__
         fill(self, "_json_schema", own)
         fill(self, "_adapter", adapter)
+        fill(self, "_flat", says_flat(own))
         fill(self, "_sensitive", _has_sensitive(own))
         as_it_is = adapter is not None and is_said_as_it_is(adapter.core_schema)
         fill(self, "_said_as_it_is", as_it_is)
@@ -138,6 +141,11 @@ class Schema:
     def sensitive(self) -> bool:
         """Whether any field is marked so that no model may see its values, or holds bytes as text."""
         return self._sensitive
+
+    @property
+    def flat(self) -> bool:
+        """Whether an object that fits is sure to hold texts, numbers and booleans alone; see `plain_types.says_flat`."""
+        return self._flat
 
     @property
     def has_type(self) -> bool:

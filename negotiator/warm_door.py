@@ -157,16 +157,20 @@ class WarmDoor:
             ):
                 # As agents of this package write it: two spellings, a body, and a key that is plainly one.
                 hashes = fields.hashes_of(digest, spelt)
-                if not is_flat(body) and not nests_within(data, MAX_DEPTH):
-                    return None
+                seen = False
             else:
                 if body.__class__ is not dict or not nests_within(data, MAX_DEPTH):
                     return None
                 hashes, key = _spelt(envelope, headers)
+                seen = True
             seconds = limits.seconds_for(headers)
             # Whether it still stands is looked at where it is used, which may be a turn of the loop from here.
             ready = None if seconds <= 0 else engine.ready.get(hashes) or ready_for(engine, hashes)
-            if ready is None or may_be_kept(engine, principal, key):
+            if (
+                ready is None
+                or may_be_kept(engine, principal, key)
+                or not (seen or ready.flat or is_flat(body) or nests_within(data, MAX_DEPTH))
+            ):
                 return None
         except Exception:  # noqa: BLE001 - whatever it is, the doors meet it again, and say it
             return None
@@ -203,12 +207,15 @@ class WarmDoor:
             or granted_scopes()
             or size > limits.body_bytes
             or self._under_way.now >= self._under_way.at_most
-            or not (is_flat(body) or nests_within(data, MAX_DEPTH))
         ):
             return None
         try:
             ready = engine.ready.get(hashes) or ready_for(engine, hashes)
-            if ready is None or may_be_kept(engine, principal, key):
+            if (
+                ready is None
+                or may_be_kept(engine, principal, key)
+                or not (ready.flat or is_flat(body) or nests_within(data, MAX_DEPTH))
+            ):
                 return None
         except StoreUnusable:
             return None

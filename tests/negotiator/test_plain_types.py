@@ -1,5 +1,6 @@
 """One check in place of two says the same as both: for types made up, and values made up."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict, Field
 
 from negotiator.errors import BadInput
+from negotiator.plain_types import says_flat
 from negotiator.schemas import Schema
 
 _LEAVES = [str, int, float, bool, None, str | None, int | None, float | None]
@@ -109,3 +111,34 @@ def test_what_only_the_json_schema_says_is_held_to() -> None:
         Schema.of(Told).load({"name": "four"})
     with pytest.raises(BadInput):
         Schema.of(Told, mode="serialization").dump_checked({"name": "four"})
+
+
+ONE = {"properties": {"at": {"type": "string"}, "n": {"type": "number"}}, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "flat"),
+    [
+        (ONE, True),
+        ({"additionalProperties": False}, True),
+        ({**ONE, "$schema": "http://json-schema.org/draft-07/schema#", "required": ["at"]}, True),
+        ({"properties": ONE["properties"]}, False),
+        ({**ONE, "additionalProperties": {"type": "string"}}, False),
+        ({**ONE, "patternProperties": {"^x": {}}}, False),
+        ({**ONE, "$defs": {"a": {}}, "$ref": "#/$defs/a"}, False),
+        ({**ONE, "$defs": {"a": {}}, "properties": {"at": {"type": "string", "$ref": "#/$defs/a"}}}, False),
+        ({**ONE, "properties": {"at": {"type": ["string", "null"]}}}, False),
+        ({**ONE, "properties": {"at": {"type": "array"}}}, False),
+        ({**ONE, "properties": {"at": {"enum": ["a"]}}}, False),
+        ({**ONE, "properties": {"at": True}}, False),
+        (True, False),
+    ],
+)
+def test_a_schema_is_flat_where_nothing_but_scalars_can_fit(schema: Any, flat: bool) -> None:
+    assert says_flat(schema) is flat
+
+
+@given(st.dictionaries(st.sampled_from(["at", "n", "more"]), st.from_type(object) | st.floats() | st.none()))
+def test_what_fits_a_flat_schema_holds_scalars_that_are_finite(value: Any) -> None:
+    if Schema.of({"type": "object", **ONE}).is_valid(value):
+        assert all(isinstance(each, str | int) or math.isfinite(each) for each in value.values())
