@@ -1,9 +1,11 @@
 """The processes of the speed benchmarks: servers, callers, rivals. All end with their standard input."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -85,6 +87,8 @@ last. The first five or so requests feel it.
 """
 ENOUGH: Final = 9
 """Requests of a look at the least, one after the other: the median of fewer is one of them by chance."""
+_A_MOMENT: Final = 1e-9
+"""Seconds: a lead-in of one reply."""
 ENOUGH_EACH: Final = 2
 """The same for each of several connections."""
 
@@ -173,6 +177,26 @@ class Bench:
             many = self.load(at_once)
             seen |= {"rps": rate_of(many), "loaded_p99_us": many.good()}
             return seen if many.processor is None else seen | {"cpu_us": many.processor / many.count * 1e6}
+
+        return look
+
+    def in_turn(self, port: int, other: int, request: bytes, seconds: float) -> Probe:
+        """A look at two servers that answer the same, a few requests each in turn, so that both meet the same machine:
+        the median of the first in parts of that of the `other`. It takes about `seconds`.
+        """
+        orders = [
+            Order(port=each, request=request, seconds=0.0, lead_in=_A_MOMENT, at_least=ENOUGH) for each in (port, other)
+        ]
+
+        def look() -> Seen:
+            times: tuple[list[float], list[float]] = ([], [])
+            until = time.perf_counter() + seconds
+            turns = itertools.cycle(((0, 1), (1, 0)))
+            while not times[0] or time.perf_counter() < until:
+                for place in next(turns):
+                    times[place].extend(self.load(orders[place]).good())
+            one, another = (percentile(each, 0.5) for each in times)
+            return {"quotient": one / another}
 
         return look
 

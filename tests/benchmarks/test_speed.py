@@ -354,7 +354,8 @@ def test_latency_has_every_line_that_was_promised_and_computes_it_from_its_cases
         "mapping": ours,
         "code": ours | {"rps": 3_000.0},
         "mapping_1000_documents": ours,
-        "mapping_100000_documents": ours | {"p50_us": 104.0},
+        "mapping_100000_documents": ours | {"p50_us": 150.0},
+        latency.IN_TURN: {"quotient": 1.04},
         "agora": {"p50_us": 5_000.0, "p99_us": 1.0, "rps": 150.0},
         "agora_1000_documents": {"p50_us": 17_000.0, "p99_us": 1.0, "rps": 50.0},
         "ask": ours | {"p50_us": 500.0},
@@ -391,7 +392,12 @@ def test_latency_has_every_line_that_was_promised_and_computes_it_from_its_cases
 
 def test_every_case_of_latency_has_its_place_in_a_round_beside_what_it_is_compared_with() -> None:
     cases = [*latency.FLOORS, *latency.OURS, "mapping_asgi", *latency.AGORA, *latency.KINDS]
-    cases += ["mapping_1000_documents", "mapping_100000_documents", *(f"{name}_sdk" for name in latency.SDKS)]
+    cases += [
+        latency.IN_TURN,
+        "mapping_1000_documents",
+        "mapping_100000_documents",
+        *(f"{name}_sdk" for name in latency.SDKS),
+    ]
     assert sorted(latency.ORDER) == sorted(cases)
     compared = [(case, other) for case, other, _, _ in latency.BINDING]
     compared += [("mapping", "agora"), ("mapping", "mapping_100000_documents"), ("mapping", "agora_flask")]
@@ -552,6 +558,24 @@ def test_an_environment_that_is_not_there_is_made_only_where_that_was_asked_for(
     with pytest.raises(NotHere):
         python_of(pinned, "json", home=tmp_path / "peers", make=False)
     assert not (tmp_path / "peers").exists()
+
+
+def test_two_servers_are_asked_in_turn_and_each_as_often_first(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def answered(order: Order) -> Result:
+        asked.append(order.port)
+        assert order.at_least > 1
+        assert order.lead_in > 0
+        return Result(seconds=0.0, microseconds={200: [float(order.port)] * order.at_least})
+
+    bench = Bench(tmp_path, make=False)
+    bench.load = answered  # type: ignore[assignment]
+    assert bench.in_turn(300, 200, REQUEST, 0.0)() == {"quotient": 1.5}
+    assert asked == [300, 200]
+    bench.in_turn(300, 200, REQUEST, 0.01)()
+    assert asked[2:6] == [300, 200, 200, 300]
+    assert abs(asked.count(300) - asked.count(200)) == 0
 
 
 def test_servers_in_processes_of_their_own_are_measured_and_end(tmp_path: Path) -> None:
