@@ -45,7 +45,7 @@ class UnderWay(NamedTuple):
 
     ready: ReadyToAsk
     payload: JsonValue
-    """The input as plain JSON."""
+    """The input as plain JSON, which nobody else holds."""
     left: Left
     started: float
     """`clock.monotonic()` seconds."""
@@ -138,9 +138,9 @@ def _said(ready: ReadyToAsk, task: Task, value: object) -> tuple[JsonValue, Json
     """A value as plain JSON that nobody else holds, or None where it is what was written; the body that says it, and its
     bytes. None for the ladder.
     """
-    carry, fits = ready.carried, task.named_input.fits
-    if value.__class__ is dict and (carried := carry(value)) is not None and carried == value and fits(carried):
-        return None, carried, orjson.dumps(carried)
+    copy, fits = ready.copy, task.named_input.fits
+    if value.__class__ is dict and (copied := copy(value)) is not None and copied == value and fits(copied):
+        return None, copied, orjson.dumps(copied)
     runnable = ready.runnable
     payload = task.input.proven(value)
     if payload is None:

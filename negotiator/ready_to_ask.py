@@ -38,7 +38,7 @@ class ReadyToAsk(Standing):
         "agreed",
         "around",
         "base_url",
-        "carried",
+        "copy",
         "digest",
         "document",
         "fields",
@@ -88,14 +88,14 @@ class ReadyToAsk(Standing):
         """Where the ledger counts it."""
         self.until = min(peer.expires, agreed.expires)
         """Unix seconds, when the one or the other expires."""
-        self.same_request = _same(task.named_input, schemas.request, runnable.routine.into.mapping)
-        """Whether a body that equals the task's input fits by having fitted; see `_same`."""
         into, back = runnable.routine.into.mapping, runnable.routine.back.mapping
-        plain = self.same_request and not task.input.has_type and task.named_input.flat
-        self.carried = into.compile_flat() if into is not None and plain else _in_doubt
-        """What makes a body of an input that it equals, and that is plain JSON if it fits; None where that is in doubt."""
+        self.same_request = _same(task.named_input, schemas.request, into)
+        """Whether a body that equals the task's input fits by having fitted; see `_same`."""
         self.same_reply = _same(task.output, schemas.reply, back)
         """The same of an output that equals the reply."""
+        plain = self.same_request and not task.input.has_type and task.named_input.flat
+        self.copy = into.compile_flat() if into is not None and plain else _in_doubt
+        """What makes a body of an input: if it equals that and fits, it is plain JSON. None where that is in doubt."""
         self.fields = _all_fields(task.output, back) if self.same_reply else -1
         """How many fields a reply has that is the output as it is; below 0 where that is in doubt."""
         self.noted: object = None
