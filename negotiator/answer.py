@@ -69,7 +69,7 @@ async def _warm(engine: Engine, request: Request, context: ExchangeContext) -> R
     if taken is NOTHING_DONE:
         return None
     try:
-        made = await answer_warm(engine, ready, taken, body, principal, context.deadline, context.history)
+        made = await answer_warm(engine, ready, taken, body, principal, context.deadline.at, context.history)
     except ResultUnread as unread:
         return await take_up(engine, request, context, unread)
     if made is NOTHING_DONE:

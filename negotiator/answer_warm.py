@@ -8,11 +8,12 @@ is in doubt nothing is done here, and the ladder in `answer` takes the request a
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
+
 from negotiator.answer_exactly import native_result
 from negotiator.answering import is_told, tell
 from negotiator.bounded import keep
-from negotiator.clock import Deadline
-from negotiator.context import Context, begin, end
+from negotiator.context import begin, context_made, end
 from negotiator.conversations import Turn
 from negotiator.engine import DocumentSchemas, Engine, NativeTerms
 from negotiator.errors import BadInput, PeerMisspoke
@@ -21,9 +22,12 @@ from negotiator.interpret import body_value
 from negotiator.journal import canonical
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account, Ledger
+from negotiator.mapping import Mapping
+from negotiator.mapping.pointers import pointer
 from negotiator.oauth.granted import granted_scopes
 from negotiator.proposals import place_of
 from negotiator.running import Runnable
+from negotiator.schemas import Schema
 from negotiator.shelf import MAX_READY
 from negotiator.standing import Standing
 from negotiator.task import Tool
@@ -71,6 +75,8 @@ class ByRoutine(_Ready):
     __slots__ = (
         "_bound",
         "_fits",
+        "_flat_back",
+        "_maker",
         "_map_back",
         "_map_into",
         "_reply",
@@ -97,6 +103,13 @@ class ByRoutine(_Ready):
         self._bound = tool.bind or tool.bound
         self.flat = schemas.request.flat
         self.mapped = self if runnable.straight else None
+        back = runnable.routine.back.mapping
+        moves = back is not None and schemas.reply.flat and _reads_all(back, tool.output)
+        self._maker = tool.output.maker if moves else None
+        """What makes of a result what `_flat_back` makes a reply of: if that fits, it is plain JSON but for texts that
+        are not Unicode, and the result was too. None where that is in doubt.
+        """
+        self._flat_back = None if back is None else back.compile_flat()
 
     def is_as_it_was(self, engine: Engine) -> bool:
         """See `Standing.is_as_it_was`."""
@@ -130,9 +143,19 @@ class ByRoutine(_Ready):
         granted = granted_scopes()
         return authority.allows(principal, tool.name, tool.effect, "routine", public=tool.is_public, granted=granted)
 
-    def told(self, result: JsonValue, body: JsonValue) -> JsonValue:
-        """The reply's body for what the tool gave, where a mapping makes it. Raises `ResultUnread`."""
-        map_back = self._map_back
+    def told(self, given: Any, body: JsonValue, written: bool) -> JsonValue | bytes:  # noqa: FBT001 - as `answer_warm`
+        """The reply's body for what the tool's function gave, where a mapping makes it. If it is to be `written`, perhaps
+        its bytes. Raises `ToolFailed` and `ResultUnread`.
+        """
+        maker, flat_back, fits = self._maker, self._flat_back, self._reply.fits
+        if maker is not None and flat_back is not None:
+            try:
+                if (made := flat_back(maker(given))) is not None and fits(made):
+                    data = orjson.dumps(made)
+                    return data if written else made
+            except Exception:  # noqa: BLE001, S110 - it is met again below, and told
+                pass
+        result, map_back = self.tool.said(given), self._map_back
         try:
             made = map_back(result)
             self._reply.check(made)
@@ -293,14 +316,15 @@ async def answer_warm(
     taken: Any,
     body: JsonValue,
     principal: str,
-    deadline: Deadline,
+    ends: float,
     history: tuple[Turn, ...] = (),
-) -> JsonValue:
+    written: bool = False,  # noqa: FBT001, FBT002 - each warm request comes here
+) -> JsonValue | bytes:
     """The reply's body for what `taken_by` has taken; `NOTHING_DONE` where its code could not read the body.
 
-    Raises `ResultUnread`, and what the tool raises.
+    `ends` is the deadline, in seconds of `clock.monotonic()`. If it is to be `written`, perhaps its bytes. Raises `ResultUnread`, and what the tool raises.
     """
-    context = Context(principal, deadline, engine.new_id, history, current_trace())
+    context = [principal, ends, engine.clock, engine.new_id, history, current_trace()]
     token = begin(context)
     try:
         mapped = ready.mapped
@@ -311,12 +335,12 @@ async def answer_warm(
             # Who is told of each use is told of each.
             if is_told():
                 tell(tool.name, tool.effect, principal, "routine", allowed=True)
-            made = mapped.told(await tool.run(taken), body)
+            made = mapped.told(await tool.given(taken), body, written)
     except ResultUnread:
         raise
     except BaseException:
         # Of a thread nobody can tell it otherwise.
-        context.cancel()
+        context_made(context).cancel()
         ready.count(engine.ledger)
         raise
     finally:
@@ -324,6 +348,13 @@ async def answer_warm(
     if made is not NOTHING_DONE:
         ready.count(engine.ledger)
     return made
+
+
+def _reads_all(mapping: Mapping, schema: Schema) -> bool:
+    """Whether a mapping reads each field of an object."""
+    return {field.source for field in mapping.fields} >= {
+        pointer((name,)) for name in schema.json_schema.get("properties", {})
+    }
 
 
 def body_for(ready: Ready, body: JsonValue) -> JsonValue:

@@ -16,18 +16,18 @@ from negotiator.agora_replies import is_ours
 from negotiator.asking import Asking, Left
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025
-from negotiator.dialects.json_body import write
+from negotiator.dialects.json_body import MAX_DEPTH, write
 from negotiator.engine import Engine
 from negotiator.errors import PeerHungUp
 from negotiator.events import listener
 from negotiator.in_time import by, rest
 from negotiator.journal import canonical
-from negotiator.jsonvalue import JsonObject, JsonValue
+from negotiator.jsonvalue import JsonObject, JsonValue, nests_within
 from negotiator.ledger import Account
 from negotiator.messages import PeerTier
 from negotiator.outcome import Outcome, Step, warm_outcome
 from negotiator.plan import Plan
-from negotiator.reach import preferring, waits_for
+from negotiator.reach import waits_for
 from negotiator.ready_to_ask import ReadyToAsk
 from negotiator.serving import ENGINE, ENGINE_HEADER
 from negotiator.task import Task
@@ -119,7 +119,7 @@ async def ask_warm(
                 "content-type": _JSON,
                 "accept": _JSON,
                 "idempotency-key": key,
-                "prefer": preferring(seconds),
+                "prefer": ready.prefer if seconds == ready.seconds else ready.preferring(seconds),
             }
             carried = reach.transport.send(base_url, post_of(headers, data), deadline=deadline)
             came = await (carried if reach.in_time else by(deadline, carried))
@@ -139,7 +139,7 @@ def _said(ready: ReadyToAsk, task: Task, value: object) -> tuple[JsonValue, Json
     bytes. None for the ladder.
     """
     copy, fits = ready.copy, task.named_input.fits
-    if value.__class__ is dict and (copied := copy(value)) is not None and copied == value and fits(copied):
+    if value.__class__ is dict and (copied := copy(value)) is not None and len(copied) == len(value) and fits(copied):
         return None, copied, orjson.dumps(copied)
     runnable = ready.runnable
     payload = task.input.proven(value)
@@ -191,6 +191,8 @@ def _read(ready: ReadyToAsk, task: Task, came: WireReply | JsonObject) -> tuple[
             if said is None:
                 return None
             body, tier = said
+            if not (ready.schemas.reply.flat or nests_within(came.body, MAX_DEPTH)):
+                return None
         fits = ready.schemas.reply.fits
         if (len(body) == 1 and "error" in body) or not fits(body):
             return None

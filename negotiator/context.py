@@ -1,9 +1,10 @@
 """What a tool, or an owner's own words, can know of the request that it runs for."""
 
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar, Token
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from negotiator.clock import Deadline
 from negotiator.events import Partial, Progress, emit
@@ -95,15 +96,33 @@ class Context:
         self._cancelled = True
 
 
-_CONTEXT: Final[ContextVar[Context | None]] = ContextVar("negotiator_context", default=None)
+Parts: TypeAlias = list[Any]
+"""What a context is made of once somebody asks for it, and then that alone: most tools do not, and it is made for each
+request. The parts are the principal, the deadline in seconds of `clock.monotonic()`, the clock, and what follows in
+`Context`.
+"""
+
+_CONTEXT: Final[ContextVar[Context | Parts | None]] = ContextVar("negotiator_context", default=None)
+_MAKING: Final = threading.Lock()
 
 
 def current_context() -> Context | None:
     """The request that the running function serves; None outside of one."""
-    return _CONTEXT.get()
+    held = _CONTEXT.get()
+    return context_made(held) if isinstance(held, list) else held
 
 
-begin: Final[Callable[[Context], Token[Context | None]]] = _CONTEXT.set
+def context_made(parts: Parts) -> Context:
+    """The one context that is made of these, whichever thread asks for it first."""
+    with _MAKING:
+        if len(parts) > 1:
+            principal, ends, clock, *rest = parts
+            parts[:] = [Context(principal, Deadline(ends, clock), *rest)]
+    made: Context = parts[0]
+    return made
+
+
+begin: Final[Callable[[Context | Parts], Token[Context | Parts | None]]] = _CONTEXT.set
 """Have `current_context` say a context, until `end` with what this returns."""
 end: Final = _CONTEXT.reset
 

@@ -18,7 +18,7 @@ from negotiator.jsonvalue import JsonValue
 from negotiator.ledger import ASKED, Place
 from negotiator.mapping import FieldMapping, Mapping
 from negotiator.plan import by_routine
-from negotiator.reach import SEEN_SECONDS
+from negotiator.reach import SEEN_SECONDS, preferring
 from negotiator.running import Runnable
 from negotiator.schemas import Schema
 from negotiator.speaking import PeerRecord
@@ -47,11 +47,13 @@ class ReadyToAsk(Standing):
         "opening",
         "peer",
         "plan",
+        "prefer",
         "room",
         "runnable",
         "same_reply",
         "same_request",
         "schemas",
+        "seconds",
         "tally",
         "until",
     )
@@ -84,6 +86,10 @@ class ReadyToAsk(Standing):
         self.room = math.inf if peer.body_bytes is None else peer.body_bytes
         """Bytes that the peer takes; see `PeerRecord.require_room`."""
         self.plan = by_routine(document.hash)
+        self.seconds = 0
+        """In how many seconds the peer was last asked to answer."""
+        self.prefer = ""
+        """The header that says so; see `preferring`."""
         self.tally = engine.ledger.tally(self.place)
         """Where the ledger counts it."""
         self.until = min(peer.expires, agreed.expires)
@@ -117,6 +123,11 @@ class ReadyToAsk(Standing):
             and engine.documents.stands(document.hash, document)
             and engine.routines.get(document.hash, "sender", self.digest) is self.runnable
         )
+
+    def preferring(self, seconds: int) -> str:
+        """The header that asks for an answer in so many seconds, kept for the next request, which mostly has as many."""
+        self.seconds, self.prefer = seconds, preferring(seconds)
+        return self.prefer
 
     def answered(self, engine: Engine, now: float) -> None:
         """Remember that the peer answered, where anything else was known of that."""

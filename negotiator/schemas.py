@@ -88,8 +88,8 @@ class Schema:
         "_digest",
         "_flat",
         "_json_schema",
+        "_maker",
         "_said_as_it_is",
-        "_says_all",
         "_sensitive",
         "_validate",
         "_validator",
@@ -100,9 +100,8 @@ class Schema:
     _digest: str
     _flat: bool
     _json_schema: JsonObject
+    _maker: Callable[..., Any] | None
     _said_as_it_is: bool
-    _says_all: bool
-    """Whether what pydantic takes strictly, or has made, fits the JSON Schema; see `negotiator.plain_types`."""
     _validate: Callable[..., Any] | None
     _sensitive: bool
     fits: Callable[[JsonValue], bool]
@@ -131,8 +130,10 @@ class Schema:
         fill(self, "_sensitive", _has_sensitive(own))
         as_it_is = adapter is not None and is_said_as_it_is(adapter.core_schema)
         fill(self, "_said_as_it_is", as_it_is)
-        fill(self, "_says_all", adapter is not None and as_it_is and says_all(adapter.core_schema, own))
-        fill(self, "_validate", None if adapter is None else adapter.validator.validate_python)
+        validate = None if adapter is None else adapter.validator.validate_python
+        fill(self, "_validate", validate)
+        whole = adapter is not None and as_it_is and says_all(adapter.core_schema, own)
+        fill(self, "_maker", validate if whole else None)
         fill(self, "_validator", validator)
         fill(self, "fits", validator.is_valid)
         fill(self, "_digest", hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
@@ -146,6 +147,13 @@ class Schema:
     def flat(self) -> bool:
         """Whether an object that fits is sure to hold texts, numbers and booleans alone; see `plain_types.says_flat`."""
         return self._flat
+
+    @property
+    def maker(self) -> Callable[..., Any] | None:
+        """Pydantic's check, where what it makes of a value, or takes strictly, fits the JSON Schema if it is plain; see
+        `plain_types.says_all`. None where that is in doubt. It raises `pydantic.ValidationError`.
+        """
+        return self._maker
 
     @property
     def has_type(self) -> bool:
@@ -221,10 +229,10 @@ class Schema:
         Raises:
             BadInput: the value does not fit the schema, or the type's own validators refuse it.
         """
-        validate = self._validate
-        if self._says_all and validate is not None:
+        maker = self._maker
+        if maker is not None:
             try:
-                return validate(value, strict=True)
+                return maker(value, strict=True)
             except ValidationError:
                 pass  # 5.0 is a whole number to a JSON Schema, and what is wrong is said in its words
         self.check(value)
@@ -254,10 +262,10 @@ class Schema:
 
     def dump_checked(self, value: Any) -> JsonValue:
         """`dump`, and `check` what it made."""
-        validate = self._validate
-        if self._says_all and validate is not None:
+        maker = self._maker
+        if maker is not None:
             try:
-                own = validate(value)
+                own = maker(value)
             except ValidationError:
                 pass  # what is wrong is said below
             else:

@@ -189,6 +189,19 @@ class Tool:
 
     async def run(self, keywords: dict[str, Any]) -> JsonValue:
         """Run the function once with what `bound` made. Raises `ToolFailed` and `OutcomeUnknown`, as `ready` says."""
+        return self.said(await self.given(keywords))
+
+    def said(self, value: Any) -> JsonValue:
+        """What the function gave, as plain JSON. Raises `ToolFailed`."""
+        try:
+            return self.output.dump_checked(value)
+        except (ToolFailed, OutcomeUnknown):
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    async def given(self, keywords: dict[str, Any]) -> Any:
+        """Run the function once; what it gives, as it is. Raises `ToolFailed` and `OutcomeUnknown`."""
         if self.takes_context is not None:
             keywords = {**keywords, self.takes_context: current_context()}
         try:
@@ -200,13 +213,15 @@ class Tool:
                 value = await asyncio.to_thread(self.function, **keywords)
             if value.__class__ is not dict and inspect.isawaitable(value):  # of a callable object, or a partial
                 value = await value
-            result = self.output.dump_checked(value)
         except (ToolFailed, OutcomeUnknown):
             raise
         except Exception as error:
-            # Whatever it is, it is the tool's: an error of a peer that the tool itself asked says nothing of ours.
-            raise ToolFailed(f"the tool {self.name} failed with {type(error).__name__}") from error
-        return result
+            raise self._failed(error) from error
+        return value
+
+    def _failed(self, error: Exception) -> ToolFailed:
+        # Whatever it is, it is the tool's: an error of a peer that the tool itself asked says nothing of ours.
+        return ToolFailed(f"the tool {self.name} failed with {type(error).__name__}")
 
 
 def _keywords(loaded: Any) -> dict[str, Any]:

@@ -93,6 +93,8 @@ class WarmDoor:
         self._engine = engine
         self._limits = limits
         self._under_way = under_way
+        self._preferred: tuple[str | None, float] = None, limits.seconds
+        """What the last request said of how long it is waited for, and the seconds that it had."""
 
     def at(self, path: str) -> Door:
         """See `SeveralDoors.at`."""
@@ -163,7 +165,10 @@ class WarmDoor:
                     return None
                 hashes, key = _spelt(envelope, headers)
                 seen = True
-            seconds = limits.seconds_for(headers)
+            preferred, seconds = self._preferred
+            if headers.get("prefer") != preferred:
+                seconds = limits.seconds_for(headers)
+                self._preferred = headers.get("prefer"), seconds
             # Whether it still stands is looked at where it is used, which may be a turn of the loop from here.
             ready = None if seconds <= 0 else engine.ready.get(hashes) or ready_for(engine, hashes)
             if (
@@ -179,11 +184,9 @@ class WarmDoor:
         taken = ready.takes(body) if known else taken_by(engine, ready, body, principal)
         if taken is NOTHING_DONE:
             return None
-        clock = engine.clock
-        monotonic = clock.monotonic
-        deadline = Deadline(monotonic() + seconds, clock)
+        monotonic = engine.clock.monotonic
         asked: _Asked = (headers, envelope, hashes, principal, peer)
-        return self._answered(asked, ready, taken, deadline, ends_in is None or seconds < ends_in, True)
+        return self._answered(asked, ready, taken, monotonic() + seconds, ends_in is None or seconds < ends_in, True)
 
     def handed(
         self,
@@ -224,18 +227,16 @@ class WarmDoor:
         taken = ready.takes(body) if known else taken_by(engine, ready, body, principal)
         if taken is NOTHING_DONE:
             return None
-        own, clock = limits.seconds < seconds, engine.clock
-        monotonic = clock.monotonic
-        deadline = Deadline(monotonic() + (limits.seconds if own else seconds), clock)
+        own, monotonic = limits.seconds < seconds, engine.clock.monotonic
         asked: _Asked = (_NO_HEADERS, {"body": body, "idempotencyKey": key}, hashes, principal, peer)
-        return self._answered(asked, ready, taken, deadline, own, False)
+        return self._answered(asked, ready, taken, monotonic() + (limits.seconds if own else seconds), own, False)
 
     async def _answered(
         self,
         asked: _Asked,
         ready: Ready,
         taken: Any,
-        deadline: Deadline,
+        ends: float,
         timed: bool,  # noqa: FBT001 - each warm request comes here
         written: bool,  # noqa: FBT001
     ) -> Any:
@@ -247,16 +248,17 @@ class WarmDoor:
             room.enter(caller, document)
             try:
                 if not ready.stands(engine):
-                    return await self._handed_on(asked, deadline, answer)
-                body = envelope["body"]
-                work = answer_warm(engine, ready, taken, body, principal, deadline)
-                made = await (by(deadline, work) if timed else work)
+                    return await self._handed_on(asked, ends, answer)
+                work = answer_warm(engine, ready, taken, envelope["body"], principal, ends, (), written)
+                made = await (by(Deadline(ends, engine.clock), work) if timed else work)
                 if made is NOTHING_DONE:
-                    return await self._handed_on(asked, deadline, by_ladder)
+                    return await self._handed_on(asked, ends, by_ladder)
             except ResultUnread as unread:
-                return await self._handed_on(asked, deadline, partial(take_up, unread=unread))
+                return await self._handed_on(asked, ends, partial(take_up, unread=unread))
             finally:
                 room.leave(caller, document)
+            if made.__class__ is bytes:
+                return _success_written(made, "routine")
             if made.__class__ is dict:
                 if not written:
                     return made if ready.moves_back else _rewritten(made)
@@ -269,10 +271,9 @@ class WarmDoor:
             failed = error
         return marked(STANDARD_2025.encode_reply(rendered(failed), _request(asked)))
 
-    async def _handed_on(
-        self, asked: _Asked, deadline: Deadline, to: Callable[..., Coroutine[Any, Any, Reply]]
-    ) -> WireReply:
+    async def _handed_on(self, asked: _Asked, ends: float, to: Callable[..., Coroutine[Any, Any, Reply]]) -> WireReply:
         request, (*_, principal, peer) = _request(asked), asked
+        deadline = Deadline(ends, self._engine.clock)
         context = ExchangeContext(dialect=STANDARD_2025.name, deadline=deadline, principal=principal, peer=peer)
         reply = await by(deadline, to(self._engine, request, context))
         return marked(STANDARD_2025.encode_reply(reply, request))

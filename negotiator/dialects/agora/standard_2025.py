@@ -11,9 +11,9 @@ import orjson
 from negotiator.dialects.agora import fields
 from negotiator.dialects.agora.envelope import AgoraDialect, string_or_object
 from negotiator.dialects.agora.spellings import spelling_of
-from negotiator.dialects.json_body import MAX_DEPTH, as_text, write
+from negotiator.dialects.json_body import as_text, write
 from negotiator.errors import NotPossible
-from negotiator.jsonvalue import JsonObject, nests_within
+from negotiator.jsonvalue import JsonObject
 from negotiator.messages import PeerTier, Reply, Request
 
 _OPENS: Final = b'{"status":"success","body":'
@@ -58,22 +58,25 @@ class Standard2025(AgoraDialect):
 
         `written` is what `write` makes of the object, and the key of A-Z a-z 0-9 - _ alone.
         """
-        return b'%b%b,"idempotencyKey":"%b"}' % (opening, written, key.encode())
+        return b"".join((opening, written, b',"idempotencyKey":"', key.encode(), b'"}'))
 
     def read_success(self, data: bytes) -> tuple[JsonObject, PeerTier] | None:
-        """The object that answers, and the tier that made it; None where `decode_reply` has to look."""
+        """The object that answers, and the tier that made it; None where `decode_reply` has to look.
+
+        How deep it nests is for the caller to see: a body that fits a flat schema nests no deeper than that.
+        """
         try:
             if data.startswith(_OPENS) and data.endswith(_BY_ROUTINE):
                 # As `success_written` writes it: what is between is the body, if it is JSON.
                 body = orjson.loads(data[len(_OPENS) : -len(_BY_ROUTINE)])
-                return (body, "routine") if body.__class__ is dict and nests_within(data, MAX_DEPTH) else None
+                return (body, "routine") if body.__class__ is dict else None
             envelope = orjson.loads(data)
         except orjson.JSONDecodeError:
             return None
         if envelope.__class__ is not dict or envelope.get("status") != "success":
             return None
         body, tier = envelope.get("body"), envelope.get("tier")
-        if body.__class__ is not dict or not nests_within(data, MAX_DEPTH):
+        if body.__class__ is not dict:
             return None
         return body, "routine" if tier == "routine" else fields.read_tier(envelope)
 
@@ -86,7 +89,7 @@ class Standard2025(AgoraDialect):
 
     def success_written(self, written: bytes, tier: PeerTier) -> bytes:
         """`success` of an object that `write` has made bytes of."""
-        return b'%b%b,"tier":"%b"}' % (_OPENS, written, tier.encode())
+        return b"".join((_OPENS, written, b',"tier":"', tier.encode(), b'"}'))
 
     def _reply_fields(self, reply: Reply, request: Request | None) -> JsonObject:
         told: JsonObject = {}
