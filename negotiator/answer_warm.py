@@ -19,7 +19,7 @@ from negotiator.engine import DocumentSchemas, Engine, NativeTerms
 from negotiator.errors import BadInput, PeerMisspoke
 from negotiator.identity.authority import Authority
 from negotiator.interpret import body_value
-from negotiator.journal import canonical
+from negotiator.journal import canonical, result_text
 from negotiator.jsonvalue import JsonObject, JsonValue
 from negotiator.ledger import Account, Ledger
 from negotiator.mapping import Mapping
@@ -155,10 +155,14 @@ class ByRoutine(_Ready):
                     return data if written else made
             except Exception:  # noqa: BLE001, S110 - it is met again below, and told
                 pass
-        result, map_back = self.tool.said(given), self._map_back
+        tool, map_back = self.tool, self._map_back
+        result = tool.said(given)
+        result_text(tool.name, result)
         try:
             made = map_back(result)
             self._reply.check(made)
+            if not self.moves_back:
+                canonical(made)
         except BadInput as error:
             raise ResultUnread(self, self._map_into(body), result, error) from error
         return made
