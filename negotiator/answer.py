@@ -293,8 +293,7 @@ async def _by_routine(work: Answering, document: ProtocolDocument, runnable: Run
     schemas = engine.schemas_of(document)
     if schemas is not None:
         schemas.reply.check(made)
-    if routine.kind == "code":
-        canonical(made)
+    canonical(made)
     return Reply(status="success", body=made, tier="routine")
 
 

@@ -132,12 +132,12 @@ class Served:
 
 
 ALL = moved("celsius", "summary", "spots", "dry")
-READ = FieldMapping(to="/spots", source="/summary", convert=Conversion("text_to_integer"))
+WHOLE = FieldMapping(to="/spots", source="/celsius", convert=Conversion("number_to_integer"))
 KINDS: dict[str, tuple[Any, tuple[FieldMapping, ...], dict[str, Any]]] = {
     "all": (Whole, ALL, REPLY),
     "not all is read": (Whole, moved("celsius", "summary"), REPLY),
     "not all is there": (Part, moved("celsius", "summary", "spots"), REPLY),
-    "a conversion": (Part, (*moved("celsius"), READ), REPLY),
+    "a conversion": (Part, (*moved("celsius", "summary"), WHOLE), REPLY),
     "no type of Python's": ({"type": "object"}, ALL, REPLY),
     "not flat": (Whole, ALL, {**REPLY, "properties": {**REPLY["properties"], "degrees": {}}}),
     "open": (Whole, ALL, {**REPLY, "additionalProperties": True}),
@@ -162,7 +162,7 @@ ODD: tuple[Any, ...] = (
         ["clear"],
         b"clear",
     ),
-    *(math.inf, -math.inf, math.nan, 2**53, 2**63, 2**64, -(2**70), 10**400, object()),
+    *(math.inf, -math.inf, math.nan, 2**53, 2**63, 2**64, 1e300, 20.0, -(2**70), 10**400, object()),
 )
 GIVEN = (
     USUAL,
