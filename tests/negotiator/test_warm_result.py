@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
 import orjson
@@ -227,6 +228,18 @@ async def test_what_a_tool_learns_of_its_request_is_one_thing_made_when_it_is_as
     assert first is again is elsewhere
     assert (first.principal, first.deadline.remaining(), first.cancelled) == ("anonymous", 60.0, False)
     assert current_context() is None
+
+
+async def test_each_request_has_the_seconds_that_it_asks_for_whatever_the_last_one_had() -> None:
+    one = Served(*KINDS["all"])
+    one.looks, one.gives = True, USUAL
+    had = []
+    for prefer in (None, "wait=5", "wait=5", None, "wait=2"):
+        request = one.request()
+        headers = request.headers if prefer is None else {**request.headers, "prefer": prefer}
+        await one.door(replace(request, headers=headers))
+        had += [context.deadline.remaining() for context in one.seen[:1] if context is not None]
+    assert had == [60.0, 5.0, 5.0, 60.0, 2.0]
 
 
 async def test_a_tool_that_failed_has_told_its_threads_so() -> None:

@@ -11,9 +11,9 @@ import orjson
 from negotiator.dialects.agora import fields
 from negotiator.dialects.agora.envelope import AgoraDialect, string_or_object
 from negotiator.dialects.agora.spellings import spelling_of
-from negotiator.dialects.json_body import as_text, write
+from negotiator.dialects.json_body import MAX_DEPTH, as_text, write
 from negotiator.errors import NotPossible
-from negotiator.jsonvalue import JsonObject
+from negotiator.jsonvalue import JsonObject, nests_within
 from negotiator.messages import PeerTier, Reply, Request
 
 _OPENS: Final = b'{"status":"success","body":'
@@ -63,7 +63,7 @@ class Standard2025(AgoraDialect):
     def read_success(self, data: bytes) -> tuple[JsonObject, PeerTier] | None:
         """The object that answers, and the tier that made it; None where `decode_reply` has to look.
 
-        How deep it nests is for the caller to see: a body that fits a flat schema nests no deeper than that.
+        How deep the object nests is for the caller to see: one that fits a flat schema nests no deeper than that.
         """
         try:
             if data.startswith(_OPENS) and data.endswith(_BY_ROUTINE):
@@ -76,7 +76,7 @@ class Standard2025(AgoraDialect):
         if envelope.__class__ is not dict or envelope.get("status") != "success":
             return None
         body, tier = envelope.get("body"), envelope.get("tier")
-        if body.__class__ is not dict:
+        if body.__class__ is not dict or not nests_within(data, MAX_DEPTH):
             return None
         return body, "routine" if tier == "routine" else fields.read_tier(envelope)
 
