@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from negotiator.answer_by_model import answer_by_model, under, written_by_model
 from negotiator.answer_exactly import answer_directly, answer_natively, misfit
 from negotiator.answer_in_words import answer_in_words
-from negotiator.answer_warm import NOTHING_DONE, ResultUnread, answer_warm, body_for, may_be_kept, ready_for, taken_by
+from negotiator.answer_warm import answer_warm, body_for, may_be_kept, taken_by
 from negotiator.answering import Answering
 from negotiator.engine import Engine
 from negotiator.errors import (
@@ -39,6 +39,7 @@ from negotiator.journal import canonical, digest_of
 from negotiator.messages import Reply, Request
 from negotiator.own_words import WORDS_ALONE
 from negotiator.plan import ReceiverSituation, plan_receiver
+from negotiator.ready_to_answer import NOTHING_DONE, ResultUnread, ready_for
 from negotiator.replies import Claim
 from negotiator.respond import respond_in_words, respond_to_dialogue
 from negotiator.running import Runnable

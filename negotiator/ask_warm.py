@@ -77,7 +77,7 @@ async def ask_warm(
     `started`: when, by `clock.monotonic()`. `drawn`: the key is one of the engine's own. Raises only on cancellation.
     """
     clock = engine.clock
-    # What is called is taken out first: see `answer_warm.ByRoutine.takes`.
+    # What is called is taken out first: see `ready_to_answer.ByRoutine.takes`.
     monotonic, unix = clock.monotonic, clock.time
     try:
         place, now = (task.digest, base_url), unix()

@@ -138,7 +138,7 @@ class Engine:
     """The last inputs by task digest, in memory only: private examples for new routines."""
 
     ready: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    """What stands ready to answer under a document, by the spellings that name it; see `negotiator.answer_warm`."""
+    """What stands ready to answer under a document, by the spellings that name it; see `negotiator.ready_to_answer`."""
 
     ready_to_ask: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What stands ready to ask with, by task digest and peer; see `negotiator.ready_to_ask`."""

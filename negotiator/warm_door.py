@@ -16,7 +16,7 @@ import orjson
 
 from negotiator.admission import UnderWay
 from negotiator.answer import answer, by_ladder, take_up
-from negotiator.answer_warm import NOTHING_DONE, Ready, ResultUnread, answer_warm, may_be_kept, ready_for, taken_by
+from negotiator.answer_warm import answer_warm, may_be_kept, taken_by
 from negotiator.clock import Deadline
 from negotiator.dialects.agora import STANDARD_2025, fields, told_by
 from negotiator.dialects.json_body import MAX_DEPTH, write
@@ -29,6 +29,7 @@ from negotiator.in_time import OutOfTime, by
 from negotiator.jsonvalue import JsonObject, is_flat, nests_within
 from negotiator.messages import Reply, Request
 from negotiator.oauth.granted import granted_scopes
+from negotiator.ready_to_answer import NOTHING_DONE, Ready, ResultUnread, ready_for
 from negotiator.serving import ENGINE, ENGINE_HEADER, DoorLimits, ExchangeContext, marked, rendered
 from negotiator.wire import ANONYMOUS, Door, WireReply, WireRequest
 from protocol_docs import StoreUnusable

@@ -80,7 +80,7 @@ class MemoryTransport:
     async def send(self, base_url: str, request: WireRequest, *, deadline: Deadline) -> WireReply:
         """See `Transport.send`."""
         way = self._warm.get(base_url) or self._warm.get(_bare(base_url)) or _NO_WAY
-        # What is called is taken out first: see `answer_warm.ByRoutine.takes`.
+        # What is called is taken out first: see `ready_to_answer.ByRoutine.takes`.
         (begins, reads, head), headers, monotonic = way, request.headers, deadline.clock.monotonic
         if (
             not self._faults

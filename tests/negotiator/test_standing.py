@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from negotiator import Agent
-from negotiator.answer_warm import ByRoutine, Natively
 from negotiator.engine import Engine
 from negotiator.ledger import ASKED, SERVED, Ledger, Place
 from negotiator.own_words import OwnWords
 from negotiator.plan import CostPolicy
+from negotiator.ready_to_answer import ByRoutine, Natively
 from negotiator.ready_to_ask import ReadyToAsk
 from negotiator.shelf import RoutineShelf, _key
 from negotiator.state import open_state
