@@ -147,9 +147,7 @@ class ByRoutine(_Ready):
                     return data if written else made
             except Exception:  # noqa: BLE001, S110 - it is met again below, and told
                 pass
-        tool, map_back = self.tool, self._map_back
-        result = tool.said(given)
-        result_text(tool.name, result)
+        map_back, result = self._map_back, _result(self.tool, given)
         try:
             made = map_back(result)
             self._reply.check(made)
@@ -170,7 +168,7 @@ class ByRoutine(_Ready):
             return NOTHING_DONE
         if is_told():
             tell(tool.name, tool.effect, principal, "routine", allowed=True)
-        result = await tool.run(keywords)
+        result = _result(tool, await tool.given(keywords))
         try:
             made = await runnable.back(result)
             self._reply.check(made)
@@ -281,6 +279,13 @@ def _routine(engine: Engine, hashes: tuple[str, ...], document: ProtocolDocument
         return None
     tool = engine.tools.get(runnable.routine.tool or "")
     return None if tool is None or tool.effect != "safe" else ByRoutine(hashes, document, schemas, runnable, tool)
+
+
+def _result(tool: Tool, given: Any) -> JsonValue:
+    """What the tool's function gave, as JSON that can be written. Raises `ToolFailed`."""
+    result = tool.said(given)
+    result_text(tool.name, result)
+    return result
 
 
 def _reads_all(mapping: Mapping, schema: Schema) -> bool:

@@ -18,6 +18,7 @@ from negotiator.testing.world import numbered
 from negotiator.warm_door import WarmDoor
 from negotiator.wire import WireReply, WireRequest
 from protocol_docs import ProtocolDocument, draft_document
+from sandbox import POLICY_VERSION
 from tests.negotiator.engine_world import TEXT, obj
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +65,7 @@ def moved(*names: str) -> tuple[FieldMapping, ...]:
 class Served:
     """An agent whose tool gives what it is told to."""
 
-    def __init__(self, output: Any, back: tuple[FieldMapping, ...], reply: dict[str, Any]) -> None:
+    def __init__(self, output: Any, back: tuple[FieldMapping, ...], reply: dict[str, Any], source: str = "") -> None:
         self.gives: Any = None
         self.looks = False
         self.seen: list[Context | None] = []
@@ -77,7 +78,14 @@ class Served:
             effect="safe",
         )
         self.document: ProtocolDocument = document
-        self.agent = Agent(model="none", state="memory", clock=VirtualClock(), new_id=numbered("id"), publish="all")
+        self.agent = Agent(
+            model="none",
+            state="memory",
+            clock=VirtualClock(),
+            new_id=numbered("id"),
+            publish="all",
+            executor="trusted",
+        )
 
         @self.agent.tool(effect="safe", output=output)
         async def forecast(city: str) -> Any:
@@ -92,13 +100,16 @@ class Served:
         self.routine = Routine(
             protocol_hash=document.hash,
             role="receiver",
-            kind="mapping",
+            kind="code" if source else "mapping",
+            source=source,
             key_digest=self.agent.engine.toolset,
-            into=Direction(mapping=Mapping((FieldMapping(to="/city", source="/town"),))),
+            into=Direction(entry="arguments")
+            if source
+            else Direction(mapping=Mapping((FieldMapping(to="/city", source="/town"),))),
             back=Direction(mapping=Mapping(back)),
             tool="forecast",
             state="serving",
-            verdict=Verdict(passed=True, basis="exact", sandbox_policy=""),
+            verdict=Verdict(passed=True, basis="exact", sandbox_policy=POLICY_VERSION if source else ""),
         )
         self.ready()
         door = self.agent.handler()
@@ -134,7 +145,11 @@ class Served:
 
 ALL = moved("celsius", "summary", "spots", "dry")
 WHOLE = FieldMapping(to="/spots", source="/celsius", convert=Conversion("number_to_integer"))
-KINDS: dict[str, tuple[Any, tuple[FieldMapping, ...], dict[str, Any]]] = {
+SOURCE = 'def arguments(body):\n    return {"city": body["town"]}\n'
+KINDS: dict[str, tuple[Any, ...]] = {
+    "code before the tool": (Whole, ALL, REPLY, SOURCE),
+    "code, not all is read": (Whole, moved("celsius", "summary"), REPLY, SOURCE),
+    "code, no type of Python's": ({"type": "object"}, ALL, REPLY, SOURCE),
     "all": (Whole, ALL, REPLY),
     "not all is read": (Whole, moved("celsius", "summary"), REPLY),
     "not all is there": (Part, moved("celsius", "summary", "spots"), REPLY),

@@ -56,20 +56,16 @@ class Spoken(StrEnum):
 
 FLAT_REQUEST = Schema.of(Flat).json_schema
 FLAT_REPLY = {**obj(high=TEXT, summary=TEXT, rows={"type": "number"}), "required": ["summary"]}
-FLAT_DOCUMENT = draft_document(
-    name="Forecast",
-    description="The weather in a city.",
-    request_schema=FLAT_REQUEST,
-    reply_schema=FLAT_REPLY,
-    effect="safe",
-)
 OPEN_REPLY = {**FLAT_REPLY, "properties": {**FLAT_REPLY["properties"], "rows": {}}}
-OPEN_DOCUMENT = draft_document(
-    name="Forecast",
-    description="The weather in a city.",
-    request_schema=FLAT_REQUEST,
-    reply_schema=OPEN_REPLY,
-    effect="safe",
+FLAT_DOCUMENT, OPEN_DOCUMENT = (
+    draft_document(
+        name="Forecast",
+        description="The weather in a city.",
+        request_schema=FLAT_REQUEST,
+        reply_schema=reply,
+        effect="safe",
+    )
+    for reply in (FLAT_REPLY, OPEN_REPLY)
 )
 INPUT = {**obj(place=TEXT, when={"type": "string"}, remarks={}, size={}, unused={}), "required": ["place"]}
 OUTPUT = {**obj(warmest=TEXT, outlook=TEXT, rows={"type": "array"}), "required": ["outlook"]}
